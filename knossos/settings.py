@@ -5,7 +5,8 @@ configuration. A settings file is Python with one upper-case assignment per sett
 ``conf/settings.py.dist``); an unknown name is refused by name, so that a typing error never goes unseen.
 
 The environment is read here only: ``KNOSSOS_SETTINGS`` names the file, ``KNOSSOS_DATA`` the folder for all
-data, ``REDIS`` a Redis URL that wins over the file's, ``LOG_FORMAT`` how the log is written.
+data; ``REDIS``, ``WORKERS`` and ``LOG_FORMAT`` win over the file's settings of that name, and
+``KNOSSOS_ADMIN_PASSWORD`` over ADMIN_PASSWORD.
 """
 
 from __future__ import annotations
@@ -36,6 +37,18 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple | set | frozenset) else value
 
 
+#: Environment variables that win over the settings file, and the settings they set.
+VARIABLES = {
+    "KNOSSOS_DATA": "data_path",
+    "REDIS": "redis",
+    "WORKERS": "workers",
+    "LOG_FORMAT": "log_format",
+    "KNOSSOS_ADMIN_PASSWORD": "admin_password",
+}
+
+#: Settings whose values no message may show.
+SECRETS = {"API_KEYS", "ADMIN_PASSWORD", "REDIS", "DATABASE"}
+
 Strings = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 Address = tuple[str, Annotated[int, Field(ge=0, le=65535)]]
 Seconds = Annotated[float, Field(gt=0)]
@@ -55,7 +68,8 @@ class Settings(BaseModel):
     mirror_path: Path | None = None
     #: Public address of the mirror folder, without a slash at its end. "": this server's own ``/mirror``.
     mirror_url: str = ""
-    #: Redis URL (redis://, rediss:// or unix://, with password and database number as needed).
+    #: Redis URL (redis://, rediss:// or unix://, with password and database number as needed). Where it is not
+    #: set, launch.sh runs a Redis of its own, and the other processes find its URL in the data folder.
     redis: str = "redis://127.0.0.1:6379/0"
     #: SQLAlchemy URL. "": SQLite in ``<data_path>/knossos.sqlite3``.
     database: str = ""
@@ -86,8 +100,14 @@ class Settings(BaseModel):
     open_watch: bool = False
     #: True: everyone may list all tasks.
     open_task_list: bool = False
+    #: Seconds for which a login lasts.
+    session_lifetime: Seconds = 7 * 86400
+    #: Password of the administrator that the first start makes. "": one is generated and printed once.
+    admin_password: str = Field(default="", repr=False)
 
     # --- tasks --------------------------------------------------------------------------------------
+    #: Workers that launch.sh starts.
+    workers: Count = 1
     #: Seconds for which a finished task and its result stay readable at least.
     result_lifetime: Seconds = 600
     #: Seconds after which an unfinished task is given up.
@@ -146,7 +166,9 @@ class Settings(BaseModel):
     archive_stall_seconds: Seconds = 120
 
     # --- log ----------------------------------------------------------------------------------------
+    #: "text" for people or "json" for programs, one line per event.
     log_format: Literal["text", "json"] = "text"
+    #: "DEBUG", "INFO", "WARNING" or "ERROR".
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("redis")
@@ -197,6 +219,11 @@ class Settings(BaseModel):
         return self.work_path or self.data_path / "work"
 
     @property
+    def embedded_redis_file(self) -> Path:
+        """Where launch.sh leaves the URL of its own Redis, password and all, readable by its user only."""
+        return self.data_path / "redis" / "url"
+
+    @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.data_path / 'knossos.sqlite3'}"
 
@@ -219,16 +246,24 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         values = _read_file(path)
     elif named:
         raise SettingsError(f"KNOSSOS_SETTINGS: {path} is not a file", setting="KNOSSOS_SETTINGS")
-    for variable, name in (("KNOSSOS_DATA", "data_path"), ("REDIS", "redis"), ("LOG_FORMAT", "log_format")):
+    for variable, name in VARIABLES.items():
         if env.get(variable):
             values[name] = env[variable]
     for name in ("data_path", "mirror_path", "work_path"):
         if values.get(name):
             values[name] = (ROOT / Path(values[name]).expanduser()).resolve()
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise _explain(error) from error
+    if "redis" not in values and settings.embedded_redis_file.is_file():
+        return settings.model_copy(update={"redis": settings.embedded_redis_file.read_text("utf-8").strip()})
+    return settings
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """The environment for a process that this one starts: this one's own with some variables changed."""
+    return {**os.environ, **changes}
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -248,4 +283,5 @@ def _explain(error: ValidationError) -> SettingsError:
     if first["type"] == "extra_forbidden":
         return SettingsError(f"{name}: there is no such setting; conf/settings.py.dist lists all of them", setting=name)
     reason = first["msg"].removeprefix("Value error, ")
-    return SettingsError(f"{name}: {reason} (it is {first['input']!r})", setting=name)
+    shown = "" if name in SECRETS else f" (it is {first['input']!r})"
+    return SettingsError(f"{name}: {reason}{shown}", setting=name)

@@ -1,0 +1,102 @@
+"""The one way to the database: an engine, sessions that commit or leave nothing, and migrations.
+
+Owns the connection and its settings (SQLite in WAL mode by default, any SQLAlchemy URL otherwise) and bringing
+the tables up to date with Alembic. Owns no table: each domain declares its own on ``Base``, and the scripts in
+``knossos/migrations`` create them. What must not be lost is kept here and not in Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from knossos.errors import MissingDependency
+from knossos.settings import Settings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+#: Milliseconds that a writer of SQLite waits for another one before it gives up.
+SQLITE_BUSY_MILLISECONDS = 10_000
+
+
+class Base(DeclarativeBase):
+    """Root of all tables. Constraints have names by rule, so that a migration can change them anywhere."""
+
+    metadata = sqlalchemy.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Database:
+    """Connects when it is first used, and not before, so that it may be made ahead of a fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = sqlalchemy.make_url(settings.database_url)
+
+    @cached_property
+    def engine(self) -> sqlalchemy.Engine:
+        if self.url.get_backend_name() != "sqlite":
+            # A connection that the server has closed meanwhile is replaced rather than handed out.
+            return sqlalchemy.create_engine(self.url, pool_pre_ping=True)
+        if self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sqlalchemy.create_engine(self.url)
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A transaction: commits when the block ends, rolls everything back when it raises."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the tables up (or, for tests and undoing a release, down) to ``revision``.
+
+        Raises:
+            MissingDependency: the database does not answer.
+        """
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        try:
+            with self.engine.begin() as connection:
+                config.attributes["connection"] = connection
+                if revision == "base":
+                    command.downgrade(config, revision)
+                else:
+                    command.upgrade(config, revision)
+        except OperationalError as error:
+            raise MissingDependency(
+                f"the database {self.url.render_as_string()} does not answer: {error.orig}", needed="database"
+            ) from error
+
+    def close(self) -> None:
+        """Give all connections back. The next use opens new ones."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """WAL lets readers go on while one writes; foreign keys are off in SQLite unless asked for."""
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        f"busy_timeout = {SQLITE_BUSY_MILLISECONDS}",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()

@@ -1,0 +1,17 @@
+"""What Alembic runs for each migration: it uses the connection that ``Database.migrate`` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from knossos.accounts import tables  # noqa: F401 (declares its tables on Base)
+from knossos.database import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    # SQLite cannot change most things of a table in place; batch mode copies it.
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,236 @@
+"""Accounts, sessions, keys and the rules of access."""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from knossos.accounts import AccountExists, Accounts, Role, Session, Sessions, access, api_keys, find_api_key
+from knossos.accounts.accounts import Account
+from knossos.accounts.first_start import prepare
+from knossos.accounts.secret_files import read_or_create, secret_key
+from knossos.database import Base, Database
+from knossos.errors import InvalidInput, MissingDependency
+from knossos.settings import Settings
+
+KEYS = ("first-key-0001", "second-key-0002")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_path=tmp_path / "data")
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    database = Database(settings)
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def accounts(database: Database) -> Accounts:
+    return Accounts(database)
+
+
+def test_an_account_is_found_again_in_whatever_case_and_its_password_is_checked(accounts: Accounts) -> None:
+    accounts.add("Ralwood", "a good password", [Role.OPERATOR])
+    assert accounts.find("ralwood") == Account("Ralwood", frozenset({"operator"}))
+    assert accounts.check_password("RALWOOD", "a good password") == accounts.find("Ralwood")
+    assert accounts.check_password("Ralwood", "A good password") is None
+    assert accounts.check_password("nobody", "a good password") is None
+    assert accounts.check_password("Ralwood", "x" * 5000) is None
+
+
+def test_the_password_is_kept_only_as_an_argon2_hash(accounts: Accounts, database: Database) -> None:
+    accounts.add("modder", "plain text")
+    with database.session() as session:
+        stored = session.execute(sqlalchemy.text("select password_hash from users")).scalar_one()
+    assert stored.startswith("$argon2id$")
+
+
+def test_two_accounts_cannot_differ_only_in_case(accounts: Accounts) -> None:
+    accounts.add("modder", "secret")
+    with pytest.raises(AccountExists) as caught:
+        accounts.add("MODDER", "secret")
+    assert caught.value.name == "MODDER"
+    assert accounts.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "roles", "path"),
+    [
+        ("", "secret", [], "name"),
+        ("../x", "secret", [], "name"),
+        ("a" * 65, "secret", [], "name"),
+        ("modder\n", "secret", [], "name"),
+        ("modder", "", [], "password"),
+        ("modder", "x" * 1025, [], "password"),
+        ("modder", "secret", ["king"], "roles"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_at_its_path(
+    accounts: Accounts, name: str, password: str, roles: list[str], path: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        accounts.add(name, password, roles)
+    assert [error["path"] for error in caught.value.errors] == [path]
+    assert accounts.count() == 0
+
+
+def test_migrations_go_up_and_down_and_end_at_what_the_models_say(database: Database) -> None:
+    tables = set(sqlalchemy.inspect(database.engine).get_table_names())
+    assert set(Base.metadata.tables) <= tables
+    for name, table in Base.metadata.tables.items():
+        columns = {column["name"] for column in sqlalchemy.inspect(database.engine).get_columns(name)}
+        assert columns == set(table.columns.keys())
+    database.migrate("base")
+    assert set(sqlalchemy.inspect(database.engine).get_table_names()) == {"alembic_version"}
+    database.migrate()
+    assert tables == set(sqlalchemy.inspect(database.engine).get_table_names())
+
+
+def test_a_transaction_that_fails_leaves_nothing(database: Database, accounts: Accounts) -> None:
+    with pytest.raises(InvalidInput):
+        _add_a_user_and_fail(database)
+    assert accounts.count() == 0
+
+
+def _add_a_user_and_fail(database: Database) -> None:
+    with database.session() as session:
+        session.execute(sqlalchemy.text("insert into users values (1, 'a', 'a', 'h', 0)"))
+        raise InvalidInput("no")
+
+
+def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    database = Database(Settings(data_path=tmp_path, database=f"sqlite:///{tmp_path}/file"))
+    with pytest.raises(MissingDependency, match="does not answer"):
+        database.migrate()
+
+
+def test_the_first_start_makes_an_administrator_and_a_key_and_the_second_nothing(
+    settings: Settings, database: Database, accounts: Accounts
+) -> None:
+    first = prepare(settings, database)
+    assert first.made_administrator
+    assert first.password
+    administrator = accounts.check_password("admin", first.password)
+    assert administrator is not None
+    assert administrator.is_operator
+    assert (first.api_key,) == api_keys(settings)
+    second = prepare(settings, database)
+    assert (second.made_administrator, second.password, second.api_key) == (False, None, None)
+
+
+def test_a_given_password_and_given_keys_are_used_and_not_shown(tmp_path: Path) -> None:
+    settings = Settings(data_path=tmp_path, admin_password="given", api_keys=KEYS)
+    database = Database(settings)
+    first = prepare(settings, database)
+    assert (first.made_administrator, first.password, first.api_key) == (True, None, None)
+    assert Accounts(database).check_password("admin", "given")
+    assert not (tmp_path / "api_key").exists()
+    database.close()
+
+
+def test_a_secret_file_is_private_and_the_same_for_all_who_start_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "secret"
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: read_or_create(path), range(64)))
+    assert len({secret for secret, _ in answers}) == 1
+    assert sum(is_new for _, is_new in answers) == 1
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["secret"]
+
+
+def test_a_session_says_who_it_is_until_it_is_altered_or_too_old(settings: Settings) -> None:
+    cookie = Sessions(settings).issue(Account("admin", frozenset({"operator"})))
+    session = Sessions(settings).read(cookie)
+    assert session is not None
+    assert (session.name, session.is_operator) == ("admin", True)
+    for bad in (None, "", "x", cookie[:-2] + "xx", cookie.replace(".", "", 1)):
+        assert Sessions(settings).read(bad) is None
+    (settings.data_path / "secret_key").unlink()
+    assert Sessions(settings).read(cookie) is None
+
+
+def test_an_old_session_is_over(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    cookie = Sessions(settings).issue(Account("admin"))
+    now = time.time()
+    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now + settings.session_lifetime + 2)
+    assert Sessions(settings).read(cookie) is None
+    assert secret_key(settings)
+
+
+def test_keys_are_found_by_their_index(tmp_path: Path) -> None:
+    settings = Settings(data_path=tmp_path, api_keys=KEYS)
+    assert [find_api_key(settings, key) for key in KEYS] == [0, 1]
+    for wrong in ("", "first-key", "first-key-0001 ", "\ud800", "schlüssel"):
+        assert find_api_key(settings, wrong) is None
+    assert api_keys(Settings(data_path=tmp_path)) == ()
+    assert find_api_key(Settings(data_path=tmp_path), "") is None
+
+
+@dataclass(frozen=True)
+class Task:
+    owner: str = access.owner_of_account("Modder")
+    token: str = "a" * 30
+
+
+MODDER, STRANGER = Session(Account("modder")), Session(Account("stranger"))
+OPERATOR = Session(Account("boss", frozenset({"operator"})))
+
+
+@pytest.mark.parametrize(
+    ("token", "session", "allowed"),
+    [
+        ("a" * 30, None, True),
+        ("a" * 29, None, False),
+        ("ä", None, False),
+        ("", None, False),
+        (None, None, False),
+        (None, MODDER, True),
+        (None, STRANGER, False),
+        (None, OPERATOR, True),
+        ("wrong", MODDER, True),
+    ],
+)
+def test_a_task_answers_to_its_token_its_owner_and_an_operator(
+    tmp_path: Path, token: str | None, session: Session | None, allowed: bool
+) -> None:
+    settings = Settings(data_path=tmp_path)
+    assert access.may_watch(Task(), token=token, session=session, settings=settings) is allowed
+    assert access.may_control(Task(), token=token, session=session) is allowed
+
+
+def test_open_watch_opens_watching_and_not_stopping(tmp_path: Path) -> None:
+    settings = Settings(data_path=tmp_path, open_watch=True)
+    assert access.may_watch(Task(), token=None, session=None, settings=settings)
+    assert not access.may_control(Task(), token=None, session=None)
+
+
+def test_a_task_without_a_token_does_not_open_to_an_empty_one() -> None:
+    assert not access.may_control(Task(token=""), token="", session=None)
+
+
+def test_only_an_operator_lists_all_tasks_unless_the_settings_say_so(tmp_path: Path) -> None:
+    closed, opened = Settings(data_path=tmp_path), Settings(data_path=tmp_path, open_task_list=True)
+    assert access.may_list_tasks(session=OPERATOR, settings=closed)
+    assert not access.may_list_tasks(session=MODDER, settings=closed)
+    assert not access.may_list_tasks(session=None, settings=closed)
+    assert access.may_list_tasks(session=None, settings=opened)
+
+
+def test_an_owner_of_a_key_does_not_give_the_key_away() -> None:
+    owner = access.owner_of_key(KEYS[0])
+    assert owner == access.owner_of_key(KEYS[0]) != access.owner_of_key(KEYS[1])
+    assert KEYS[0] not in owner
+    assert owner != access.owner_of_account(owner)
