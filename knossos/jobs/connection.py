@@ -1,0 +1,68 @@
+"""Connections to Redis that come back by themselves after a restart."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from knossos.errors import MissingDependency
+
+#: First and longest pause between two tries to reach Redis, in seconds.
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+
+
+def retry_policy(patience_seconds: float) -> Retry:
+    """Try again with growing pauses for about ``patience_seconds``."""
+    growing = 5  # tries until the pause has grown to its longest
+    tries = growing + max(0, round(patience_seconds / LONGEST_PAUSE))
+    return Retry(
+        ExponentialBackoff(cap=LONGEST_PAUSE, base=FIRST_PAUSE),
+        tries,
+        supported_errors=(RedisConnectionError, RedisTimeoutError, ConnectionError),
+    )
+
+
+def connect(url: str, patience_seconds: float) -> redis.Redis:
+    """Make a client. Nothing is sent before its first command.
+
+    A command that finds Redis away is tried again for ``patience_seconds``: a worker can wait a minute for a
+    restart, a web request only a few seconds. The engine's scripts are safe to send twice.
+    """
+    client: redis.Redis = redis.Redis.from_url(
+        url,
+        retry=retry_policy(patience_seconds),
+        socket_connect_timeout=5,
+        socket_timeout=30,
+        **({} if url.startswith("unix") else {"socket_keepalive": True}),
+    )
+    return client
+
+
+def ping(url: str) -> None:
+    """Ask Redis once whether it is there.
+
+    Raises:
+        MissingDependency: it does not answer, refuses the password, or is too old.
+    """
+    client = connect(url, 0)
+    try:
+        version = str(client.info("server").get("redis_version", "0"))
+    except redis.RedisError as error:
+        raise MissingDependency(f"Redis at {shown(url)} does not answer: {error}", needed="redis") from error
+    finally:
+        client.close()
+    if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):
+        raise MissingDependency(f"Redis at {shown(url)} is {version}; 6.2 or newer is needed", needed="redis")
+
+
+def shown(url: str) -> str:
+    """The URL without its password, for messages."""
+    parts = urlsplit(url)
+    if parts.password:
+        return url.replace(f":{parts.password}@", ":***@", 1)
+    return url

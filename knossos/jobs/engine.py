@@ -1,0 +1,274 @@
+"""The engine as its users see it: submit a job, find it, follow it, answer it, cancel it, forget it.
+
+It owns the way of a job from its submission to the queue, and all reading of records. It does not run jobs (that is
+``worker.py``) and knows nothing of what they do. A job that ``submit`` has answered for is in Redis, whole.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+import time
+import zlib
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from rq import RateLimit, Retry
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job, JobStatus
+
+from knossos.jobs import keys
+from knossos.jobs.connection import connect
+from knossos.jobs.errors import JobNotFinished, JobNotFound
+from knossos.jobs.events import Event, parse_entry
+from knossos.jobs.ledger import Ledger, dumps
+from knossos.jobs.records import JobFailure, JobRecord, JobSpec
+from knossos.jobs.rq_job import SERIALIZER, EngineJob
+from knossos.jobs.rq_queue import ReliableQueue
+from knossos.jobs.states import JobState
+
+if TYPE_CHECKING:
+    import redis
+    from redis.client import Pipeline
+
+    from knossos.settings import Settings
+
+#: What the tokens of jobs are made of, and how long they are.
+TOKEN_ALPHABET = string.ascii_letters + string.digits
+TOKEN_LENGTH = 30
+#: Records that a listing reads in one go.
+PAGE = 200
+
+
+class Engine:
+    """Submits and follows jobs. ``patience_seconds`` is how long a call waits for a Redis that restarts."""
+
+    def __init__(self, settings: Settings, patience_seconds: float = 5) -> None:
+        self.settings = settings
+        self.patience_seconds = patience_seconds
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        """The connection pool. It connects at the first command."""
+        return connect(self.settings.redis, self.patience_seconds)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Writes records and events."""
+        return Ledger(self.redis, self.keep_seconds)
+
+    @property
+    def keep_seconds(self) -> int:
+        """How long Redis keeps an ended job by itself: cron, which removes it at RESULT_LIFETIME, may run daily."""
+        return round(self.settings.result_lifetime + self.settings.task_lifetime)
+
+    def queue(self, name: str) -> ReliableQueue:
+        """RQ's queue of that name."""
+        return ReliableQueue(name, connection=self.redis, serializer=SERIALIZER, job_class=EngineJob)
+
+    def ping(self) -> None:
+        """Raise redis.RedisError where Redis does not answer."""
+        self.redis.ping()
+
+    # --- submit -----------------------------------------------------------------------------------
+
+    def submit(self, spec: JobSpec, then: JobSpec | None = None) -> JobRecord:
+        """Accept a job. When this returns, it is stored and will be run.
+
+        ``then`` is a job that is queued when this one has ended, however it ended; ``ticket``, the first one's, is put
+        into its payload.
+        """
+        last = int(cast(int, self.redis.incrby(keys.TICKET, 2 if then else 1)))
+        ticket = last - 1 if then else last
+        with self.redis.pipeline() as pipeline:
+            if then:
+                follower = then.model_copy(update={"payload": {**then.payload, "ticket": ticket}})
+                self._write_record(last, follower, pipeline, text=f"Waits for task {ticket}.")
+                self._make_job(last, follower, JobStatus.DEFERRED).save(pipeline=pipeline)
+                pipeline.hset(keys.task(ticket), "then", last)
+            record = self._write_record(ticket, spec, pipeline, text="Waits for a free worker.")
+            job = self._make_job(ticket, spec, JobStatus.QUEUED)
+            queue = self.queue(spec.queue)
+            pipeline.sadd(queue.redis_queues_keys, queue.key)
+            queue._enqueue_rate_limited_job(job, pipeline=pipeline)
+            pipeline.execute()
+        return record
+
+    def _write_record(self, ticket: int, spec: JobSpec, pipeline: Pipeline, text: str) -> JobRecord:
+        fields: dict[str, str | int | float] = {
+            "kind": spec.kind,
+            "title": spec.title[:300],
+            "owner": spec.owner,
+            "token": "".join(secrets.choice(TOKEN_ALPHABET) for _ in range(TOKEN_LENGTH)),
+            "queue": spec.queue,
+            "state": JobState.QUEUED,
+            "attempt": 0,
+            "attempts": self._retries(spec) + 1,
+            "created_at": (now := round(time.time(), 6)),
+            "changed_at": now,
+        }
+        data = dumps({"state": JobState.QUEUED, "attempt": 0, "text": text})
+        pipeline.hset(keys.task(ticket), mapping=fields)
+        pipeline.xadd(keys.events(ticket), {"type": "state", "data": data})
+        pipeline.zadd(keys.TASKS, {str(ticket): ticket})
+        pipeline.zadd(keys.tasks_of(spec.owner), {str(ticket): ticket})
+        return JobRecord.from_hash(ticket, {name.encode(): str(value).encode() for name, value in fields.items()})
+
+    def _make_job(self, ticket: int, spec: JobSpec, status: JobStatus) -> Job:
+        retries = self._retries(spec)
+        return self.queue(spec.queue).create_job(
+            spec.function,
+            args=(spec.payload,),
+            job_id=str(ticket),
+            status=status,
+            timeout=round(spec.timeout_seconds or self.settings.conversion_timeout_seconds),
+            result_ttl=self.keep_seconds,
+            failure_ttl=self.keep_seconds,
+            description=f"{spec.kind} {ticket}",
+            meta={"retry_on_error": bool(spec.retry_delays_seconds)},
+            retry=Retry(max=retries, interval=list(spec.retry_delays_seconds) or 0) if retries else None,
+            rate_limit=RateLimit(key=f"owner:{spec.owner}", concurrency=self.settings.owner_concurrency),
+        )
+
+    def _retries(self, spec: JobSpec) -> int:
+        if spec.retries is not None:
+            return spec.retries
+        return max(self.settings.task_retries, len(spec.retry_delays_seconds))
+
+    # --- look -------------------------------------------------------------------------------------
+
+    def find(self, ticket: int) -> JobRecord:
+        """The job's record. Raises JobNotFound."""
+        records = self._read([ticket])
+        if not records:
+            raise JobNotFound(f"There is no task {ticket}.", ticket=ticket)
+        return records[0]
+
+    def list_jobs(
+        self,
+        owner: str | None = None,
+        kind: str | None = None,
+        states: Collection[JobState] | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[JobRecord]:
+        """Records, newest first, at most ``limit``, only tickets below ``before`` where that is given."""
+        index = keys.tasks_of(owner) if owner else keys.TASKS
+        found: list[JobRecord] = []
+        below = f"({before}" if before is not None else "+inf"
+        while len(found) < limit:
+            page = [int(t) for t in self.redis.zrange(index, below, "-inf", desc=True, byscore=True, offset=0, num=PAGE)]
+            if not page:
+                break
+            for record in self._read(page):
+                if (kind is None or record.kind == kind) and (states is None or record.state in states):
+                    found.append(record)
+            below = f"({page[-1]}"
+        return found[:limit]
+
+    def result(self, ticket: int) -> Any:
+        """The result (JSON) of a job that succeeded, None for one that did not.
+
+        Raises:
+            JobNotFound: there is no such job (any more).
+            JobNotFinished: it has not ended.
+        """
+        record = self.find(ticket)
+        if not record.state.finished:
+            raise JobNotFinished(f"Task {ticket} is not finished.", ticket=ticket)
+        packed = cast("bytes | None", self.redis.get(keys.result(ticket)))
+        return None if packed is None else json.loads(zlib.decompress(packed))
+
+    def payload(self, ticket: int) -> dict[str, Any]:
+        """What the job was asked to do. Raises JobNotFound."""
+        try:
+            job = EngineJob.fetch(str(ticket), connection=self.redis, serializer=SERIALIZER)
+        except NoSuchJobError as error:
+            raise JobNotFound(f"There is no task {ticket}.", ticket=ticket) from error
+        return cast("dict[str, Any]", job.args[0])
+
+    def events(self, ticket: int, after: str = "0-0", count: int | None = None) -> list[Event]:
+        """What happened after the event with the id ``after``, oldest first."""
+        entries = cast("list[Any]", self.redis.xrange(keys.events(ticket), min=f"({after}", count=count))
+        return [parse_entry(entry_id, fields) for entry_id, fields in entries]
+
+    def position(self, ticket: int, queue: str = "default") -> int | None:
+        """How many jobs are before this one in its queue; None where it is not in it."""
+        return cast("int | None", self.redis.lpos(self.queue(queue).key, str(ticket)))
+
+    def _read(self, tickets: Sequence[int]) -> list[JobRecord]:
+        with self.redis.pipeline(transaction=False) as pipeline:
+            for ticket in tickets:
+                pipeline.hgetall(keys.task(ticket))
+            hashes = pipeline.execute()
+        return [JobRecord.from_hash(t, fields) for t, fields in zip(tickets, hashes, strict=True) if b"kind" in fields]
+
+    # --- act --------------------------------------------------------------------------------------
+
+    def answer(self, ticket: int, value: str, question_id: str | None = None) -> bool:
+        """Answer the open question of a job. False where none is open (or not ``question_id``)."""
+        open_question = cast("bytes | None", self.redis.hget(keys.task(ticket), "question_id"))
+        if open_question is None or question_id not in (None, open_question.decode()):
+            return False
+        with self.redis.pipeline() as pipeline:
+            key = keys.answer(ticket, open_question.decode())
+            pipeline.rpush(key, value)
+            pipeline.expire(key, 3600)
+            pipeline.execute()
+        return True
+
+    def cancel(self, ticket: int, reason: str = "Cancelled.") -> bool:
+        """End a job, whether it waits or runs. False where it has ended already.
+
+        A running one is told at once; it has ended when its ``done`` event is there.
+        """
+        return self._end(ticket, JobFailure(code="cancelled", message=reason), JobState.CANCELLED)
+
+    def expire(self, ticket: int, reason: str) -> bool:
+        """Give up a job that waits or runs for too long. False where it has ended already."""
+        return self._end(ticket, JobFailure(code="expired", message=reason), JobState.FAILED)
+
+    def _end(self, ticket: int, failure: JobFailure, state: JobState) -> bool:
+        found = self.ledger.want_cancelled(ticket, failure)
+        if found == JobState.QUEUED:
+            end = self.ledger.cancelled if state is JobState.CANCELLED else self.ledger.fail
+            end(ticket, "", failure, self.redis)
+            self._unqueue(ticket)
+            # A worker may have begun in between: then the wish above came too early, and is said again.
+            found = self.ledger.want_cancelled(ticket, failure)
+        if found == "missing":
+            raise JobNotFound(f"There is no task {ticket}.", ticket=ticket)
+        if found == JobState.RUNNING:
+            try:
+                send_stop_job_command(self.redis, str(ticket), serializer=SERIALIZER)
+            except (NoSuchJobError, InvalidJobOperation):
+                pass  # it is ending this very moment
+            return True
+        return self.find(ticket).failure == failure
+
+    def _unqueue(self, ticket: int) -> None:
+        try:
+            EngineJob.fetch(str(ticket), connection=self.redis, serializer=SERIALIZER).cancel()
+        except (NoSuchJobError, InvalidJobOperation):
+            pass  # not queued any more: a worker that takes it now is refused by the record
+
+    def forget(self, ticket: int) -> None:
+        """Delete a job with its result and its events. One that still runs is cancelled by that."""
+        try:
+            self.cancel(ticket, "Forgotten.")
+            owner = self.find(ticket).owner
+        except JobNotFound:
+            owner = ""
+        try:
+            EngineJob.fetch(str(ticket), connection=self.redis, serializer=SERIALIZER).delete()
+        except (NoSuchJobError, InvalidJobOperation):
+            pass
+        with self.redis.pipeline() as pipeline:
+            pipeline.delete(keys.task(ticket), keys.events(ticket), keys.result(ticket))
+            pipeline.zrem(keys.TASKS, str(ticket))
+            pipeline.zrem(keys.tasks_of(owner), str(ticket))
+            pipeline.publish(keys.WAKE, str(ticket))
+            pipeline.execute()

@@ -1,0 +1,62 @@
+"""Every Redis key of the job engine: its type, contents, life and writers. No key literal stands elsewhere.
+
+RQ's own keys (``rq:job:*``, ``rq:queue:*``, ``rq:wip:*`` ...) belong to RQ: they transport and time the jobs. Those
+below are the engine's: what a job *is* and what happened in it.
+
+=========================  =======  ================================================================================
+key                        type     contents; life; written by
+=========================  =======  ================================================================================
+knossos:ticket             string   the last ticket given out; for ever; ``Engine.submit``
+knossos:tasks              zset     every ticket, scored by itself; members leave with their task; submit, forget
+knossos:tasks:<owner>      zset     the same for one owner
+knossos:task:<ticket>      hash     the record (see ``records.py``) and the bookkeeping of its events: ``fence`` (id of
+                                    the execution that may write), ``seq`` (last event number of that execution),
+                                    ``lines``, ``head`` (last entry of the log's first half), ``last:<type>`` (entry
+                                    of which only the newest is kept), ``question``, ``cancel``, ``then``; expires
+                                    when its task has ended for long enough; the scripts of ``scripts.py``
+knossos:events:<ticket>    stream   what happened, oldest first; lives as long as the record; scripts
+knossos:result:<ticket>    string   the result as JSON, deflated; lives as long as the record; scripts
+knossos:answer:<t>:<q>     list     answers to question q of task t; an hour; ``Engine.answer``
+knossos:wake               channel  the ticket of a task with new events: a wake-up only, never the truth
+=========================  =======  ================================================================================
+"""
+
+from __future__ import annotations
+
+PREFIX = "knossos:"
+
+#: Counter of tickets.
+TICKET = PREFIX + "ticket"
+#: Index of all tasks.
+TASKS = PREFIX + "tasks"
+#: Publish/subscribe channel that says which task has new events.
+WAKE = PREFIX + "wake"
+#: Start of every record's key, for scripts that must build one.
+TASK_PREFIX = PREFIX + "task:"
+#: Start of every event stream's key.
+EVENTS_PREFIX = PREFIX + "events:"
+
+
+def task(ticket: int | str) -> str:
+    """Hash with the record of a task."""
+    return f"{TASK_PREFIX}{ticket}"
+
+
+def tasks_of(owner: str) -> str:
+    """Index of one owner's tasks."""
+    return f"{PREFIX}tasks:{owner}"
+
+
+def events(ticket: int | str) -> str:
+    """Stream of what happened in a task."""
+    return f"{EVENTS_PREFIX}{ticket}"
+
+
+def result(ticket: int | str) -> str:
+    """The result of a task that succeeded."""
+    return f"{PREFIX}result:{ticket}"
+
+
+def answer(ticket: int | str, question: str) -> str:
+    """List into which the answer to a question is pushed."""
+    return f"{PREFIX}answer:{ticket}:{question}"

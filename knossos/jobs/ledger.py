@@ -1,0 +1,164 @@
+"""The one place that writes records and events: Python's side of ``scripts.py``.
+
+A ledger speaks through a Redis client or, given a pipeline, inside RQ's own transaction, so that what RQ believes and
+what users see change at the same moment. It decides nothing: which move is right is its callers' business, whether it
+is allowed the script checks.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from rq.defaults import RQ_KEY_PREFIX
+
+from knossos.jobs import keys, scripts
+from knossos.jobs.records import JobFailure
+from knossos.jobs.states import JobState, states_before
+
+if TYPE_CHECKING:
+    import redis
+    from redis.client import Pipeline
+
+#: In a ``state`` event's data this text stands for the number of the attempt, which only the script knows.
+ATTEMPT = "$attempt"
+
+
+class Ledger:
+    """Writes what happens to jobs. ``keep_seconds`` is how long an ended job stays in Redis at the most."""
+
+    def __init__(self, connection: redis.Redis, keep_seconds: int) -> None:
+        self.connection = connection
+        self.keep_seconds = keep_seconds
+
+    def append(
+        self,
+        ticket: int,
+        fence: str,
+        seq: int,
+        kind: str,
+        data: dict[str, Any],
+        *,
+        only_last: bool = False,
+        max_lines: int = 0,
+        field: str = "",
+    ) -> str:
+        """Add an event of the running job. Answers ``ok``, ``cancelled`` or ``superseded``.
+
+        ``seq`` counts the events of this execution from 1: one that is already stored is not stored again.
+        """
+        keep = "last" if only_last else "all"
+        answer = self.connection.eval(
+            scripts.APPEND,
+            2,
+            keys.task(ticket),
+            keys.events(ticket),
+            fence,
+            seq,
+            kind,
+            dumps(data),
+            keep,
+            keys.WAKE,
+            ticket,
+            max_lines,
+            field,
+        )
+        return _text(answer)
+
+    def start(self, ticket: int, fence: str, worker: str) -> bool:
+        """A worker begins. False where the job may not be started (it has ended, or another worker has it)."""
+        data = {"state": JobState.RUNNING, "attempt": ATTEMPT, "text": "A worker has started this task."}
+        answer = self._move(self.connection, ticket, JobState.RUNNING, "state", data, new_fence=fence, worker=worker)
+        return _text(answer) == JobState.RUNNING
+
+    def succeed(self, ticket: int, fence: str, result: Any, pipeline: Pipeline) -> None:
+        """The job returned ``result``."""
+        data = {"success": True, "state": JobState.SUCCEEDED, "failure": None}
+        packed = zlib.compress(dumps(result).encode(), 1)
+        self._move(pipeline, ticket, JobState.SUCCEEDED, "done", data, fence=fence, result=packed)
+
+    def fail(self, ticket: int, fence: str, failure: JobFailure, pipeline: Pipeline | redis.Redis) -> None:
+        """The job is over for a reason that it could not help, or nobody could."""
+        self._end_badly(ticket, JobState.FAILED, fence, failure, pipeline)
+
+    def cancelled(self, ticket: int, fence: str, failure: JobFailure, pipeline: Pipeline | redis.Redis) -> Any:
+        """The job is over because somebody wanted that. Answers the state it has now."""
+        return self._end_badly(ticket, JobState.CANCELLED, fence, failure, pipeline)
+
+    def requeue(self, ticket: int, fence: str, text: str, pipeline: Pipeline) -> None:
+        """The job goes back to its queue; ``text`` tells its watchers why."""
+        data = {"state": "retrying", "attempt": ATTEMPT, "text": text}
+        self._move(pipeline, ticket, JobState.QUEUED, "state", data, fence=fence)
+
+    def want_cancelled(self, ticket: int, failure: JobFailure) -> str:
+        """Note that a running job shall end. Answers the state it has, or ``missing``."""
+        arguments = (keys.task(ticket), self.keep_seconds, failure.model_dump_json())
+        return _text(self.connection.eval(scripts.CANCEL, 1, *arguments))
+
+    def ask(self, ticket: int, fence: str, question: str, kind: str, data: dict[str, Any]) -> str:
+        """Put a question to whoever watches. Answers ``ok`` or ``superseded``."""
+        body = dumps({"id": question, "kind": kind, "data": data})
+        return self._question(scripts.ASK, ticket, fence, question, body)
+
+    def take_back(self, ticket: int, fence: str, question: str) -> str:
+        """The question is answered, or nobody will answer it."""
+        return self._question(scripts.TAKE_BACK, ticket, fence, question, dumps({"id": question}))
+
+    def _question(self, script: str, ticket: int, fence: str, question: str, body: str) -> str:
+        names = (keys.task(ticket), keys.events(ticket))
+        return _text(self.connection.eval(script, 2, *names, fence, question, body, keys.WAKE, ticket))
+
+    def _end_badly(
+        self, ticket: int, state: JobState, fence: str, failure: JobFailure, pipeline: Pipeline | redis.Redis
+    ) -> Any:
+        data = {"success": False, "state": state, "failure": failure.model_dump(mode="json")}
+        return self._move(pipeline, ticket, state, "done", data, fence=fence, failure=failure.model_dump_json())
+
+    def _move(
+        self,
+        client: Pipeline | redis.Redis,
+        ticket: int,
+        state: JobState,
+        kind: str,
+        data: dict[str, Any],
+        *,
+        fence: str = "",
+        new_fence: str = "",
+        failure: str = "",
+        result: bytes = b"",
+        worker: str = "",
+    ) -> Any:
+        return client.eval(
+            scripts.MOVE,
+            3,
+            keys.task(ticket),
+            keys.events(ticket),
+            keys.result(ticket),
+            state,
+            ",".join(states_before(state)),
+            fence,
+            new_fence,
+            f"{time.time():.6f}",
+            kind,
+            dumps(data),
+            keys.WAKE,
+            ticket,
+            self.keep_seconds,
+            failure,
+            result,
+            worker,
+            f"{RQ_KEY_PREFIX}:job:",
+            f"{RQ_KEY_PREFIX}:queue:",
+            f"{RQ_KEY_PREFIX}:queues",
+        )
+
+
+def dumps(value: Any) -> str:
+    """JSON as it is stored: compact, and never with numbers that JSON does not know."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,89 @@
+"""RQ's job, with its changes of state written into our record in the same transaction.
+
+RQ hands its pipeline to a handful of methods whenever it stores an outcome; they are extended here, nothing is
+replaced. They are RQ's internals: the version is pinned, and the integration tests walk through each of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rq.job import Job, JobStatus
+
+from knossos.jobs import keys
+from knossos.jobs.context import JobContext
+from knossos.jobs.ledger import Ledger
+from knossos.jobs.records import JobFailure
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
+    from rq.queue import Queue
+
+    from knossos.jobs.engine import Engine
+
+#: RQ's serializer for everything: JSON, never pickle.
+SERIALIZER = "json"
+
+#: What a job says that was not told why it failed: its worker, or its worker's machine, is gone.
+WORKER_LOST = JobFailure(
+    code="worker_lost",
+    message="The worker that ran this task died, and so it went each time the task was started again.",
+)
+
+
+class EngineJob(Job):
+    """A job of the engine: its id is the ticket, its one argument the payload."""
+
+    #: The engine that runs it; only a worker sets that.
+    engine: Engine | None = None
+    #: Id of the execution that speaks for this job; "" where a caretaker does, for a worker that is gone.
+    fence: str = ""
+    #: Why it failed, where that is known.
+    failure: JobFailure | None = None
+    #: True where its end was somebody's wish.
+    was_cancelled: bool = False
+    #: What watchers are told when it goes back to its queue.
+    requeue_text: str = "The worker that ran this task was lost. The task starts again as soon as another one is free."
+
+    @property
+    def ticket(self) -> int:
+        """The job's number."""
+        return int(self.id)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Writes this job's record."""
+        keep = self.engine.keep_seconds if self.engine else int(self.failure_ttl or 86400)
+        return Ledger(self.connection, keep)
+
+    def _execute(self) -> Any:
+        if self.engine is None:
+            raise RuntimeError("an engine's job can only be run by an engine's worker")
+        attempt, attempts = self.connection.hmget(keys.task(self.id), ["attempt", "attempts"])
+        context = JobContext(self.engine, self.ticket, self.fence, int(attempt or 1), int(attempts or 1))
+        try:
+            return self.func(context, *self.args)  # type: ignore[misc]
+        finally:
+            context.close()
+
+    def _handle_success(self, result_ttl: int, pipeline: Pipeline, *args: Any, **kwargs: Any) -> None:
+        self.ledger.succeed(self.ticket, self.fence, self._result, pipeline)
+        self._result = None  # the record keeps it; RQ need not store it a second time
+        super()._handle_success(result_ttl, pipeline, *args, **kwargs)
+
+    def _handle_failure(self, exc_string: str, pipeline: Pipeline, *args: Any, **kwargs: Any) -> None:
+        end = self.ledger.cancelled if self.was_cancelled else self.ledger.fail
+        end(self.ticket, self.fence, self.failure or WORKER_LOST, pipeline)
+        super()._handle_failure(exc_string, pipeline, *args, **kwargs)
+
+    def retry(self, queue: Queue, pipeline: Pipeline) -> None:
+        """Go back to the queue, and tell the watchers."""
+        self.ledger.requeue(self.ticket, self.fence, self.requeue_text, pipeline)
+        super().retry(queue, pipeline)
+
+    def hand_back(self, queue: Queue, pipeline: Pipeline) -> None:
+        """Go back to the head of the queue without using up a retry: the worker was told to stop."""
+        text = "The worker that ran this task is being stopped. The task starts again as soon as another one is free."
+        self.ledger.requeue(self.ticket, self.fence, text, pipeline)
+        self.set_status(JobStatus.QUEUED, pipeline=pipeline)
+        queue._enqueue_job(self, pipeline=pipeline, at_front=True)

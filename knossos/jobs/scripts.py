@@ -1,0 +1,148 @@
+"""The Lua scripts that write records and events: each one atomic, each one safe to send twice.
+
+Two rules hold in all of them. A *fence*, the id of the execution that runs the job, goes with everything that a running
+job writes; once the job was given to another worker the old fence is refused, so a worker that was only cut off can
+neither log nor finish. And a state is entered only from a state that allows it (``states.MOVES``), so that a job has
+exactly one outcome.
+"""
+
+from __future__ import annotations
+
+#: Append an event. Answers ``ok``, ``cancelled`` (stored, but the job should end) or ``superseded`` (refused).
+#: KEYS: task, events. ARGV: fence, seq, type, data, keep (all | last), wake channel, ticket, max lines, record field
+#: that repeats the data ("" for none).
+APPEND = """
+local fields = redis.call('HMGET', KEYS[1], 'fence', 'seq', 'cancel')
+if fields[1] ~= ARGV[1] then return 'superseded' end
+local answer = fields[3] and 'cancelled' or 'ok'
+if tonumber(ARGV[2]) <= tonumber(fields[2] or '0') then return answer end
+redis.call('HSET', KEYS[1], 'seq', ARGV[2])
+if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], ARGV[9], ARGV[4]) end
+if ARGV[3] == 'log' then
+    local line = redis.call('HINCRBY', KEYS[1], 'lines', 1)
+    local id = redis.call('XADD', KEYS[2], '*', 'type', ARGV[3], 'data', ARGV[4], 'line', line)
+    local limit = tonumber(ARGV[8])
+    if line == math.floor(limit / 2) then
+        redis.call('HSET', KEYS[1], 'head', id)
+    elseif line > limit then
+        local head = redis.call('HGET', KEYS[1], 'head')
+        for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '(' .. head, '+', 'COUNT', 16)) do
+            if entry[2][2] == 'log' then
+                redis.call('XDEL', KEYS[2], entry[1])
+                break
+            end
+        end
+    end
+else
+    local id = redis.call('XADD', KEYS[2], '*', 'type', ARGV[3], 'data', ARGV[4])
+    if ARGV[5] == 'last' then
+        local field = 'last:' .. ARGV[3]
+        local before = redis.call('HGET', KEYS[1], field)
+        if before then redis.call('XDEL', KEYS[2], before) end
+        redis.call('HSET', KEYS[1], field, id)
+    end
+end
+redis.call('PUBLISH', ARGV[6], ARGV[7])
+return answer
+"""
+
+#: Move a job to another state. Answers the state that the job has now; a refused move answers ``!`` and that state.
+#: KEYS: task, events, result. ARGV: new state, states that may come before (comma-separated), fence that must hold
+#: ("" for any), fence from now on ("" for none), time, event type, event data, wake channel, ticket, seconds to keep
+#: ("" while it is unfinished), failure ("" for none), result ("" for none), worker, prefix of RQ's jobs, prefix of
+#: RQ's queues, RQ's set of queues.
+MOVE = """
+local fields = redis.call('HMGET', KEYS[1], 'state', 'fence', 'cancel', 'then', 'question')
+local state = fields[1]
+if not state then return '!missing' end
+if ARGV[4] ~= '' and state == ARGV[1] and fields[2] == ARGV[4] then return state end
+if not string.find(',' .. ARGV[2] .. ',', ',' .. state .. ',', 1, true) then return '!' .. state end
+if ARGV[3] ~= '' and fields[2] ~= ARGV[3] then return '!' .. state end
+local target, kind, data, failure, keep = ARGV[1], ARGV[6], ARGV[7], ARGV[11], ARGV[10]
+if target == 'queued' and fields[3] then
+    -- Its worker is gone and somebody had cancelled it: it does not start again.
+    target, kind, keep = 'cancelled', 'done', fields[3]
+    failure = redis.call('HGET', KEYS[1], 'cancel_failure')
+    data = '{"success": false, "state": "cancelled", "failure": ' .. failure .. '}'
+end
+redis.call('HSET', KEYS[1], 'state', target, 'changed_at', ARGV[5], 'fence', ARGV[4], 'seq', 0)
+if fields[5] then
+    redis.call('XDEL', KEYS[2], fields[5])
+    redis.call('HDEL', KEYS[1], 'question', 'question_id')
+end
+if target == 'running' then
+    redis.call('HINCRBY', KEYS[1], 'attempt', 1)
+    redis.call('HSET', KEYS[1], 'started_at', ARGV[5], 'worker', ARGV[13])
+    redis.call('HDEL', KEYS[1], 'progress')
+    for _, type in ipairs({'progress', 'files'}) do
+        local before = redis.call('HGET', KEYS[1], 'last:' .. type)
+        if before then
+            redis.call('XDEL', KEYS[2], before)
+            redis.call('HDEL', KEYS[1], 'last:' .. type)
+        end
+    end
+end
+local attempt = redis.call('HGET', KEYS[1], 'attempt')
+redis.call('XADD', KEYS[2], '*', 'type', kind, 'data', (string.gsub(data, '"%$attempt"', attempt)))
+if kind == 'done' then
+    redis.call('HSET', KEYS[1], 'ended_at', ARGV[5])
+    if failure ~= '' then redis.call('HSET', KEYS[1], 'failure', failure) end
+    if ARGV[12] ~= '' then redis.call('SET', KEYS[3], ARGV[12], 'EX', keep) end
+    redis.call('EXPIRE', KEYS[1], keep)
+    redis.call('EXPIRE', KEYS[2], keep)
+    if fields[4] then
+        local follower = fields[4]
+        local queue = redis.call('HGET', ARGV[14] .. follower, 'origin')
+        if queue then
+            redis.call('HSET', ARGV[14] .. follower, 'status', 'queued')
+            redis.call('SADD', ARGV[16], ARGV[15] .. queue)
+            redis.call('RPUSH', ARGV[15] .. queue, follower)
+        end
+    end
+end
+redis.call('PUBLISH', ARGV[8], ARGV[9])
+return target
+"""
+
+#: Ask for the end of a running job. Answers its state; only where that is ``running`` the wish is noted.
+#: KEYS: task. ARGV: seconds to keep it once it has ended, failure.
+CANCEL = """
+local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'running' then
+    redis.call('HSETNX', KEYS[1], 'cancel', ARGV[1])
+    redis.call('HSETNX', KEYS[1], 'cancel_failure', ARGV[2])
+end
+return state or 'missing'
+"""
+
+#: Put a question to the user; like APPEND, but it can be taken back.
+#: KEYS: task, events. ARGV: fence, question id, data, wake channel, ticket.
+ASK = """
+if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 'superseded' end
+if redis.call('HGET', KEYS[1], 'question_id') == ARGV[2] then return 'ok' end
+local id = redis.call('XADD', KEYS[2], '*', 'type', 'question', 'data', ARGV[3])
+redis.call('HSET', KEYS[1], 'question', id, 'question_id', ARGV[2])
+redis.call('PUBLISH', ARGV[4], ARGV[5])
+return 'ok'
+"""
+
+#: Take a question back: late watchers do not see it any more, those who saw it are told.
+#: KEYS: task, events. ARGV: fence, question id, data, wake channel, ticket.
+TAKE_BACK = """
+if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 'superseded' end
+if redis.call('HGET', KEYS[1], 'question_id') ~= ARGV[2] then return 'ok' end
+redis.call('XDEL', KEYS[2], redis.call('HGET', KEYS[1], 'question'))
+redis.call('HDEL', KEYS[1], 'question', 'question_id')
+redis.call('XADD', KEYS[2], '*', 'type', 'answered', 'data', ARGV[3])
+redis.call('PUBLISH', ARGV[4], ARGV[5])
+return 'ok'
+"""
+
+#: Put a job back into its queue that a worker took and never began (it died in between). Answers 1 where it did.
+#: KEYS: intermediate queue, queue, RQ's job. ARGV: job id.
+GIVE_BACK = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
+if redis.call('HGET', KEYS[3], 'status') ~= 'queued' then return 0 end
+redis.call('LPUSH', KEYS[2], ARGV[1])
+return 1
+"""
