@@ -86,8 +86,8 @@ class JobContext:
             if now - self._checked < CHECK_PAUSE:
                 return
             self._checked = now
-            fence, cancel = self.engine.redis.hmget(keys.task(self.ticket), ["fence", "cancel"])
-        self._heed("superseded" if fence != self._fence.encode() else "cancelled" if cancel else "ok")
+            found: Any = self.engine.redis.hmget(keys.task(self.ticket), ["fence", "cancel"])
+        self._heed("superseded" if found[0] != self._fence.encode() else "cancelled" if found[1] else "ok")
 
     def ask(self, kind: str, data: dict[str, Any], timeout_seconds: float | None = None) -> str:
         """Put a question to whoever watches, and wait for the answer.
@@ -101,7 +101,7 @@ class JobContext:
         self._heed(self.engine.ledger.ask(self.ticket, self._fence, question, kind, data))
         try:
             while (left := deadline - time.monotonic()) > 0:
-                answer = self.engine.redis.blpop([keys.answer(self.ticket, question)], min(1.0, max(0.01, left)))
+                answer: Any = self.engine.redis.blpop([keys.answer(self.ticket, question)], min(1.0, max(0.01, left)))
                 if answer:
                     return str(answer[1].decode("utf-8", "replace"))
                 self.check()

@@ -6,6 +6,7 @@ It owns the way of a job from its submission to the queue, and all reading of re
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import string
@@ -81,7 +82,7 @@ class Engine:
         ``then`` is a job that is queued when this one has ended, however it ended; ``ticket``, the first one's, is put
         into its payload.
         """
-        last = int(cast(int, self.redis.incrby(keys.TICKET, 2 if then else 1)))
+        last = int(self.redis.incrby(keys.TICKET, 2 if then else 1))
         ticket = last - 1 if then else last
         with self.redis.pipeline() as pipeline:
             if then:
@@ -98,7 +99,7 @@ class Engine:
         return record
 
     def _write_record(self, ticket: int, spec: JobSpec, pipeline: Pipeline, text: str) -> JobRecord:
-        fields: dict[str, str | int | float] = {
+        fields: dict[Any, Any] = {
             "kind": spec.kind,
             "title": spec.title[:300],
             "owner": spec.owner,
@@ -160,7 +161,8 @@ class Engine:
         found: list[JobRecord] = []
         below = f"({before}" if before is not None else "+inf"
         while len(found) < limit:
-            page = [int(t) for t in self.redis.zrange(index, below, "-inf", desc=True, byscore=True, offset=0, num=PAGE)]
+            entries: Any = self.redis.zrange(index, below, "-inf", desc=True, byscore=True, offset=0, num=PAGE)
+            page = [int(entry) for entry in entries]
             if not page:
                 break
             for record in self._read(page):
@@ -242,18 +244,15 @@ class Engine:
         if found == "missing":
             raise JobNotFound(f"There is no task {ticket}.", ticket=ticket)
         if found == JobState.RUNNING:
-            try:
+            with contextlib.suppress(NoSuchJobError, InvalidJobOperation):  # it is ending this very moment
                 send_stop_job_command(self.redis, str(ticket), serializer=SERIALIZER)
-            except (NoSuchJobError, InvalidJobOperation):
-                pass  # it is ending this very moment
             return True
         return self.find(ticket).failure == failure
 
     def _unqueue(self, ticket: int) -> None:
-        try:
+        # Where it is not queued any more, a worker that takes it now is refused by the record.
+        with contextlib.suppress(NoSuchJobError, InvalidJobOperation):
             EngineJob.fetch(str(ticket), connection=self.redis, serializer=SERIALIZER).cancel()
-        except (NoSuchJobError, InvalidJobOperation):
-            pass  # not queued any more: a worker that takes it now is refused by the record
 
     def forget(self, ticket: int) -> None:
         """Delete a job with its result and its events. One that still runs is cancelled by that."""
@@ -262,10 +261,8 @@ class Engine:
             owner = self.find(ticket).owner
         except JobNotFound:
             owner = ""
-        try:
+        with contextlib.suppress(NoSuchJobError, InvalidJobOperation):
             EngineJob.fetch(str(ticket), connection=self.redis, serializer=SERIALIZER).delete()
-        except (NoSuchJobError, InvalidJobOperation):
-            pass
         with self.redis.pipeline() as pipeline:
             pipeline.delete(keys.task(ticket), keys.events(ticket), keys.result(ticket))
             pipeline.zrem(keys.TASKS, str(ticket))

@@ -67,11 +67,10 @@ class Ledger:
         )
         return _text(answer)
 
-    def start(self, ticket: int, fence: str, worker: str) -> bool:
-        """A worker begins. False where the job may not be started (it has ended, or another worker has it)."""
+    def start(self, ticket: int, fence: str, worker: str, pipeline: Pipeline) -> None:
+        """A worker begins. Refused where the job has ended or another worker has it: then the fence is not ours."""
         data = {"state": JobState.RUNNING, "attempt": ATTEMPT, "text": "A worker has started this task."}
-        answer = self._move(self.connection, ticket, JobState.RUNNING, "state", data, new_fence=fence, worker=worker)
-        return _text(answer) == JobState.RUNNING
+        self._move(pipeline, ticket, JobState.RUNNING, "state", data, new_fence=fence, worker=worker)
 
     def succeed(self, ticket: int, fence: str, result: Any, pipeline: Pipeline) -> None:
         """The job returned ``result``."""

@@ -12,6 +12,7 @@ from rq.job import Job, JobStatus
 
 from knossos.jobs import keys
 from knossos.jobs.context import JobContext
+from knossos.jobs.errors import JobSuperseded
 from knossos.jobs.ledger import Ledger
 from knossos.jobs.records import JobFailure
 
@@ -59,12 +60,20 @@ class EngineJob(Job):
     def _execute(self) -> Any:
         if self.engine is None:
             raise RuntimeError("an engine's job can only be run by an engine's worker")
-        attempt, attempts = self.connection.hmget(keys.task(self.id), ["attempt", "attempts"])
+        fields: Any = self.connection.hmget(keys.task(self.id), ["fence", "attempt", "attempts"])
+        fence, attempt, attempts = fields
+        if fence is None or fence.decode() != self.fence:
+            raise JobSuperseded(f"task {self.id} has ended, or another worker has it")
         context = JobContext(self.engine, self.ticket, self.fence, int(attempt or 1), int(attempts or 1))
         try:
-            return self.func(context, *self.args)  # type: ignore[misc]
+            return self.func(context, *self.args)
         finally:
             context.close()
+
+    def prepare_for_execution(self, worker_name: str, pipeline: Pipeline) -> None:
+        """Begin. Whether the record allowed it shows when it is read back, before anything is run."""
+        super().prepare_for_execution(worker_name, pipeline)
+        self.ledger.start(self.ticket, self.fence, worker_name, pipeline)
 
     def _handle_success(self, result_ttl: int, pipeline: Pipeline, *args: Any, **kwargs: Any) -> None:
         self.ledger.succeed(self.ticket, self.fence, self._result, pipeline)

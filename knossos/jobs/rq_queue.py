@@ -57,7 +57,9 @@ class ReliableQueue(Queue):
             waited += POLL_SECONDS
 
     @classmethod
-    def _fetch_dequeued_job(cls, connection: Any, queue_key: str, job_id: str, **kwargs: Any) -> Any:
+    def _fetch_dequeued_job(  # type: ignore[override]
+        cls, connection: Any, queue_key: str, job_id: str, **kwargs: Any
+    ) -> Any:
         """Read the job that was taken. What is no job is logged and dropped; it never ends the worker."""
         try:
             found: tuple[Job, Queue] | None = super()._fetch_dequeued_job(connection, queue_key, job_id, **kwargs)

@@ -1,0 +1,279 @@
+"""RQ's worker, with the edges that RQ leaves rough: death, cancelling, stopping, and Redis going away.
+
+A worker forks a *horse* for each job; the horse leads a process group with whatever the job starts. What always holds:
+
+- the group ends with its horse, and the horse with its worker, also on SIGKILL;
+- a worker without a sign of life for WORKER_LOST_SECONDS loses its job to another one;
+- a worker that is told to stop lets its job go on for SHUTDOWN_GRACE_SECONDS, then hands it back to the queue;
+- only the execution whose fence the record holds may end a job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import time
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
+
+from rq import Worker
+from rq.job import Job
+from rq.queue import Queue
+from rq.scheduler import RQScheduler
+from rq.timeouts import JobTimeoutException
+
+from knossos.errors import KnossosError
+from knossos.jobs import keys, workspace
+from knossos.jobs.errors import JobCancelled, JobInterrupted
+from knossos.jobs.records import JobFailure
+from knossos.jobs.rq_job import SERIALIZER, EngineJob
+from knossos.jobs.rq_queue import ReliableQueue
+
+if TYPE_CHECKING:
+    from rq.executions import Execution
+
+    from knossos.jobs.engine import Engine
+
+#: Seconds for which an idle worker waits for a job before it looks after its queues.
+DEQUEUE_SECONDS = 2
+#: Signs of life within WORKER_LOST_SECONDS.
+HEARTBEATS = 3
+#: prctl's number for "send me this signal when my parent dies" (linux/prctl.h).
+PR_SET_PDEATHSIG = 1
+
+log = logging.getLogger("knossos.jobs")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class EngineWorker(Worker):
+    """A worker for the engine's jobs."""
+
+    queue_class = ReliableQueue
+    job_class = EngineJob
+    log_result_lifespan = False
+    max_connection_wait_time = 2.0
+
+    def __init__(self, engine: Engine, queues: tuple[str, ...]) -> None:
+        self.engine = engine
+        self._lost_seconds = engine.settings.worker_lost_seconds
+        self._grace_ends: float | None = None
+        self._handing_back = False
+        super().__init__(
+            [engine.queue(name) for name in queues],
+            connection=engine.redis,
+            serializer=SERIALIZER,
+            job_monitoring_interval=max(1, round(self._lost_seconds / HEARTBEATS)),
+            maintenance_interval=DEQUEUE_SECONDS,
+            log_job_description=False,
+        )
+        self._retry_scheduler = RQScheduler(
+            self.queues, connection=self.connection, serializer=SERIALIZER, logging_level=logging.WARNING
+        )
+
+    @property
+    def stopping(self) -> bool:
+        """True once it was told to stop."""
+        return self._shutdown_requested_date is not None
+
+    # --- signs of life ----------------------------------------------------------------------------
+
+    @property
+    def dequeue_timeout(self) -> int:
+        return DEQUEUE_SECONDS
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        return round(self._lost_seconds)
+
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        """Every few seconds while the horse runs: say that we live, and see whether the job must end."""
+        super().maintain_heartbeats(job, execution)
+        if self._grace_ends is not None and time.monotonic() >= self._grace_ends:
+            self._hand_back()
+        elif self.connection.hexists(keys.task(job.id), "cancel"):
+            self._stopped_job_id = job.id
+            self.kill_horse()
+
+    def run_maintenance_tasks(self) -> None:
+        """Look after the queues: lost jobs, jobs that nobody began, retries that are due, folders left behind."""
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        for queue in cast("list[ReliableQueue]", self.queues):
+            if queue.acquire_maintenance_lock():
+                try:
+                    for job_id in queue.give_back():
+                        log.warning("task %s was taken and not begun; it is back in its queue", job_id)
+                finally:
+                    queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
+        waiting = any(self.connection.zcard(queue.scheduled_job_registry.key) for queue in self.queues)
+        scheduler: Any = self._retry_scheduler
+        if waiting and scheduler.acquire_locks():
+            scheduler.enqueue_scheduled_jobs()
+            scheduler.release_locks()
+        for name in workspace.sweep(self.engine.settings.work_folder):
+            log.warning("removed the folder %s of a worker that is gone", name)
+
+    # --- the horse --------------------------------------------------------------------------------
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        log.info("task %s starts", job.id, extra={"ticket": job.id})
+        super().fork_work_horse(job, queue)
+        with contextlib.suppress(OSError):  # the horse does the same; whoever comes first
+            os.setpgid(self.horse_pid, self.horse_pid)
+
+    def setup_work_horse_signals(self) -> None:
+        """In the horse: SIGTERM, which also comes when the worker dies, takes the whole process group along."""
+        parent = os.getppid()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, _end_group)
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent or parent == 1:
+            _end_group(signal.SIGTERM, None)
+
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """End the horse and its process group. RQ's own would end the worker where there is no horse."""
+        pid = self.horse_pid
+        if not pid:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(pid) == os.getpgrp():
+                os.kill(pid, sig)
+            else:
+                os.killpg(pid, sig)
+
+    def wait_for_horse(self) -> tuple[Any, Any, Any]:
+        """Wait for the horse's end; what it leaves of its process group ends before its number is free again."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.horse_pid, os.WEXITED | os.WNOWAIT)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(self.horse_pid) == self.horse_pid:
+                    os.killpg(self.horse_pid, signal.SIGKILL)
+        return super().wait_for_horse()
+
+    def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
+        super().monitor_work_horse(job, queue, execution)
+        self._handing_back = False
+        workspace.remove(workspace.Workspace(self.engine.settings.work_folder, int(job.id), execution.id).folder)
+        log.info("task %s has left this worker", job.id, extra={"ticket": job.id})
+
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+        ours = _ours(job)
+        ours.engine, ours.fence = self.engine, execution.id
+        return super().perform_job(job, queue, execution)
+
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
+        super().prepare_job_execution(job, remove_from_intermediate_queue=True)
+
+    # --- outcomes ---------------------------------------------------------------------------------
+
+    def handle_job_success(self, job: Job, queue: Queue, started_job_registry: Any, execution: Execution) -> None:
+        if self._is_ours(job, execution):
+            super().handle_job_success(job, queue, started_job_registry, execution)
+        else:
+            self._drop(job, execution)
+
+    def _finalize_failure(self, job: Job, queue: Queue, execution: Execution, exc_info: Any) -> None:
+        job, error = _ours(job), exc_info[1]
+        job.was_cancelled = isinstance(error, JobCancelled)
+        job.failure = self._wish(job) if job.was_cancelled else explain(error, job.timeout)
+        retry = getattr(error, "retryable", None)
+        if retry is False or (retry is None and not job.meta.get("retry_on_error")) or job.was_cancelled:
+            job.retries_left = 0
+        job.requeue_text = f"{job.failure.message} The task is tried again."
+        super()._finalize_failure(job, queue, execution, exc_info)
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """One line for what was foreseen, the whole stack for what was not."""
+        if isinstance(exc_info[1], KnossosError | JobInterrupted | JobTimeoutException):
+            log.info("task %s: %s", job.id, exc_info[1], extra={"ticket": job.id})
+        else:
+            log.error("task %s crashed", job.id, exc_info=exc_info, extra={"ticket": job.id})
+
+    def handle_job_failure(
+        self,
+        job: Job,
+        queue: Queue,
+        started_job_registry: Any = None,
+        exc_string: str = "",
+        execution: Execution | None = None,
+    ) -> None:
+        job = _ours(job)
+        if execution is not None and not self._is_ours(job, execution):
+            self._drop(job, execution)
+            return
+        if self._stopped_job_id == job.id:
+            job.was_cancelled, job.failure = True, self._wish(job)
+        elif self._handing_back and not self.is_horse:
+            with self.connection.pipeline() as pipeline:
+                self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+                job.hand_back(queue, pipeline)
+                pipeline.execute()
+            return
+        elif job.failure is None:
+            reason = exc_string.partition("waitpid returned")[2].strip(" ;")
+            job.failure = JobFailure(
+                code="worker_died",
+                message="The process that ran this task was killed"
+                f" (status {reason}); perhaps its machine ran out of memory.",
+            )
+            job.requeue_text = f"{job.failure.message} The task is started again."
+        super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
+
+    def _is_ours(self, job: Job, execution: Execution) -> bool:
+        _ours(job).fence = execution.id
+        fence: Any = self.connection.hget(keys.task(job.id), "fence")
+        return fence is not None and fence.decode() == execution.id
+
+    def _drop(self, job: Job, execution: Execution) -> None:
+        """Leave a job alone that has ended, or that another worker has by now."""
+        log.warning("task %s: this execution does not hold it any more", job.id, extra={"ticket": job.id})
+        with self.connection.pipeline() as pipeline:
+            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+            pipeline.expire(job.key, self.engine.keep_seconds, nx=True)
+            pipeline.execute()
+
+    def _wish(self, job: Job) -> JobFailure:
+        wish: Any = self.connection.hget(keys.task(job.id), "cancel_failure")
+        return JobFailure.model_validate_json(wish) if wish else JobFailure(code="cancelled", message="Cancelled.")
+
+    # --- stopping ---------------------------------------------------------------------------------
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """The first SIGTERM or SIGINT: finish the running job, for the time of grace."""
+        grace = self.engine.settings.shutdown_grace_seconds
+        log.info("told to stop; a running task has %g seconds", grace)
+        self._grace_ends = time.monotonic() + grace
+        self.job_monitoring_interval = 1
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        """A second signal: hand the job back at once."""
+        self._hand_back()
+
+    def _hand_back(self) -> None:
+        if self.horse_pid:
+            log.info("handing the running task back to its queue")
+            self._handing_back = True
+            self.kill_horse()
+
+
+def explain(error: BaseException | None, timeout: Any) -> JobFailure:
+    """Say to the user why a job failed: what was raised on purpose in its own words, anything else in none."""
+    if isinstance(error, KnossosError):
+        return JobFailure(code=error.code, message=error.message, details=error.details)
+    if isinstance(error, JobTimeoutException):
+        return JobFailure(code="timeout", message=f"The task was ended because it took longer than {timeout} seconds.")
+    return JobFailure(
+        code="internal",
+        message="The server made a mistake. Its log says more; please tell the operator the number of this task.",
+    )
+
+
+def _ours(job: Job) -> EngineJob:
+    """RQ makes its jobs of the class that it was told; only the type checker does not know."""
+    return cast(EngineJob, job)
+
+
+def _end_group(_signum: int, _frame: FrameType | None) -> None:
+    os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,47 @@
+"""Run a worker until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from rq.exceptions import StopRequested
+
+from knossos.errors import EXIT_OK
+from knossos.jobs import connection
+from knossos.jobs.engine import Engine
+from knossos.jobs.rq_worker import EngineWorker
+from knossos.settings import Settings
+
+#: Seconds for which a worker's commands wait for a Redis that restarts.
+PATIENCE_SECONDS = 60
+
+log = logging.getLogger("knossos.jobs")
+
+
+def run(settings: Settings, queues: tuple[str, ...] = ("default",)) -> int:
+    """Work until SIGTERM or SIGINT, and answer the exit code.
+
+    RQ's loop ends on errors that it does not know; it is then started anew, so that no entry of a queue and no
+    trouble with Redis ends a worker.
+
+    Raises:
+        MissingDependency: Redis does not answer at the start.
+    """
+    connection.ping(settings.redis)
+    logging.getLogger("rq").setLevel(logging.WARNING)
+    engine = Engine(settings, patience_seconds=PATIENCE_SECONDS)
+    while True:
+        worker = EngineWorker(engine, queues)
+        log.info("worker %s waits for tasks on %s", worker.name[:8], ", ".join(queues))
+        try:
+            worker.work(logging_level=None)
+        except (StopRequested, SystemExit):
+            return EXIT_OK
+        except Exception:
+            log.exception("the worker's loop broke")
+        if worker.stopping:
+            log.info("stopped")
+            return EXIT_OK
+        log.warning("the worker's loop ended; it starts anew")
+        time.sleep(0.5)

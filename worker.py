@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""A worker: runs tasks until it is told to stop. Start as many as there is work for, on as many machines.
+
+Usage: worker.py [QUEUE ...]      (default: the queue "default")
+"""
+
+from __future__ import annotations
+
+import sys
+
+from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, MissingDependency, SettingsError
+from knossos.jobs import worker
+from knossos.logs import configure_logging
+from knossos.settings import load_settings
+
+
+def main(queues: list[str]) -> int:
+    """Load the settings, then the jobs' code (once, before any fork), then work."""
+    try:
+        settings = load_settings()
+        configure_logging(settings, process="worker")
+        import knossos.packaging.conversion
+        import knossos.packaging.webhook  # noqa: F401
+
+        return worker.run(settings, tuple(queues) or ("default",))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_SETTINGS
+    except MissingDependency as error:
+        print(error, file=sys.stderr)
+        return EXIT_MISSING
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
