@@ -29,7 +29,8 @@ def run(settings: Settings, queues: tuple[str, ...] = ("default",)) -> int:
         MissingDependency: Redis does not answer at the start.
     """
     connection.ping(settings.redis)
-    logging.getLogger("rq").setLevel(logging.WARNING)
+    for name in ("rq.worker", "rq.job", "rq.registry", "rq.scheduler"):  # RQ sets its own levels at import
+        logging.getLogger(name).setLevel(logging.WARNING)
     engine = Engine(settings, patience_seconds=PATIENCE_SECONDS)
     while True:
         worker = EngineWorker(engine, queues)

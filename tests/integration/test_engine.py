@@ -1,0 +1,415 @@
+"""The engine on a real Redis with real workers: what is submitted is run once, and everyone can follow it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from knossos.jobs import Engine, Event, JobNotFinished, JobNotFound, JobRecord, JobSpec, JobState, keys
+from knossos.settings import Settings
+from tests.support.processes import Process, wait_for
+
+StartWorker = Callable[..., Process]
+
+
+def spec(function: str, owner: str = "key:a", retries: int | None = None, **payload: Any) -> JobSpec:
+    return JobSpec(
+        function=f"tests.support.jobs.{function}", kind="test", title="A", owner=owner, payload=payload, retries=retries
+    )
+
+
+def ended(engine: Engine, ticket: int) -> JobRecord:
+    def look() -> JobRecord | None:
+        record = engine.find(ticket)
+        return record if record.state.finished else None
+
+    return wait_for(look, f"the end of task {ticket}")
+
+
+def texts(engine: Engine, ticket: int) -> list[str]:
+    return [event.data["text"] for event in engine.events(ticket) if event.type == "log"]
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [event.type for event in events]
+
+
+def begun(engine: Engine, ticket: int, text: str = "attempt 1 began") -> None:
+    wait_for(lambda: text in texts(engine, ticket), f"task {ticket} to say {text!r}")
+
+
+def test_a_job_runs_and_its_result_can_be_read_again_and_again(engine: Engine, start_worker: StartWorker) -> None:
+    start_worker()
+    ticket = engine.submit(spec("echo", number=7)).ticket
+    record = ended(engine, ticket)
+    assert record.state is JobState.SUCCEEDED
+    assert record.attempt == 1
+    assert [engine.result(ticket), engine.result(ticket)] == [{"number": 7}] * 2
+    assert record.runtime is not None
+    assert kinds(engine.events(ticket)) == ["state", "state", "done"]
+
+
+def test_a_job_that_waits_has_a_place_and_no_result(engine: Engine) -> None:
+    first, second = (engine.submit(spec("echo")).ticket for _ in range(2))
+    assert [engine.position(first), engine.position(second)] == [0, 1]
+    with pytest.raises(JobNotFinished):
+        engine.result(second)
+    with pytest.raises(JobNotFound):
+        engine.find(second + 1)
+
+
+def test_tokens_are_thirty_letters_and_digits_and_never_the_same(engine: Engine) -> None:
+    tokens = {engine.submit(spec("echo")).token for _ in range(50)}
+    assert len(tokens) == 50
+    assert all(len(token) == 30 and token.isalnum() for token in tokens)
+
+
+def test_what_is_raised_on_purpose_is_told_and_what_is_not_stays_in_the_log(
+    engine: Engine, start_worker: StartWorker
+) -> None:
+    worker = start_worker()
+    broken, crashed = engine.submit(spec("fail")).ticket, engine.submit(spec("crash")).ticket
+    failure = ended(engine, broken).failure
+    assert failure is not None
+    assert (failure.code, failure.message, failure.details) == ("broken", "It broke.", {"file": "a.7z"})
+    record = ended(engine, crashed)
+    assert record.state is JobState.FAILED
+    assert record.attempt == 1
+    assert record.failure is not None
+    assert record.failure.code == "internal"
+    assert "secret" not in str([event.data for event in engine.events(crashed)])
+    assert engine.result(crashed) is None
+    wait_for(lambda: "a secret of the server" in worker.log, "the stack in the log")
+
+
+def test_a_job_with_delays_is_tried_again_and_one_without_hope_is_not(
+    engine: Engine, start_worker: StartWorker
+) -> None:
+    start_worker()
+    delayed = spec("fail_until", attempt=2).model_copy(update={"retry_delays_seconds": (1, 1)})
+    hopeless = spec("fail_for_good").model_copy(update={"retry_delays_seconds": (1, 1)})
+    first, second = engine.submit(delayed).ticket, engine.submit(hopeless).ticket
+    assert ended(engine, first).state is JobState.SUCCEEDED
+    assert engine.result(first) == 2
+    record = ended(engine, second)
+    assert (record.state, record.attempt) == (JobState.FAILED, 1)
+
+
+def test_a_long_log_keeps_its_first_and_last_halves_and_its_numbers(
+    settings: Settings, start_worker: StartWorker
+) -> None:
+    small = settings.model_copy(update={"log_max_lines": 20})
+    engine = Engine(small)
+    start_worker(use=small)
+    ticket = engine.submit(spec("talk", lines=100)).ticket
+    ended(engine, ticket)
+    lines = [event.data["line"] for event in engine.events(ticket) if event.type == "log"]
+    assert lines == [*range(1, 11), *range(91, 101)]
+    progress = [event.data for event in engine.events(ticket) if event.type == "progress"]
+    assert progress == [{"fraction": 0.99, "text": "at 100"}]
+    assert engine.find(ticket).progress == (0.99, "at 100")
+
+
+def test_events_after_one_are_those_that_followed_it(engine: Engine, start_worker: StartWorker) -> None:
+    start_worker()
+    ticket = engine.submit(spec("talk", lines=5)).ticket
+    ended(engine, ticket)
+    events = engine.events(ticket)
+    assert engine.events(ticket, after=events[3].id) == events[4:]
+    assert engine.events(ticket, after=events[-1].id) == []
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_never_runs(
+    engine: Engine, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    ticket = engine.submit(spec("note_run", file=str(tmp_path / "runs"))).ticket
+    assert engine.cancel(ticket, "No longer wanted.")
+    assert not engine.cancel(ticket, "Twice.")
+    record = engine.find(ticket)
+    assert record.state is JobState.CANCELLED
+    assert record.failure is not None
+    assert record.failure.message == "No longer wanted."
+    start_worker()
+    other = engine.submit(spec("echo")).ticket
+    ended(engine, other)
+    assert not (tmp_path / "runs").exists()
+    assert kinds(engine.events(ticket)).count("done") == 1
+
+
+def test_cancelling_a_running_job_ends_its_whole_process_group_and_removes_its_folder(
+    engine: Engine, start_worker: StartWorker, tmp_path: Path, settings: Settings
+) -> None:
+    start_worker()
+    pid_file = tmp_path / "pid"
+    ticket = engine.submit(spec("spawn", pid_file=str(pid_file))).ticket
+    begun(engine, ticket, "spawned")
+    assert engine.cancel(ticket, "Enough.")
+    record = ended(engine, ticket)
+    assert record.state is JobState.CANCELLED
+    assert record.failure is not None
+    assert record.failure.message == "Enough."
+    wait_for(lambda: not _alive(int(pid_file.read_text())), "the end of what the job had started")
+    wait_for(lambda: not any(settings.work_folder.glob("*")), "the end of the job's folder")
+    after = engine.submit(spec("echo")).ticket
+    assert ended(engine, after).state is JobState.SUCCEEDED
+
+
+def test_a_job_that_is_cancelled_while_the_command_is_lost_ends_at_its_next_word(
+    engine: Engine, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    start_worker()
+    ticket = engine.submit(spec("linger", until=str(tmp_path / "never"), talks=True)).ticket
+    begun(engine, ticket)
+    failure = '{"code": "cancelled", "message": "By a note.", "details": {}}'
+    engine.redis.hset(keys.task(ticket), mapping={"cancel": "100", "cancel_failure": failure})
+    record = ended(engine, ticket)
+    assert record.state is JobState.CANCELLED
+    assert record.failure is not None
+    assert record.failure.message == "By a note."
+
+
+def test_a_killed_horse_is_reported_and_its_job_started_again_until_the_retries_are_used(
+    engine: Engine, start_worker: StartWorker
+) -> None:
+    start_worker()
+    ticket = engine.submit(spec("die", retries=1)).ticket
+    record = ended(engine, ticket)
+    assert (record.state, record.attempt) == (JobState.FAILED, 2)
+    assert record.failure is not None
+    assert record.failure.code == "worker_died"
+    retried = [event.data["text"] for event in engine.events(ticket) if event.data.get("state") == "retrying"]
+    assert len(retried) == 1
+    assert "killed" in retried[0]
+
+
+def test_a_job_whose_worker_is_killed_is_started_again_by_another_one(
+    engine: Engine, start_worker: StartWorker, tmp_path: Path, settings: Settings
+) -> None:
+    first = start_worker()
+    until = tmp_path / "go"
+    ticket = engine.submit(spec("linger", until=str(until))).ticket
+    begun(engine, ticket)
+    horses = _children(first.popen.pid)
+    second = start_worker()
+    killed_at = time.time()
+    first.kill()
+    wait_for(lambda: not any(_alive(pid) for pid in horses), "the end of the killed worker's horse")
+    begun(engine, ticket, "attempt 2 began")
+    restarted_at = engine.find(ticket).started_at
+    assert restarted_at is not None
+    assert restarted_at - killed_at < 30, "the issue's own limit, by Redis's record"
+    until.touch()
+    assert ended(engine, ticket).state is JobState.SUCCEEDED
+    assert engine.result(ticket) == "attempt 2"
+    assert texts(engine, ticket) == ["attempt 1 began", "attempt 2 began", "ended"]
+    states = [event.data["state"] for event in engine.events(ticket) if event.type == "state"]
+    assert states == ["queued", "running", "retrying", "running"]
+    assert second.stop() == 0
+    assert not any(settings.work_folder.glob("*"))
+
+
+def test_a_job_whose_workers_die_each_time_fails_with_that_reason(
+    settings: Settings, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    quick = settings.model_copy(update={"worker_lost_seconds": 5.0})
+    engine = Engine(quick)
+    worker = start_worker(use=quick)
+    ticket = engine.submit(spec("linger", retries=0, until=str(tmp_path / "never"))).ticket
+    begun(engine, ticket)
+    worker.kill()
+    start_worker(use=quick)
+    record = ended(engine, ticket)
+    assert record.failure is not None
+    assert record.failure.code == "worker_lost"
+
+
+def test_a_worker_that_was_only_asleep_cannot_write_into_the_job_that_another_one_has(
+    settings: Settings, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    quick = settings.model_copy(update={"worker_lost_seconds": 5.0})
+    engine = Engine(quick)
+    first, until = start_worker(use=quick), tmp_path / "go"
+    ticket = engine.submit(spec("linger", until=str(until))).ticket
+    begun(engine, ticket)
+    sleepers = [first.popen.pid, *_children(first.popen.pid)]
+    for pid in sleepers:
+        os.kill(pid, 19)
+    start_worker(use=quick)
+    begun(engine, ticket, "attempt 2 began")
+    until.touch()
+    for pid in sleepers:
+        os.kill(pid, 18)
+    assert ended(engine, ticket).state is JobState.SUCCEEDED
+    assert engine.result(ticket) == "attempt 2"
+    wait_for(lambda: "does not hold it any more" in first.log, "the sleeper to see that it lost the job")
+    assert texts(engine, ticket).count("ended") == 1
+    assert kinds(engine.events(ticket)).count("done") == 1
+    other = engine.submit(spec("echo")).ticket
+    assert ended(engine, other).state is JobState.SUCCEEDED
+
+
+def test_a_worker_told_to_stop_lets_its_job_finish(engine: Engine, start_worker: StartWorker, tmp_path: Path) -> None:
+    worker, until = start_worker(), tmp_path / "go"
+    ticket = engine.submit(spec("linger", until=str(until))).ticket
+    begun(engine, ticket)
+    worker.popen.terminate()
+    wait_for(lambda: "told to stop" in worker.log, "the worker to hear it")
+    until.touch()
+    assert worker.popen.wait(30) == 0
+    assert engine.find(ticket).state is JobState.SUCCEEDED
+
+
+def test_a_job_that_outlasts_the_grace_is_handed_back_without_using_up_a_retry(
+    settings: Settings, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    hasty = settings.model_copy(update={"shutdown_grace_seconds": 0.0})
+    engine = Engine(hasty)
+    worker, until = start_worker(use=hasty), tmp_path / "go"
+    ticket = engine.submit(spec("linger", retries=0, until=str(until))).ticket
+    begun(engine, ticket)
+    assert worker.stop() == 0
+    assert engine.find(ticket).state is JobState.QUEUED
+    assert not any(settings.work_folder.glob("*"))
+    until.touch()
+    start_worker()
+    assert ended(engine, ticket).state is JobState.SUCCEEDED
+    assert engine.result(ticket) == "attempt 2"
+
+
+def test_an_idle_worker_stops_at_once_and_cleanly(engine: Engine, start_worker: StartWorker) -> None:
+    worker = start_worker()
+    wait_for(lambda: "waits for tasks" in worker.log, "the worker")
+    ended(engine, engine.submit(spec("echo")).ticket)
+    assert worker.stop() == 0
+
+
+def test_a_job_that_was_taken_and_not_begun_goes_back_to_its_queue(engine: Engine, start_worker: StartWorker) -> None:
+    ticket = engine.submit(spec("echo")).ticket
+    queue = engine.queue("default")
+    engine.redis.lmove(queue.key, f"{queue.key}:intermediate")
+    start_worker()
+    assert ended(engine, ticket).state is JobState.SUCCEEDED
+
+
+def test_garbage_in_the_queue_ends_no_worker(engine: Engine, start_worker: StartWorker) -> None:
+    worker = start_worker()
+    queue = engine.queue("default")
+    engine.redis.rpush(queue.key, "no-such-job", "\x00\xff")
+    engine.redis.hset("rq:job:77", mapping={"created_at": "never", "data": b"no json", "status": "queued"})
+    engine.redis.rpush(queue.key, "77")
+    engine.redis.publish(f"rq:pubsub:{'x' * 32}", "no json")
+    ticket = engine.submit(spec("echo")).ticket
+    assert ended(engine, ticket).state is JobState.SUCCEEDED
+    assert worker.popen.poll() is None
+    assert engine.redis.llen(f"{queue.key}:intermediate") == 0
+
+
+def test_a_worker_of_several_queues_serves_all(engine: Engine, start_worker: StartWorker) -> None:
+    start_worker("first", "second")
+    tickets = [engine.submit(spec("echo").model_copy(update={"queue": name})).ticket for name in ("second", "first")]
+    assert [ended(engine, ticket).state for ticket in tickets] == [JobState.SUCCEEDED] * 2
+
+
+def test_an_owner_with_many_jobs_does_not_keep_others_waiting(settings: Settings, start_worker: StartWorker) -> None:
+    narrow = settings.model_copy(update={"owner_concurrency": 1})
+    engine = Engine(narrow)
+    many = [engine.submit(spec("echo", owner="key:busy")).ticket for _ in range(10)]
+    other = engine.submit(spec("echo", owner="key:other")).ticket
+    start_worker(use=narrow)
+    ends = [ended(engine, ticket).ended_at for ticket in [*many, other]]
+    assert sorted(ends) != ends, "the other owner's job did not wait for all ten"
+    assert ends[-1] < ends[2]  # type: ignore[operator]
+
+
+def test_a_question_reaches_the_watchers_and_its_answer_the_job(engine: Engine, start_worker: StartWorker) -> None:
+    start_worker()
+    ticket = engine.submit(spec("ask")).ticket
+    question = wait_for(lambda: [e for e in engine.events(ticket) if e.type == "question"], "the question")[0]
+    assert question.data["data"] == {"image": "http://127.0.0.1/captcha.png"}
+    assert not engine.answer(ticket, "late", question_id="another")
+    assert engine.answer(ticket, "k7q", question_id=question.data["id"])
+    assert ended(engine, ticket).state is JobState.SUCCEEDED
+    assert engine.result(ticket) == "k7q"
+    assert "question" not in kinds(engine.events(ticket))
+    assert not engine.answer(ticket, "too late")
+
+
+def test_a_question_that_nobody_answers_fails_with_that_reason(engine: Engine, start_worker: StartWorker) -> None:
+    start_worker()
+    ticket = engine.submit(spec("ask", seconds=0.5)).ticket
+    record = ended(engine, ticket)
+    assert record.failure is not None
+    assert record.failure.code == "question_timeout"
+    assert "question" not in kinds(engine.events(ticket))
+
+
+def test_a_follower_runs_after_success_failure_and_cancelling_alike(
+    engine: Engine, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    follower = spec("note_run", file=str(runs))
+    good, bad = engine.submit(spec("echo"), follower).ticket, engine.submit(spec("fail"), follower).ticket
+    stopped = engine.submit(spec("echo"), follower).ticket
+    engine.cancel(stopped)
+    start_worker()
+    wait_for(lambda: runs.exists() and len(runs.read_text().split()) == 3, "three followers")
+    assert {int(line) for line in runs.read_text().split()} == {good, bad, stopped}
+    assert ended(engine, good + 1).state is JobState.SUCCEEDED
+
+
+def test_a_job_that_takes_too_long_is_ended_and_says_so(engine: Engine, start_worker: StartWorker) -> None:
+    start_worker()
+    slow = spec("linger", until="/nowhere").model_copy(update={"timeout_seconds": 1.0})
+    record = ended(engine, engine.submit(slow).ticket)
+    assert record.failure is not None
+    assert record.failure.code == "timeout"
+    assert record.attempt == 1
+
+
+def test_a_folder_is_removed_even_where_the_job_made_it_read_only(
+    engine: Engine, start_worker: StartWorker, settings: Settings
+) -> None:
+    start_worker()
+    ticket = engine.submit(spec("workspace")).ticket
+    assert ended(engine, ticket).state is JobState.SUCCEEDED
+    assert engine.result(ticket).startswith(str(settings.work_folder))
+    assert not any(settings.work_folder.glob("*"))
+
+
+def test_a_listing_is_newest_first_and_can_be_narrowed_and_paged(engine: Engine) -> None:
+    tickets = [engine.submit(spec("echo", owner=f"key:{n % 2}")).ticket for n in range(6)]
+    engine.cancel(tickets[0])
+    assert [r.ticket for r in engine.list_jobs()] == tickets[::-1]
+    assert [r.ticket for r in engine.list_jobs(owner="key:1")] == tickets[1::2][::-1]
+    assert [r.ticket for r in engine.list_jobs(states={JobState.CANCELLED})] == [tickets[0]]
+    assert [r.ticket for r in engine.list_jobs(limit=2, before=tickets[4])] == [tickets[3], tickets[2]]
+    assert engine.list_jobs(kind="other") == []
+
+
+def test_a_forgotten_job_leaves_nothing_behind(engine: Engine, start_worker: StartWorker) -> None:
+    start_worker()
+    ticket = engine.submit(spec("talk", lines=2)).ticket
+    ended(engine, ticket)
+    wait_for(lambda: engine.redis.zcard("rq:wip:default") == 0, "the worker to be done with it")
+    engine.forget(ticket)
+    with pytest.raises(JobNotFound):
+        engine.find(ticket)
+    left = {key.decode() for key in engine.redis.scan_iter()}
+    assert [key for key in left if key.split(":")[-1] == str(ticket) or ":owner:" in key] == []
+    assert engine.redis.zcard(keys.TASKS) == 0
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -1,0 +1,119 @@
+"""The engine and its Redis: restarts, passwords, TLS, database numbers, and a Redis that is not there."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from knossos.errors import EXIT_MISSING, MissingDependency
+from knossos.jobs import Engine, JobSpec, JobState
+from knossos.jobs.connection import ping
+from knossos.settings import Settings
+from tests.support.processes import Process, wait_for
+from tests.support.redis_server import RedisServer, free_port
+from tests.support.system import program
+
+StartWorker = Callable[..., Process]
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of the test's own that writes to disk, to be killed and started again."""
+    folder = tmp_path / "own-redis"
+    folder.mkdir()
+    server = RedisServer(folder, aof=True, password="p@ss:word/1")
+    server.password = "secret-word"
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_redis_that_is_killed_and_started_again_loses_no_job(
+    own_redis: RedisServer, settings: Settings, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    here = settings.model_copy(update={"redis": own_redis.url})
+    engine = Engine(here, patience_seconds=30)
+    worker, until = start_worker(use=here), tmp_path / "go"
+
+    def spec(function: str) -> JobSpec:
+        payload = {"until": str(until)}
+        return JobSpec(function=f"tests.support.jobs.{function}", kind="t", title="t", owner="o", payload=payload)
+
+    running, waiting = engine.submit(spec("linger")).ticket, engine.submit(spec("echo")).ticket
+    wait_for(lambda: any(e.type == "log" for e in engine.events(running)), "the job to begin")
+    before = engine.events(running)
+    own_redis.kill()
+    own_redis.start()
+    assert engine.events(running)[: len(before)] == before
+    until.touch()
+    for ticket in (running, waiting, engine.submit(spec("echo")).ticket):
+        wait_for(lambda ticket=ticket: engine.find(ticket).state is JobState.SUCCEEDED, f"the end of task {ticket}")
+    lines = [event.data["text"] for event in engine.events(running) if event.type == "log"]
+    assert lines == ["attempt 1 began", "ended"]
+    assert worker.popen.poll() is None
+    assert worker.stop() == 0
+
+
+def test_a_worker_that_waits_outlives_a_redis_that_is_away_for_a_while(
+    own_redis: RedisServer, settings: Settings, start_worker: StartWorker
+) -> None:
+    here = settings.model_copy(update={"redis": own_redis.url})
+    engine = Engine(here, patience_seconds=30)
+    worker = start_worker(use=here)
+    wait_for(lambda: "waits for tasks" in worker.log, "the worker")
+    own_redis.stop()
+    with pytest.raises(redis.ConnectionError):
+        Engine(here, patience_seconds=0).find(1)
+    own_redis.start()
+    ticket = engine.submit(JobSpec(function="tests.support.jobs.echo", kind="t", title="t", owner="o")).ticket
+    wait_for(lambda: engine.find(ticket).state.finished, "the job's end")
+
+
+@pytest.mark.parametrize("database", [0, 5])
+def test_a_password_and_a_database_number_in_the_url_are_heeded(
+    own_redis: RedisServer, settings: Settings, database: int
+) -> None:
+    url = own_redis.url.replace("/0", f"/{database}")
+    engine = Engine(settings.model_copy(update={"redis": url}))
+    ping(url)
+    ticket = engine.submit(JobSpec(function="tests.support.jobs.echo", kind="t", title="t", owner="o")).ticket
+    there = redis.Redis.from_url(url)
+    assert there.exists(f"knossos:task:{ticket}")
+    with pytest.raises(MissingDependency, match=r"does not answer.*") as refused:
+        ping(url.replace("secret-word", "wrong-word"))
+    assert "wrong-word" not in str(refused.value)
+
+
+def test_a_redis_behind_tls_works(settings: Settings, tmp_path: Path) -> None:
+    server = program("redis-server")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    make = [program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    make += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(make, check=True, capture_output=True)
+    port = free_port()
+    options = ["--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--save", "", "--tls-auth-clients", "no"]
+    options += ["--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", str(certificate)]
+    process = subprocess.Popen([server, *options], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        url = f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}"
+        engine = Engine(settings.model_copy(update={"redis": url}), patience_seconds=10)
+        ticket = engine.submit(JobSpec(function="tests.support.jobs.echo", kind="t", title="t", owner="o")).ticket
+        assert engine.find(ticket).state is JobState.QUEUED
+        with pytest.raises(MissingDependency, match="does not answer"):
+            ping(f"rediss://localhost:{port}/0")
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_without_redis_a_worker_says_so_in_one_line_and_ends(settings: Settings, start_worker: StartWorker) -> None:
+    nowhere = settings.model_copy(update={"redis": f"redis://:hush@127.0.0.1:{free_port()}/0"})
+    worker = start_worker(product=True, use=nowhere)
+    assert worker.popen.wait(60) == EXIT_MISSING
+    last = worker.log.strip().splitlines()[-1]
+    assert last.startswith("Redis at redis://:***@127.0.0.1:")
+    assert "hush" not in worker.log

@@ -1,0 +1,91 @@
+"""What is old goes, what is not stays, and nothing is in the way of anything."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from knossos.jobs import Engine, JobNotFound, JobSpec, JobState, keys
+from knossos.jobs.retention import purge
+from knossos.jobs.workspace import Workspace
+from knossos.settings import Settings
+from tests.support.processes import Process, wait_for
+
+SPEC = JobSpec(function="tests.support.jobs.echo", kind="test", title="t", owner="key:a")
+
+
+def test_a_result_stays_for_its_lifetime_and_goes_after_it(engine: Engine, start_worker: Callable[..., Process]) -> None:
+    start_worker()
+    ticket = engine.submit(SPEC).ticket
+    wait_for(lambda: engine.find(ticket).state.finished, "the end")
+    ended_at = engine.find(ticket).ended_at
+    assert ended_at is not None
+    lifetime = engine.settings.result_lifetime
+    assert purge(engine, ended_at + lifetime - 1).removed == ()
+    assert engine.result(ticket) == {}
+    assert purge(engine, ended_at + lifetime + 1).removed == (ticket,)
+    with pytest.raises(JobNotFound):
+        engine.result(ticket)
+
+
+def test_an_unfinished_job_is_given_up_after_its_lifetime(engine: Engine) -> None:
+    ticket = engine.submit(SPEC).ticket
+    created = engine.find(ticket).created_at
+    lifetime = engine.settings.task_lifetime
+    assert purge(engine, created + lifetime - 1).expired == ()
+    assert purge(engine, created + lifetime + 1).expired == (ticket,)
+    record = engine.find(ticket)
+    assert record.state is JobState.FAILED
+    assert record.failure is not None
+    assert record.failure.code == "expired"
+    assert "24 hours" in record.failure.message
+
+
+def test_an_ended_job_leaves_redis_by_itself_should_cron_never_run(engine: Engine) -> None:
+    ticket = engine.submit(SPEC).ticket
+    assert engine.redis.ttl(keys.task(ticket)) == -1
+    engine.cancel(ticket)
+    for key in (keys.task(ticket), keys.events(ticket)):
+        assert 0 < engine.redis.ttl(key) <= engine.keep_seconds
+
+
+def test_keys_that_belong_to_no_job_go(engine: Engine) -> None:
+    kept = engine.submit(SPEC).ticket
+    engine.redis.zadd(keys.TASKS, {"4711": 4711})
+    engine.redis.xadd(keys.events(4711), {"type": "log", "data": "{}"})
+    engine.redis.set(keys.result(4711), b"x")
+    engine.redis.rpush(keys.answer(4711, "q"), "x")
+    assert purge(engine).stray_keys == 4
+    assert [record.ticket for record in engine.list_jobs()] == [kept]
+    assert engine.events(kept)
+
+
+def test_two_purges_at_once_remove_everything_once(engine: Engine) -> None:
+    tickets = [engine.submit(SPEC).ticket for _ in range(60)]
+    for ticket in tickets:
+        engine.cancel(ticket)
+    later = time.time() + engine.settings.result_lifetime + 1
+    outcomes = []
+    threads = [threading.Thread(target=lambda: outcomes.append(purge(engine, later))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {ticket for outcome in outcomes for ticket in outcome.removed} == set(tickets)
+    assert engine.list_jobs() == []
+
+
+def test_a_folder_goes_when_its_process_is_gone_and_not_before(engine: Engine, settings: Settings) -> None:
+    held = Workspace(settings.work_folder, 1, "a" * 32)
+    (held.open() / "file").write_text("x")
+    orphan = settings.work_folder / "2-bbbb"
+    orphan.mkdir()
+    Path(f"{orphan}.lock").touch()
+    assert purge(engine).folders == ("2-bbbb",)
+    assert held.folder.is_dir()
+    held.close()
+    assert list(settings.work_folder.iterdir()) == []
