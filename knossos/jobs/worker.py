@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 
@@ -32,6 +33,8 @@ def run(settings: Settings, queues: tuple[str, ...] = ("default",)) -> int:
     for name in ("rq.worker", "rq.job", "rq.registry", "rq.scheduler"):  # RQ sets its own levels at import
         logging.getLogger(name).setLevel(logging.WARNING)
     engine = Engine(settings, patience_seconds=PATIENCE_SECONDS)
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays for ever: a fork need not copy the pages that a collection would touch
     while True:
         worker = EngineWorker(engine, queues)
         log.info("worker %s waits for tasks on %s", worker.name[:8], ", ".join(queues))

@@ -1,0 +1,135 @@
+"""The engine beside bare RQ on the same Redis: an empty job, and twenty at once, from submit to done."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+from rq import Queue
+
+from knossos.jobs import Engine, JobSpec, keys
+from knossos.settings import ROOT, Settings
+from tests.support.processes import Process, wait_for, write_settings
+from tests.support.redis_server import RedisServer
+
+#: Timed pairs after the warm-up.
+ROUNDS = 40
+#: Seconds between two looks whether a job is done, the same for both sides.
+LOOK = 0.0005
+
+Row = dict[str, Any]
+
+
+@contextmanager
+def bare_worker(url: str, queue: str) -> Iterator[None]:
+    """RQ's own worker, forking, as its command line starts it."""
+    arguments = [sys.executable, "-m", "rq.cli", "worker", "--url", url, "--quiet", queue]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def our_worker(folder: Path, settings: Settings) -> Iterator[None]:
+    """The product's worker."""
+    file = write_settings(folder / "bench-settings.py", settings)
+    process = Process(["-m", "tests.support.run_worker"], folder / "bench-worker.log", {"KNOSSOS_SETTINGS": str(file)})
+    try:
+        wait_for(lambda: "waits for tasks" in process.log, "the worker")
+        yield
+    finally:
+        process.stop()
+
+
+@contextmanager
+def redis_for_benchmarks(folder: Path) -> Iterator[str]:
+    """A Redis of the benchmark's own."""
+    (folder / "bench-redis").mkdir(parents=True, exist_ok=True)
+    server = RedisServer(folder / "bench-redis")
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+def submit_bare(queue: Queue) -> Callable[[], bool]:
+    """Submit the no-op, and answer the question whether it is done."""
+    job = queue.enqueue("benchmarks.noop.nothing")
+    return lambda: queue.connection.hget(job.key, "status") == b"finished"
+
+
+def submit_ours(engine: Engine, spec: JobSpec) -> Callable[[], bool]:
+    """Submit a job of ours, and answer the question whether it is done."""
+    ticket = engine.submit(spec).ticket
+
+    def done() -> bool:
+        state = engine.redis.hget(keys.task(ticket), "state")
+        if state in (b"failed", b"cancelled"):
+            raise RuntimeError(f"the job ended badly: {engine.find(ticket).failure}")
+        return state == b"succeeded"
+
+    return done
+
+
+def seconds_until_done(submit: Callable[[], Callable[[], bool]], count: int = 1) -> float:
+    """Seconds from the submission of the first to the end of the last."""
+    started = time.perf_counter()
+    waiting = [submit() for _ in range(count)]
+    while waiting:
+        waiting = [done for done in waiting if not done()]
+        time.sleep(LOOK)
+    return time.perf_counter() - started
+
+
+def compare(
+    ours: Callable[[], Callable[[], bool]], bare: Callable[[], Callable[[], bool]], count: int, rounds: int
+) -> tuple[float, float]:
+    """Medians of both sides in seconds, measured in turn."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(rounds + 3):
+        pair = seconds_until_done(ours, count), seconds_until_done(bare, count)
+        if turn >= 3:
+            for side, seconds in zip(times, pair, strict=True):
+                side.append(seconds)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def row(name: str, ours: float, peer: float, peer_name: str, limit: float) -> Row:
+    """One line of the table, in milliseconds."""
+    return {
+        "name": name,
+        "ours": round(ours * 1000, 2),
+        "peer": round(peer * 1000, 2),
+        "peer_name": peer_name,
+        "unit": "ms",
+        "ratio": round(ours / peer, 3),
+        "limit": limit,
+    }
+
+
+def run(folder: Path) -> list[Row]:
+    """Measure, in about half a minute."""
+    with redis_for_benchmarks(folder) as url:
+        settings = Settings(data_path=folder / "bench-data", redis=url)
+        engine, queue = Engine(settings), Queue("bare", connection=redis.Redis.from_url(url))
+        spec = JobSpec(function="tests.support.jobs.echo", kind="bench", title="empty", owner="key:bench")
+        with our_worker(folder, settings), bare_worker(url, "bare"):
+            seconds_until_done(lambda: submit_bare(queue))
+            one = compare(lambda: submit_ours(engine, spec), lambda: submit_bare(queue), 1, ROUNDS)
+            many = compare(lambda: submit_ours(engine, spec), lambda: submit_bare(queue), 20, 5)
+        engine.redis.close()
+    return [
+        row("an empty job, submit to done", *one, "bare RQ, forked worker", 1.3),
+        row("20 empty jobs at once, one worker", *many, "bare RQ, forked worker", 1.3),
+    ]
