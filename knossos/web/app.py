@@ -1,0 +1,93 @@
+"""The app factory: one Flask app over given settings and engine; every module of the package brings its routes.
+
+It connects to nothing by itself and reads no environment: each process (or test) makes its own.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, jsonify
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import BaseConverter
+
+from knossos.accounts import Accounts, Session, Sessions
+from knossos.database import Database
+from knossos.jobs import Engine
+from knossos.outgoing import OutgoingHttp
+from knossos.settings import Settings
+from knossos.web import (
+    assets,
+    converter,
+    drops,
+    errors,
+    login,
+    mirror_files,
+    pages,
+    request_log,
+    security,
+    task_feeds,
+    third_party,
+)
+from knossos.web.authentication import current_session
+from knossos.web.known_sizes import KnownSizes
+from knossos.web.services import EXTENSION, Services, services
+
+#: Largest body in bytes of a request that says nothing else (forms of pages, answers to questions).
+SMALL_BODY_BYTES = 64 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class TicketConverter(BaseConverter):
+    """A ticket in a URL: digits, so few of them that nothing chokes on the number."""
+
+    regex = r"[0-9]{1,15}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+
+def create_app(settings: Settings, engine: Engine) -> Flask:
+    """Make the app. Tables and secrets are there already (`knossos.accounts.first_start`)."""
+    app = Flask("knossos.web", static_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=SMALL_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=SMALL_BODY_BYTES,
+        # Errors of the pages' own templates are mistakes of ours: never a half-rendered page.
+        TEMPLATES_AUTO_RELOAD=False,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.converters["ticket"] = TicketConverter
+    app.extensions[EXTENSION] = Services(
+        settings=settings,
+        engine=engine,
+        accounts=Accounts(Database(settings)),
+        sessions=Sessions(settings),
+        outgoing=OutgoingHttp(settings),
+        sizes_of=KnownSizes(settings),
+    )
+    request_log.install(app)
+    security.install(app)
+    errors.install(app)
+    assets.install(app)
+    for module in (converter, drops, mirror_files, task_feeds, login, pages):
+        app.register_blueprint(module.blueprint)
+    app.context_processor(_for_templates)
+    app.add_url_rule("/api/health", view_func=_health)
+    if settings.trusted_proxies:
+        count = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    if lacking := third_party.missing():
+        _log.warning("third_party/ lacks %s: run python -m knossos.web.third_party", ", ".join(lacking))
+    return app
+
+
+def _for_templates() -> dict[str, Session | None]:
+    return {"visitor": current_session()}
+
+
+def _health() -> Response:
+    """For those who wait until the server is up: it answers, and so does Redis."""
+    services().engine.ping()
+    return jsonify(status="ok")

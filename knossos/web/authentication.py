@@ -1,0 +1,114 @@
+"""Who is asking: the session cookie, the API key, the token of a task.
+
+A cookie counts for a request that changes something only where the request came from a page of this server
+(`is_same_origin`): no other site can act in a visitor's name. That holds beside the cookie's SameSite=Lax. Keys
+and tokens are secrets that another site does not have, so they need no such check.
+"""
+
+from __future__ import annotations
+
+from flask import Response, g, request
+
+from knossos.accounts import COOKIE_NAME, Account, Session, api_keys, find_api_key
+from knossos.accounts.access import may_control, may_watch, owner_of_account, owner_of_key
+from knossos.errors import AccessDenied
+from knossos.jobs import JobNotFound, JobRecord
+from knossos.web.addresses import origin_of
+from knossos.web.services import services
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def current_session() -> Session | None:
+    """The session of the visitor's cookie, for what is shown. None where it may not count (see the module)."""
+    if "session" not in g:
+        counts = request.method in SAFE_METHODS or is_same_origin()
+        g.session = services().sessions.read(request.cookies.get(COOKIE_NAME)) if counts else None
+    session: Session | None = g.session
+    return session
+
+
+def is_same_origin() -> bool:
+    """Whether a page of this server sent the request, as the browser says.
+
+    Browsers send Sec-Fetch-Site over HTTPS and to loopback, and Origin with every POST. A client that sends
+    neither is no browser of today, and is not taken for one.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("Origin")
+    own = {f"{request.scheme}://{request.host}"}
+    if services().settings.public_url:
+        own.add(origin_of(services().settings.public_url))
+    return origin in own
+
+
+def start_session(response: Response, account: Account) -> None:
+    response.set_cookie(
+        COOKIE_NAME,
+        services().sessions.issue(account),
+        max_age=int(services().settings.session_lifetime),
+        httponly=True,
+        samesite="Lax",
+        secure=request.is_secure,
+    )
+
+
+def end_session(response: Response) -> None:
+    response.delete_cookie(COOKIE_NAME, httponly=True, samesite="Lax", secure=request.is_secure)
+
+
+def submitting_owner() -> str:
+    """The owner of what is submitted: the API key ``passwd`` where one is sent, else the visitor's account.
+
+    Raises:
+        AccessDenied: the key is unknown, or there is neither a key nor a session that counts.
+    """
+    settings = services().settings
+    key = request.form.get("passwd", "")
+    if key:
+        index = find_api_key(settings, key)
+        if index is not None:
+            return owner_of_key(api_keys(settings)[index])
+        raise AccessDenied("Access denied")
+    session = current_session()
+    if session is None:
+        raise AccessDenied("Access denied")
+    return owner_of_account(session.name)
+
+
+def task_token() -> str:
+    return request.args.get("token") or request.form.get("token", "")
+
+
+def watched_task(ticket: int) -> JobRecord:
+    """The task, if the caller may watch it; else JobNotFound, as if it did not exist."""
+    record = _find(ticket)
+    if not may_watch(record, token=task_token(), session=current_session(), settings=services().settings):
+        raise _no_such_task(ticket)
+    return record
+
+
+def controlled_task(ticket: int) -> JobRecord:
+    """The task, if the caller may stop it and have its result; else JobNotFound."""
+    record = _find(ticket)
+    if not controls(record):
+        raise _no_such_task(ticket)
+    return record
+
+
+def controls(record: JobRecord) -> bool:
+    return may_control(record, token=task_token(), session=current_session())
+
+
+def _find(ticket: int) -> JobRecord:
+    try:
+        return services().engine.find(ticket)
+    except JobNotFound as error:
+        # In the same words as for one that the caller may not see: the text must not tell them apart.
+        raise _no_such_task(ticket) from error
+
+
+def _no_such_task(ticket: int) -> JobNotFound:
+    return JobNotFound(f"There is no task {ticket} (any more), or this link lacks its token.", ticket=ticket)

@@ -1,0 +1,142 @@
+"""The converter's HTTP protocol (``/api/converter/...`` and ``/api/list_tasks``), for clients old and new.
+
+Owns the fields, texts and shapes of that protocol and nothing else: descriptions are checked by
+`knossos.packaging`, jobs kept by the engine. Status 200 with ``"error": true`` for a bad description is what
+old clients expect. A request that is refused queues nothing and stores nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from knossos.accounts.access import may_list_tasks
+from knossos.errors import AccessDenied, InvalidInput
+from knossos.jobs import JobNotFound, JobRecord, JobSpec, JobState
+from knossos.packaging.description import ConversionRequest, NotJson, parse_request
+from knossos.web.addresses import mirror_base
+from knossos.web.authentication import current_session, submitting_owner, watched_task
+from knossos.web.services import services
+
+#: The ``kind`` of the engine's jobs that this protocol speaks of.
+KIND = "conversion"
+FUNCTION = "knossos.packaging.conversion.convert"
+
+#: A byte of text is up to three bytes in a URL-encoded form; other fields and part headers need a little.
+_ESCAPED = 3
+_OTHER_FIELDS_BYTES = 64 * 1024
+#: Jobs that are read from the engine at a time.
+_PAGE = 500
+
+_STATES = {JobState.QUEUED: "WAITING", JobState.RUNNING: "WORKING"}
+
+blueprint = Blueprint("converter", __name__)
+
+
+@blueprint.post("/api/converter/request")
+def submit() -> Response:
+    limit = services().settings.max_description_bytes
+    request.max_content_length = request.max_form_memory_size = _ESCAPED * limit + _OTHER_FIELDS_BYTES
+    owner = submitting_owner()
+    data = request.form.get("data", "").encode("utf-8", "replace")
+    if len(data) > limit:
+        raise RequestEntityTooLarge
+    description = parse_request(data)
+    mirror_url = mirror_base(services().settings, request.scheme, request.host)
+    spec = JobSpec(
+        function=FUNCTION,
+        kind=KIND,
+        title=title_of(description),
+        owner=owner,
+        payload={"request": description.as_payload(), "mirror_url": mirror_url},
+        timeout_seconds=services().settings.conversion_timeout_seconds,
+    )
+    webhook = request.form.get("webhook", "").strip()
+    then = None
+    record = services().engine.submit(spec, then)
+    return jsonify(ticket=record.ticket, token=record.token)
+
+
+@blueprint.get("/api/converter/get_status/<ticket:ticket>")
+def get_status(ticket: int) -> Response:
+    return jsonify(status_of(watched_task(ticket)))
+
+
+@blueprint.post("/api/converter/retrieve")
+def retrieve() -> Response:
+    text = request.form.get("ticket", "")
+    token = request.form.get("token", "").encode("utf-8", "surrogatepass")
+    try:
+        record = services().engine.find(int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else 0)
+    except JobNotFound:
+        record = None
+    if record is None or record.kind != KIND:
+        return jsonify(json=None, success=False, finished=True, found=False)
+    if not hmac.compare_digest(record.token.encode(), token):
+        raise AccessDenied("Failed to validate token!")
+    if not record.state.finished:
+        return jsonify(json=None, success=False, finished=False, found=True)
+    if record.state is not JobState.SUCCEEDED:
+        return jsonify(json=None, success=False, finished=True)
+    return jsonify(json=repository_text(record), success=True, finished=True)
+
+
+@blueprint.get("/api/list_tasks")
+def list_tasks() -> Response:
+    if not may_list_tasks(session=current_session(), settings=services().settings):
+        raise AccessDenied("Access denied")
+    return jsonify({str(record.ticket): status_of(record) for record in _all_conversions()})
+
+
+def status_of(record: JobRecord) -> dict[str, Any]:
+    """The status object of the protocol."""
+    status: dict[str, Any] = {"state": _STATES.get(record.state, "DONE"), "time": record.changed_at}
+    if record.state.finished:
+        status["runtime"] = record.runtime or 0.0
+    return status
+
+
+def title_of(description: ConversionRequest) -> str:
+    """What the task is called in lists."""
+    first = description.mods[0]
+    more = len(description.mods) - 1
+    return f"{first.title} {first.version}" + (f" and {more} more" if more else "")
+
+
+def repository_text(record: JobRecord) -> str:
+    return json.dumps(services().engine.result(record.ticket), ensure_ascii=False)
+
+
+def _all_conversions() -> Iterator[JobRecord]:
+    before = None
+    while page := services().engine.list_jobs(kind=KIND, limit=_PAGE, before=before):
+        yield from page
+        before = page[-1].ticket
+
+
+@blueprint.errorhandler(AccessDenied)
+def _denied(error: AccessDenied) -> Response:
+    return Response(error.message, 403, mimetype="text/plain")
+
+
+@blueprint.errorhandler(InvalidInput)
+def _refused(error: InvalidInput) -> Response:
+    """A description that breaks the rules: status 200, as old clients expect; programs of today read ``errors``."""
+    body: dict[str, Any] = {"ticket": None, "token": None, "error": True, "message": error.message}
+    if not isinstance(error, NotJson):
+        body["errors"] = error.errors
+    return jsonify(body)
+
+
+@blueprint.errorhandler(RequestEntityTooLarge)
+def _too_large(error: RequestEntityTooLarge) -> Response:
+    limit = services().settings.max_description_bytes
+    message = f"The description is larger than MAX_DESCRIPTION_BYTES, {limit} bytes."
+    response = jsonify(ticket=None, token=None, error=True, code="too_large", message=message)
+    response.status_code = 413
+    return response

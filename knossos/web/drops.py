@@ -1,0 +1,179 @@
+"""Drops: files that a site's visitors upload straight to this server with a signed link that the site made.
+
+Owns the HTTP side only: the link's check, the streaming parse and the answers with their CORS headers; where
+the bytes go is `knossos.web.incoming`. Every answer is one of converter.md's, never a 500, and carries the CORS
+headers, since the page that uploads is another site's. Nothing is read before the link has passed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import time
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import IO
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Epilogue, File, MultipartDecoder, NeedData
+
+from knossos.accounts import api_keys
+from knossos.errors import AccessDenied, InvalidInput
+from knossos.settings import Settings
+from knossos.web.addresses import mirror_base
+from knossos.web.incoming import IncomingFile
+from knossos.web.services import services
+
+#: Seconds for which a link is good.
+LINK_LIFETIME_SECONDS = 30 * 60
+#: Bytes that are read, hashed and written at a time.
+CHUNK_BYTES = 256 * 1024
+#: Most bytes that headers of a part may take, beside one chunk.
+_DECODER_BYTES = 2 * 1024 * 1024
+_MAX_PARTS = 20
+
+CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, OPTIONS",
+    "Access-Control-Max-Age": "86400",
+}
+
+blueprint = Blueprint("drops", __name__)
+_log = logging.getLogger(__name__)
+
+
+class TooLate(InvalidInput):
+    """The link was good once; it has expired."""
+
+    code = "too_late"
+
+
+class InvalidFilename(InvalidInput):
+    """The file's extension is not one that may be dropped."""
+
+    code = "invalid_filename"
+
+
+def check_link(settings: Settings, time_text: str, token: str, key_text: str, now: float) -> None:
+    """Let a signed link pass.
+
+    Args:
+        time_text: the Unix time at which the link was made, in decimal.
+        key_text: the index of the API key that signed it.
+        now: the Unix time at which it is used.
+
+    Raises:
+        AccessDenied: drops are off, the key's index or the token is wrong, or the link is of the future.
+        TooLate: it is older than `LINK_LIFETIME_SECONDS`.
+    """
+    keys = api_keys(settings)
+    numbers = [text for text in (time_text, key_text) if text.isascii() and text.isdigit() and len(text) <= 12]
+    if not settings.upload_path or len(numbers) != 2 or int(key_text) >= len(keys):
+        raise AccessDenied("Access denied")
+    expected = hashlib.sha256(f"{keys[int(key_text)]}{time_text}".encode()).hexdigest()
+    if not hmac.compare_digest(expected.encode(), token.lower().encode("utf-8", "surrogatepass")):
+        raise AccessDenied("Access denied")
+    if int(time_text) > now:
+        raise AccessDenied("Access denied")
+    if int(time_text) + LINK_LIFETIME_SECONDS < now:
+        raise TooLate("You took too long to upload!")
+
+
+def check_name(settings: Settings, filename: str) -> None:
+    """Raise InvalidFilename unless the name ends in one of UPLOAD_EXTENSIONS."""
+    extension = PurePosixPath(filename.replace("\\", "/")).suffix.lower().lstrip(".")
+    if extension not in {allowed.lower().lstrip(".") for allowed in settings.upload_extensions}:
+        raise InvalidFilename("Invalid filename!")
+
+
+def receive(stream: IO[bytes], boundary: bytes, target: IncomingFile, accept: Callable[[str], None]) -> bool:
+    """Write the first part called ``file`` of a multipart body to ``target``; every other part is dropped.
+
+    Args:
+        accept: is given the part's file name before any of its bytes are kept, and raises to refuse it.
+
+    Returns:
+        whether there was such a part, with its end.
+    """
+    decoder = MultipartDecoder(boundary, _DECODER_BYTES, max_parts=_MAX_PARTS)
+    found = wanted = False
+    while True:
+        event = decoder.next_event()
+        if isinstance(event, NeedData):
+            decoder.receive_data(stream.read(CHUNK_BYTES) or None)
+        elif isinstance(event, File):
+            wanted = not found and event.name == "file"
+            if wanted:
+                accept(event.filename)
+        elif isinstance(event, Data):
+            if wanted:
+                target.write(event.data)
+                found = not event.more_data
+        elif isinstance(event, Epilogue):
+            return found
+
+
+@blueprint.route("/drop/<made>/<token>/<key>", methods=["OPTIONS"])
+def preflight(made: str, token: str, key: str) -> Response:
+    return _answer({"error": False})
+
+
+@blueprint.route("/drop/<made>/<token>/<key>", methods=["POST"], provide_automatic_options=False)
+def drop(made: str, token: str, key: str) -> Response:
+    settings = services().settings
+    check_link(settings, made, token, key, time.time())
+    boundary = request.mimetype_params.get("boundary", "")
+    if request.mimetype != "multipart/form-data" or not boundary:
+        raise AccessDenied("Access denied")
+    with IncomingFile(settings.mirror_folder / settings.upload_path) as incoming:
+        complete = receive(
+            request.stream, boundary.encode("latin-1", "replace"), incoming, lambda name: check_name(settings, name)
+        )
+        if not complete:
+            raise AccessDenied("Access denied")
+        check_link(settings, made, token, key, time.time())
+        digest = incoming.publish()
+    base = mirror_base(settings, request.scheme, request.host)
+    _log.info("drop stored: %s, %d bytes", digest, incoming.size)
+    return _answer({"error": False, "url": f"{base}/{settings.upload_path}/{digest}"})
+
+
+@blueprint.errorhandler(AccessDenied)
+def _denied(error: AccessDenied) -> Response:
+    return Response("Access denied", 403, headers=CORS_HEADERS, mimetype="text/plain")
+
+
+@blueprint.errorhandler(InvalidInput)
+def _refused(error: InvalidInput) -> Response:
+    return _answer({"error": True, "message": error.message})
+
+
+@blueprint.errorhandler(RequestEntityTooLarge)
+def _too_large(error: RequestEntityTooLarge) -> Response:
+    limit = services().settings.max_content_length
+    return _answer({"error": True, "message": f"The upload is larger than MAX_CONTENT_LENGTH, {limit} bytes."}, 413)
+
+
+@blueprint.errorhandler(HTTPException)
+def _http_error(error: HTTPException) -> Response:
+    return _answer({"error": True, "message": error.description or error.name}, error.code or 400)
+
+
+@blueprint.errorhandler(ValueError)
+def _malformed(error: ValueError) -> Response:
+    return _answer({"error": True, "message": "The upload is not a well-formed multipart/form-data body."}, 400)
+
+
+@blueprint.errorhandler(OSError)
+def _not_stored(error: OSError) -> Response:
+    _log.error("drop not stored: %s", error)
+    return _answer({"error": True, "message": "The server could not store the file."}, 507)
+
+
+def _answer(body: dict[str, object], status: int = 200) -> Response:
+    response = jsonify(body)
+    response.status_code = status
+    response.headers.update(CORS_HEADERS)
+    return response

@@ -1,0 +1,82 @@
+"""The one table from errors to HTTP: status codes, and JSON for programs or a page for people.
+
+A protocol that has shapes of its own (converter.md's texts, the drops' CORS) answers in its blueprint first.
+What nobody foresaw is a 500 that says nothing of the inside; its stack goes to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import redis
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound
+from knossos.jobs import JobNotFinished
+
+#: Status of each error; the first row that fits counts.
+STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (NotFound, 404),
+    (AccessDenied, 403),
+    (InvalidInput, 400),
+    (JobNotFinished, 409),
+    (MissingDependency, 503),
+    (redis.ConnectionError, 503),
+    (redis.TimeoutError, 503),
+    (OperationalError, 503),
+    (KnossosError, 400),
+)
+
+#: Seconds after which a client may try again when something is missing for the moment.
+RETRY_AFTER_SECONDS = 5
+
+_log = logging.getLogger(__name__)
+
+
+def install(app: Flask) -> None:
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _any_error)
+
+
+def wants_json() -> bool:
+    return request.path.startswith(("/api/", "/drop/"))
+
+
+def answer(status: int, code: str, message: str, **more: Any) -> Response:
+    """An error as JSON for programs, as a page for people."""
+    if wants_json():
+        response = jsonify({"error": True, "code": code, "message": message, **more})
+    else:
+        title = HTTPStatus(status).phrase
+        response = make_response(render_template("error.html", status=status, title=title, message=message))
+    response.status_code = status
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.response is not None:
+        return make_response(error.response)
+    status = error.code or 500
+    if 300 <= status < 400:
+        return make_response(error.get_response())
+    response = answer(status, error.name.lower().replace(" ", "_"), error.description or error.name)
+    response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
+    return response
+
+
+def _any_error(error: Exception) -> Response:
+    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    if isinstance(error, KnossosError):
+        more = {"errors": error.details["errors"]} if error.details.get("errors") else {}
+        return answer(status, error.code, error.message, **more)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        _log.error("%s %s: %s: %s", request.method, request.url_rule, type(error).__name__, error)
+        return answer(status, "unavailable", "Something this server needs does not answer. Try again in a moment.")
+    _log.exception("%s %s failed", request.method, request.url_rule)
+    return answer(500, "internal", "Something went wrong on the server. Its log says what.")

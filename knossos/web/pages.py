@@ -1,0 +1,68 @@
+"""The pages: rendered here once, kept up to date by their scripts. They hold no secret but a task's own token."""
+
+from __future__ import annotations
+
+import time
+
+from flask import Blueprint, render_template, request
+
+from knossos.errors import AccessDenied
+from knossos.jobs import JobState
+from knossos.web.addresses import public_base, websocket_base
+from knossos.web.authentication import controls, watched_task
+from knossos.web.services import services
+from knossos.web.task_feeds import listed_owner
+from knossos.web.task_views import task_view
+
+#: What states are called on pages. The scripts have the same words.
+STATE_NAMES = {
+    JobState.QUEUED: "Waiting",
+    JobState.RUNNING: "Running",
+    JobState.SUCCEEDED: "Done",
+    JobState.FAILED: "Failed",
+    JobState.CANCELLED: "Cancelled",
+}
+
+blueprint = Blueprint("pages", __name__)
+
+
+@blueprint.get("/")
+def start() -> str:
+    settings = services().settings
+    return render_template(
+        "start.html",
+        base=public_base(settings, request.scheme, request.host),
+        sockets=websocket_base(settings, request.scheme, request.host),
+    )
+
+
+@blueprint.get("/converter")
+def converter() -> str:
+    return render_template("converter.html", max_bytes=services().settings.max_description_bytes)
+
+
+@blueprint.get("/tasks")
+def tasks() -> str:
+    try:
+        owner = listed_owner()
+    except AccessDenied:
+        return render_template("tasks.html", allowed=False)
+    return render_template("tasks.html", allowed=True, everyone=owner is None, state_names=STATE_NAMES, now=time.time())
+
+
+@blueprint.get("/watch/<ticket:ticket>")
+def watch(ticket: int) -> str:
+    record = watched_task(ticket)
+    allowed = controls(record)
+    view = task_view(record)
+    return render_template(
+        "watch.html",
+        task=view,
+        percent=100 if record.state is JobState.SUCCEEDED else int((view["fraction"] or 0) * 100),
+        # An open server shows tasks to everyone; the token, with which one has the result, it does not.
+        token=record.token if allowed else "",
+        controls=allowed,
+        sockets=websocket_base(services().settings, request.scheme, request.host),
+        state_names=STATE_NAMES,
+        now=time.time(),
+    )

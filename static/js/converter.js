@@ -1,0 +1,165 @@
+// The page /converter: checks the description as it is typed, sends it, and shows what the server objects to.
+
+import { element, setText, show } from "./dom.js";
+import { Editor } from "./editor.js";
+import * as format from "./format.js";
+import { findProblem, lineOf, offsetOf, positions } from "./json_text.js";
+
+const KEY_STORE = "knossos.apiKey";
+const CHECK_DELAY_MS = 200;
+
+const page = document.querySelector("[data-converter]");
+const form = page.querySelector("form");
+const status = page.querySelector("[data-status]");
+const problems = page.querySelector("[data-problems]");
+const notice = page.querySelector("[data-notice]");
+const submitButton = form.querySelector("[type=submit]");
+const keyField = form.querySelector("[name=passwd]");
+const remember = form.querySelector("[data-remember]");
+const maxBytes = Number(page.dataset.maxBytes);
+
+let timer = 0;
+const editor = new Editor(page.querySelector("[data-editor]"), {
+  onChange() {
+    window.clearTimeout(timer);
+    timer = window.setTimeout(check, CHECK_DELAY_MS);
+  },
+  onFile: openFile,
+});
+
+if (keyField) {
+  keyField.value = sessionStorage.getItem(KEY_STORE) ?? "";
+  remember.checked = keyField.value !== "";
+}
+page.querySelector("[data-example]").addEventListener("click", insertExample);
+page.querySelector("[data-file]").addEventListener("change", (event) => {
+  const [file] = event.target.files;
+  if (file) openFile(file);
+  event.target.value = "";
+});
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit();
+});
+check();
+
+/** Say whether the text is JSON; true when it is. */
+function check() {
+  window.clearTimeout(timer);
+  clearProblems();
+  const problem = findProblem(editor.text);
+  const empty = editor.text.trim() === "";
+  editor.markAt(problem && !empty ? problem.offset : null);
+  status.dataset.kind = empty ? "" : problem ? "bad" : "good";
+  if (empty) setText(status, "Paste a description, open a file, or start from the example.");
+  else if (problem) setText(status, `Line ${lineOf(editor.text, problem.offset)}: ${problem.message}`);
+  else setText(status, `Well-formed JSON, ${format.count(editor.text.split("\n").length, "line")}.`);
+  return problem;
+}
+
+async function submit() {
+  const problem = check();
+  if (problem) {
+    editor.goTo(problem.offset);
+    return;
+  }
+  rememberKey();
+  submitButton.disabled = true;
+  setText(submitButton, "Sending…");
+  try {
+    const response = await fetch(form.action, { method: "POST", body: new FormData(form) });
+    await handle(response);
+  } catch {
+    showProblems("The server could not be reached. Check your connection and try again.", []);
+  } finally {
+    submitButton.disabled = false;
+    setText(submitButton, "Package this mod");
+  }
+}
+
+async function handle(response) {
+  const isJson = (response.headers.get("Content-Type") ?? "").startsWith("application/json");
+  const body = isJson ? await response.json() : { error: true, message: (await response.text()).slice(0, 300) };
+  if (response.ok && body.ticket) {
+    const url = new URL(page.dataset.watchUrl.replace("/0", `/${body.ticket}`), window.location.href);
+    url.searchParams.set("token", body.token);
+    window.location.assign(url);
+  } else if (response.status === 403) {
+    showProblems("Access denied: this API key is not one of the server's.", []);
+    keyField?.focus();
+  } else {
+    showProblems(body.message ?? "The server refused this description.", body.errors ?? []);
+  }
+}
+
+function clearProblems() {
+  show(problems, false);
+  problems.replaceChildren();
+}
+
+function showProblems(message, errors) {
+  const places = errors.length > 0 ? positions(editor.text) : null;
+  const rows = errors.map((error) => {
+    if (error.path === "webhook") return element("li", {}, element("code", {}, error.path), element("span", {}, error.message));
+    const offset = offsetOf(places, error.path);
+    return element(
+      "li",
+      {},
+      element("code", {}, error.path || "(the whole)"),
+      element("span", {}, error.message),
+      element(
+        "button",
+        { type: "button", class: "btn btn-sm btn-outline-secondary", onclick: () => editor.goTo(offset) },
+        `Line ${lineOf(editor.text, offset)}`,
+      ),
+    );
+  });
+  const title = errors.length > 0 ? `${format.count(errors.length, "thing")} to put right` : "Nothing was queued";
+  problems.replaceChildren(
+    element("h2", { class: "panel-title" }, title),
+    errors.length === 0 ? element("p", {}, message) : element("ul", { class: "problem-list" }, rows),
+  );
+  show(problems, true);
+  const first = errors.find((error) => error.path !== "webhook");
+  editor.markAt(first ? offsetOf(places, first.path) : null);
+  problems.focus();
+  problems.scrollIntoView({ block: "nearest" });
+}
+
+async function openFile(file) {
+  if (file.size > maxBytes) {
+    showProblems(`${file.name} is larger than a description may be (${format.bytes(maxBytes)}).`, []);
+    return;
+  }
+  replaceText(await file.text(), `Opened ${file.name}.`);
+}
+
+async function insertExample() {
+  const response = await fetch(page.dataset.exampleUrl);
+  replaceText(await response.text(), "This is the example.");
+}
+
+function replaceText(text, what) {
+  const before = editor.text;
+  editor.text = text;
+  check();
+  if (before.trim() === "" || before === text) {
+    show(notice, false);
+    return;
+  }
+  const undo = element("button", { type: "button", class: "btn btn-sm btn-link" }, "Put my text back");
+  undo.addEventListener("click", () => {
+    editor.text = before;
+    check();
+    show(notice, false);
+    editor.field.focus();
+  });
+  notice.replaceChildren(element("span", {}, `${what} Your text was replaced.`), undo);
+  show(notice, true);
+}
+
+function rememberKey() {
+  if (!keyField) return;
+  if (remember.checked) sessionStorage.setItem(KEY_STORE, keyField.value);
+  else sessionStorage.removeItem(KEY_STORE);
+}

@@ -1,0 +1,81 @@
+// One row per file of a task: phase, bar, bytes, speed, time left. Rows are made once and then changed in place.
+
+import { element, setText } from "./dom.js";
+import * as format from "./format.js";
+
+const PHASES = {
+  waiting: "Waiting",
+  downloading: "Downloading",
+  inspecting: "Reading",
+  done: "Done",
+  failed: "Failed",
+};
+
+export class FilesView {
+  constructor(root) {
+    this.root = root;
+    this.list = root.querySelector("[data-rows]");
+    this.summary = root.querySelector("[data-summary]");
+    this.rows = [];
+  }
+
+  update(files) {
+    this.root.hidden = files.length === 0;
+    while (this.rows.length < files.length) {
+      const row = new FileRow();
+      this.rows.push(row);
+      this.list.append(row.node);
+    }
+    while (this.rows.length > files.length) this.rows.pop().node.remove();
+    files.forEach((file, index) => this.rows[index].update(file));
+    const done = files.filter((file) => file.phase === "done").length;
+    setText(this.summary, `${done} of ${format.count(files.length, "file")} done`);
+  }
+}
+
+class FileRow {
+  constructor() {
+    this.name = element("span", { class: "file-name" });
+    this.phase = element("span", { class: "file-phase" });
+    this.fill = element("span", { class: "bar-fill" });
+    this.bar = element(
+      "span",
+      { class: "bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 },
+      this.fill,
+    );
+    this.amount = element("span", { class: "file-amount" });
+    this.rate = element("span", { class: "file-rate" });
+    this.note = element("span", { class: "file-note" });
+    this.node = element("li", { class: "file-row" }, this.name, this.phase, this.bar, this.amount, this.rate, this.note);
+  }
+
+  update(file) {
+    const { phase, done_bytes: done, total_bytes: total } = file;
+    const moving = phase === "downloading" || phase === "inspecting";
+    const fraction = phase === "done" ? 1 : total ? Math.min(1, done / total) : 0;
+    this.node.dataset.phase = phase;
+    setText(this.name, file.name);
+    this.name.title = file.name;
+    setText(this.phase, PHASES[phase] ?? phase);
+    this.fill.style.width = `${fraction * 100}%`;
+    this.bar.setAttribute("aria-label", `${PHASES[phase] ?? phase}: ${file.name}`);
+    if (moving && !total) this.bar.removeAttribute("aria-valuenow");
+    else this.bar.setAttribute("aria-valuenow", String(Math.floor(fraction * 100)));
+    this.bar.classList.toggle("is-unknown", moving && !total);
+    setText(this.amount, amountOf(phase, done, total));
+    setText(this.rate, moving ? rateOf(file) : "");
+    setText(this.note, file.note ?? "");
+    this.note.hidden = !file.note;
+  }
+}
+
+function amountOf(phase, done, total) {
+  if (phase === "done") return format.bytes(total ?? done);
+  if (!done && !total) return "";
+  return total ? `${format.bytes(done)} of ${format.bytes(total)}` : format.bytes(done);
+}
+
+function rateOf(file) {
+  const left = file.seconds_left === null || file.seconds_left === undefined ? "" : `${format.duration(file.seconds_left)} left`;
+  return [format.speed(file.bytes_per_second), left].filter(Boolean).join(", ");
+}

@@ -1,0 +1,110 @@
+// The live log: lines are added once per frame, however many arrive; a filter by level and text; following the end.
+
+import { element, setText, show } from "./dom.js";
+import * as format from "./format.js";
+
+const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"];
+const MOST_PER_FRAME = 1500;
+const LINE = /^(DEBUG|INFO|WARNING|ERROR|CRITICAL|EXCEPTION): ?([^]*)$/;
+const CUT = /^\.\.\. .*cut here/;
+
+export class LogView {
+  constructor(root, { onSerious }) {
+    this.list = root.querySelector("[data-lines]");
+    this.counter = root.querySelector("[data-count]");
+    this.empty = root.querySelector("[data-empty]");
+    this.followButton = root.querySelector("[data-follow]");
+    this.level = root.querySelector("[data-level]");
+    this.search = root.querySelector("[data-search]");
+    this.onSerious = onSerious;
+    this.waiting = [];
+    this.total = 0;
+    this.visible = 0;
+    this.frame = 0;
+    this.follow(true);
+    this.followButton.addEventListener("click", () => this.follow(!this.following));
+    this.level.addEventListener("change", () => this.refilter());
+    this.search.addEventListener("input", () => this.refilter());
+    this.list.addEventListener("scroll", () => this.noticeScroll(), { passive: true });
+    this.count();
+  }
+
+  /** Add a line as the server sends it, "LEVEL: text". */
+  add(line) {
+    this.waiting.push(line);
+    this.frame ||= window.requestAnimationFrame(() => this.flush());
+  }
+
+  flush() {
+    this.frame = 0;
+    const lines = this.waiting.splice(0, MOST_PER_FRAME);
+    const rows = document.createDocumentFragment();
+    for (const line of lines) rows.append(this.row(line));
+    this.list.append(rows);
+    this.count();
+    if (this.following) this.toEnd();
+    if (this.waiting.length > 0) this.frame = window.requestAnimationFrame(() => this.flush());
+  }
+
+  row(line) {
+    const [, word = "INFO", text = line] = LINE.exec(line) ?? [];
+    const level = LEVELS.includes(word) ? word : "ERROR";
+    const isCut = CUT.test(text);
+    const row = element(
+      "div",
+      { class: isCut ? "log-line is-cut" : "log-line", "data-level": level },
+      isCut ? null : element("span", { class: "log-level" }, level.toLowerCase()),
+      element("span", { class: "log-text" }, isCut ? text.replace(/^\.\.\. ?| ?\.\.\.$/g, "") : text),
+    );
+    this.total += 1;
+    row.hidden = !this.matches(row);
+    if (!row.hidden) this.visible += 1;
+    if (level === "WARNING" || level === "ERROR") this.onSerious(level, text);
+    return row;
+  }
+
+  matches(row) {
+    if (row.classList.contains("is-cut")) return true;
+    if (LEVELS.indexOf(row.dataset.level) < LEVELS.indexOf(this.level.value)) return false;
+    const wanted = this.search.value.trim().toLowerCase();
+    return wanted === "" || row.lastChild.textContent.toLowerCase().includes(wanted);
+  }
+
+  refilter() {
+    this.visible = 0;
+    for (const row of this.list.children) {
+      row.hidden = !this.matches(row);
+      if (!row.hidden) this.visible += 1;
+    }
+    this.count();
+    if (this.following) this.toEnd();
+  }
+
+  count() {
+    const all = format.count(this.total, "line");
+    setText(this.counter, this.visible === this.total ? all : `${this.visible.toLocaleString("en-GB")} of ${all}`);
+    setText(this.empty, this.total === 0 ? "Nothing has been written yet." : "No line passes the filter.");
+    show(this.empty, this.visible === 0);
+  }
+
+  follow(following) {
+    this.following = following;
+    this.followButton.setAttribute("aria-pressed", String(following));
+    setText(this.followButton, following ? "Following" : "Follow");
+    if (following) this.toEnd();
+  }
+
+  toEnd() {
+    this.list.scrollTop = this.list.scrollHeight;
+    this.lastTop = this.list.scrollTop;
+  }
+
+  // Scrolling up means "let me read"; coming back to the end means "go on".
+  noticeScroll() {
+    const { scrollTop, scrollHeight, clientHeight } = this.list;
+    const atEnd = scrollHeight - scrollTop - clientHeight < 8;
+    if (this.following && scrollTop < this.lastTop - 8 && !atEnd) this.follow(false);
+    else if (!this.following && atEnd && scrollTop > this.lastTop) this.follow(true);
+    this.lastTop = scrollTop;
+  }
+}
