@@ -200,8 +200,9 @@ class Action(Part):
     @field_validator("paths")
     @classmethod
     def _inside(cls, value: list[str], info: ValidationInfo) -> list[str]:
-        exact = info.data.get("type") == "mkdir" or info.data.get("glob") is False
-        return [_named(path, names.relative_path if exact else names.pattern) for path in value]
+        # What is in an archive may have a name that no new file should be given.
+        new = info.data.get("type") == "mkdir"
+        return [_named(path, names.relative_path if new else names.pattern) for path in value]
 
     @field_validator("dest")
     @classmethod

@@ -57,7 +57,7 @@ def relative_path(text: str, *, allow_top: bool = False) -> str:
 
 
 def pattern(text: str) -> str:
-    """A path below the mod folder that may hold ``*``, ``?`` and ``[...]``."""
+    """The path of something that exists below the mod folder, whatever it is called; it may be a pattern."""
     parts = _split(text)
     if not parts:
         raise ValueError("expected a path inside the mod folder, not the folder itself")
