@@ -1,0 +1,51 @@
+# What one does with this folder. `make` alone lists it.
+PYTHON := py-env/bin/python
+# Tests run on all processors; two fit into any machine.
+PROCESSES ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-fast lint format bench screenshots system pins clean
+
+help: ## List what there is to make
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+run: ## Start everything (the same as ./launch.sh)
+	./launch.sh
+
+demo: ## Package a small mod end to end
+	./launch.sh demo
+
+test: py-env system ## Run all tests
+	$(PYTHON) -m pytest -n $(PROCESSES) $(ARGS)
+
+test-fast: py-env ## Run the tests that take no more than a few seconds
+	$(PYTHON) -m pytest -n $(PROCESSES) -m "not slow" $(ARGS)
+
+lint: py-env ## Check style and types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+format: py-env ## Bring the code into shape
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+bench: py-env ## Measure the figures that the server must reach
+	$(PYTHON) -m benchmarks
+
+screenshots: py-env system ## Take docs/images anew
+	$(PYTHON) -m scripts.screenshots
+
+system: ## Install what tests need from the system, where this user may
+	scripts/system-packages.sh
+
+pins: py-env ## Write constraints.txt anew from what is installed
+	scripts/pin.sh
+
+clean: ## Remove the virtual environment and all caches (not var/)
+	rm -rf py-env .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.PHONY: py-env
+py-env:
+	@./launch.sh environment
+	@$(PYTHON) -m knossos.web.third_party

@@ -1,0 +1,104 @@
+"""All processes of a small installation: check, prepare, start, say when it is ready, stop in order."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import nullcontext
+
+from knossos.accounts import first_start
+from knossos.database import Database
+from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK
+from knossos.jobs import connection
+from knossos.launch import embedded_redis, preflight, readiness
+from knossos.launch.processes import Child, GivenUp, Supervisor, print_line
+from knossos.settings import ROOT, Settings
+from knossos.web import third_party
+
+#: Seconds for a server to finish its requests, and for a worker beyond its task's time of grace.
+SERVER_STOP_SECONDS = 10.0
+WORKER_STOP_SECONDS = 10.0
+
+#: Seconds between two remarks on what is not ready yet.
+REMARK_SECONDS = 15.0
+
+
+def setup(settings: Settings) -> int:
+    """Prepare the data folder without starting anything."""
+    with preflight.data_folder_locked(settings):
+        _prepare(settings)
+    return EXIT_OK
+
+
+def run(settings: Settings) -> int:
+    """Run everything until a signal asks to stop; answer the exit code.
+
+    Raises:
+        MissingDependency: a port, 7-Zip, Redis or the database is not to be had.
+        SettingsError: settings contradict each other.
+    """
+    own_redis = embedded_redis.is_wanted(settings)
+    with preflight.data_folder_locked(settings):
+        preflight.check(settings)
+        if not own_redis:
+            connection.ping(settings.redis)
+        _prepare(settings)
+        # Exits that starting again would not mend: what is wrong is on the terminal.
+        with Supervisor(print_line, ROOT, final_exits=(EXIT_BAD_SETTINGS, EXIT_MISSING)) as supervisor:
+            try:
+                with embedded_redis.running(settings, supervisor) if own_redis else nullcontext(settings) as settings:
+                    _supervise(settings, supervisor)
+            except GivenUp as reason:
+                print_line("launch", str(reason))
+                return reason.exit_code
+    return EXIT_OK
+
+
+def _supervise(settings: Settings, supervisor: Supervisor) -> None:
+    """Start the rest, and return when a signal asks to stop."""
+    workers = _start(settings, supervisor)
+    if supervisor.run(until=_Readiness(settings, workers)):
+        print(f"Knossos is ready: {readiness.address(settings.api_listen)}", flush=True)
+        supervisor.final_exits = ()
+        supervisor.run(until=lambda: False)
+    print_line("launch", "stopping")
+
+
+def _prepare(settings: Settings) -> None:
+    third_party.install()
+    database = Database(settings)
+    made = first_start.prepare(settings, database)
+    database.close()
+    if made.made_administrator:
+        how = f"the password {made.password} (shown this once)" if made.password else "the password that was given"
+        print_line("launch", f"made the account {first_start.ADMINISTRATOR} with {how}")
+    if made.api_key:
+        print_line("launch", f"made an API key, as API_KEYS is empty: {made.api_key} (kept in DATA_PATH/api_key)")
+
+
+def _start(settings: Settings, supervisor: Supervisor) -> list[Child]:
+    """Start servers and workers, workers first: they are stopped last."""
+    grace = settings.shutdown_grace_seconds + WORKER_STOP_SECONDS
+    workers = [
+        supervisor.start(f"worker-{number}", [sys.executable, "worker.py"], stop_seconds=grace)
+        for number in range(1, settings.workers + 1)
+    ]
+    supervisor.start("websocket", [sys.executable, "websocket_server.py"], stop_seconds=SERVER_STOP_SECONDS)
+    supervisor.start("server", [sys.executable, "server.py"], stop_seconds=SERVER_STOP_SECONDS)
+    return workers
+
+
+class _Readiness:
+    """Asks until all parts answer, and says now and then which do not."""
+
+    def __init__(self, settings: Settings, workers: list[Child]) -> None:
+        self._settings = settings
+        self._workers = workers
+        self._remark_at = time.monotonic() + REMARK_SECONDS
+
+    def __call__(self) -> bool:
+        waiting = readiness.waiting_for(self._settings, self._workers)
+        if waiting and time.monotonic() > self._remark_at:
+            self._remark_at = time.monotonic() + REMARK_SECONDS
+            print_line("launch", f"still waiting for {', '.join(waiting)}")
+        return not waiting

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Write constraints.txt anew: what the packages of requirements*.txt bring along, as installed in py-env.
+set -euo pipefail
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+direct=$(sed -nE 's/^([A-Za-z0-9_.-]+)==.*/\1/p' requirements.txt requirements-redis.txt requirements-dev.txt | tr 'A-Z_.' 'a-z--')
+{
+    echo "# Versions of what requirements.txt and requirements-dev.txt bring along. Written by scripts/pin.sh."
+    py-env/bin/python -m pip freeze --disable-pip-version-check | while IFS= read -r line; do
+        grep -qxF -- "$(tr 'A-Z_.' 'a-z--' <<<"${line%%==*}")" <<<"$direct" || echo "$line"
+    done
+} >constraints.new
+mv constraints.new constraints.txt

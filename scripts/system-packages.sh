@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs what the tests need from the system, where this user may (root, or sudo without a password, and apt-get).
+# Where it may not, the tests that need a missing program are skipped and name it.
+set -euo pipefail
+
+# program            package     for
+wanted="
+nginx                nginx       the production test
+chromium             chromium    the pages in a real browser
+7z                   p7zip-full  a second 7-Zip beside the wheel's
+"
+
+missing=()
+while read -r program package _; do
+    [ -n "$program" ] || continue
+    PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing+=("$package")
+done <<<"$wanted"
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "not installed, as there is no apt-get here: ${missing[*]}"
+    exit 0
+fi
+if [ "$(id -u)" = 0 ]; then
+    apt=(apt-get)
+elif sudo -n true 2>/dev/null; then
+    apt=(sudo -n DEBIAN_FRONTEND=noninteractive apt-get)
+else
+    echo "not installed, as that needs root: ${missing[*]}"
+    exit 0
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+echo "installing ${missing[*]}"
+for try in once again; do
+    if "${apt[@]}" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>&1; then
+        exit 0
+    fi
+    [ "$try" = again ] || "${apt[@]}" update -qq || true
+done
+echo "could not install ${missing[*]}; the tests that need them will be skipped"

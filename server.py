@@ -1,0 +1,40 @@
+"""The HTTP server. As a script it starts uWSGI (conf/app.ini) on API_LISTEN; arguments replace that address."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from knossos.errors import EXIT_BAD_SETTINGS, SettingsError
+from knossos.settings import ROOT, load_settings
+
+
+def make_app() -> Any:
+    """Make the Flask application: what uWSGI calls in each of its processes, and `flask --app server` too."""
+    from knossos.jobs import Engine
+    from knossos.logs import configure_logging
+    from knossos.web import create_app
+
+    settings = load_settings()
+    configure_logging(settings, process="web")
+    return create_app(settings, Engine(settings))
+
+
+def __getattr__(name: str) -> Any:
+    """``server:application`` for other WSGI servers: made when it is first asked for."""
+    if name == "application":
+        return globals().setdefault(name, make_app())
+    raise AttributeError(name)
+
+
+if __name__ == "__main__":
+    import pyuwsgi
+
+    try:
+        host, port = load_settings().api_listen
+    except SettingsError as error:
+        print(f"server: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_SETTINGS)
+    # uWSGI closes after each answer here, and says so. Behind nginx that is nginx's business.
+    http = ["--http-socket", f"{host}:{port}", "--add-header", "Connection: close"]
+    pyuwsgi.run(["--ini", str(ROOT / "conf" / "app.ini"), *(sys.argv[1:] or http)])
