@@ -1,0 +1,235 @@
+"""The hub: follows the events of all watched jobs and brings them to their watchers.
+
+Owns two Redis connections, one for announcements and one for reading, whatever the number of watchers. What always
+holds: a watcher gets every event after the one it named exactly once and in order. A watcher who joins is first brought
+up to the channel's cursor at its own pace, and becomes live in the same step of the event loop in which it is found
+to be there. An announcement only marks a channel as unread; the streams of all unread channels are read together.
+Announcements that were lost are made up for by reading everything again after each reconnect and, slowly, always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from knossos.jobs import keys
+from knossos.live.channel import TURN, Channel
+from knossos.live.messages import BEGINNING, Encoded, Tale, parse_entries, position
+from knossos.live.redis_reader import RedisReader
+from knossos.live.wakes import Wakes
+from knossos.live.watcher import CLOSE_CRASHED, CLOSE_GOING_AWAY, CLOSE_NORMAL, Watcher
+
+log = logging.getLogger(__name__)
+
+#: Streams that are read by one command, and events of each: bounds what one answer holds in memory.
+STREAMS = 128
+EVENTS = 100
+#: Events that a watcher who catches up gets at once.
+REPLAY_EVENTS = 200
+#: Events before the last that a client has seen among which its last log line is looked for.
+LINE_SEARCH_EVENTS = 20
+#: Seconds in which every open channel is read once even if nothing was announced, and in how many parts.
+SWEEP_SECONDS = 5.0
+SWEEP_PARTS = 10
+
+
+class Hub:
+    """Brings events to watchers. ``run`` must be running for anything to happen."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._reader = RedisReader(redis_url)
+        self._wakes = Wakes(redis_url, keys.WAKE, self._woken, self._read_all)
+        self._everyone: set[Watcher] = set()
+        # By the ticket's text, as it comes in announcements.
+        self._channels: dict[str, Channel] = {}
+        self._unread: dict[str, Channel] = {}
+        self._something = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def watchers(self) -> int:
+        """Number of clients that watch."""
+        return len(self._everyone)
+
+    async def ask(self, *command: str | int) -> Any:
+        """Send a reading command over the hub's connection, see ``RedisReader.ask``."""
+        return await self._reader.ask(*command)
+
+    async def run(self) -> None:
+        """Follow the events until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for work in (self._reader.run(), self._wakes.run(), self._pump(), self._sweep()):
+                tasks.create_task(work)
+
+    # --- watchers come and go -----------------------------------------------------------------------
+
+    def welcome(self, watcher: Watcher) -> None:
+        """Count a client that has connected; ``leave`` ends it, whether or not it joins."""
+        self._everyone.add(watcher)
+
+    async def join(self, watcher: Watcher) -> None:
+        """Bring a watcher up to now and keep it up to date from then on. Returns when it is live."""
+        if watcher.closed:
+            return
+        channel = self._channels.get(str(watcher.ticket))
+        if channel is None:
+            channel = self._channels[str(watcher.ticket)] = Channel(watcher.ticket)
+        channel.members.add(watcher)
+        if channel.opening is None:
+            channel.opening = self._start(self._find_end(channel))
+        await asyncio.shield(channel.opening)
+        if position(watcher.after) > position(channel.cursor):
+            # The event it names was removed since (a question, a progress), or it never was.
+            watcher.after = channel.cursor
+        tale = Tale()
+        if watcher.after != BEGINNING:
+            tale = Tale(line=await self._last_line(channel, watcher.after), last_id=watcher.after)
+        while position(watcher.after) < position(channel.cursor) and not watcher.closed:
+            target = channel.cursor
+            entries = await self.ask("XRANGE", channel.key, f"({watcher.after}", target, "COUNT", REPLAY_EVENTS)
+            sent = watcher.send(Encoded(tale.tell(parse_entries(entries))))
+            watcher.after = entries[-1][0] if len(entries) == REPLAY_EVENTS else target
+            if sent is not None:
+                await sent
+        # From here to the end nothing is awaited: no event can come in between.
+        if not watcher.closed and watcher in channel.members:
+            channel.admit(watcher, tale)
+
+    def leave(self, watcher: Watcher) -> None:
+        """Forget a client, whether or not it has joined."""
+        watcher.left()
+        self._everyone.discard(watcher)
+        name = str(watcher.ticket)
+        channel = self._channels.get(name)
+        if channel is None:
+            return
+        channel.members.discard(watcher)
+        channel.live.discard(watcher)
+        if not channel.members:
+            del self._channels[name]
+            self._unread.pop(name, None)
+
+    def question(self, ticket: int) -> str | None:
+        """Id of the question that the watchers of a job were asked last and that is still open."""
+        channel = self._channels.get(str(ticket))
+        return channel.tale.question if channel else None
+
+    def close(self) -> None:
+        """Close all sockets: the server stops."""
+        for watcher in list(self._everyone):
+            watcher.close(CLOSE_GOING_AWAY, "the server stops; connect again in a moment")
+
+    async def _find_end(self, channel: Channel) -> None:
+        last = await self.ask("XREVRANGE", channel.key, "+", "-", "COUNT", 1)
+        if last:
+            channel.cursor = last[0][0]
+        channel.opened = True
+        # What was announced while the cursor was not known.
+        self._mark(channel)
+
+    async def _last_line(self, channel: Channel, event_id: str) -> int | None:
+        """Find the number of the log line that a client has seen last; None when that cannot be told."""
+        entries = await self.ask("XREVRANGE", channel.key, event_id, "-", "COUNT", LINE_SEARCH_EVENTS)
+        if not entries or entries[0][0] != event_id:
+            return None
+        nothing_before = 0 if len(entries) < LINE_SEARCH_EVENTS else None
+        return next((event.data["line"] for event in parse_entries(entries) if "line" in event.data), nothing_before)
+
+    # --- events come in -----------------------------------------------------------------------------
+
+    def _woken(self, ticket: str) -> None:
+        channel = self._channels.get(ticket)
+        if channel is not None:
+            self._mark(channel)
+
+    def _mark(self, channel: Channel) -> None:
+        channel.unread = True
+        if channel.opened and not channel.busy:
+            self._unread[str(channel.ticket)] = channel
+            self._something.set()
+
+    def _read_all(self) -> None:
+        for channel in self._channels.values():
+            self._mark(channel)
+
+    async def _pump(self) -> None:
+        """Read the streams of all unread channels, again and again."""
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            unread, self._unread = self._unread, {}
+            # A busy one is marked again when its batch is sent.
+            channels = [channel for channel in unread.values() if not channel.busy]
+            for start in range(0, len(channels), STREAMS):
+                await self._read(channels[start : start + STREAMS])
+
+    async def _read(self, channels: list[Channel]) -> None:
+        by_key = {channel.key: channel for channel in channels}
+        for channel in channels:
+            channel.unread = False
+        cursors = [channel.cursor for channel in by_key.values()]
+        try:
+            answer = await self.ask("XREAD", "COUNT", EVENTS, "STREAMS", *by_key, *cursors)
+        except ResponseError:
+            # One of the keys is no stream. Whoever made that, the other jobs go on.
+            log.exception("events of tasks %s cannot be read", [channel.ticket for channel in channels])
+            return
+        for key, entries in answer or ():
+            try:
+                await self._deliver(by_key[key], entries)
+            except Exception:
+                # The watchers of one job must not end those of all others.
+                log.exception("events cannot be told", extra={"ticket": by_key[key].ticket})
+                for watcher in list(by_key[key].members):
+                    watcher.close(CLOSE_CRASHED, "an event of this task cannot be told")
+
+    async def _deliver(self, channel: Channel, entries: list[Any]) -> None:
+        if len(entries) == EVENTS:
+            channel.unread = True
+        send = channel.take(parse_entries(entries), entries[-1][0])
+        if len(channel.live) > TURN:
+            # The other jobs do not wait until this one's many watchers have been written to.
+            channel.busy = True
+            self._start(self._send_aside(channel, send))
+            return
+        await send()
+        if channel.unread:
+            self._mark(channel)
+
+    async def _send_aside(self, channel: Channel, send: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await send()
+        finally:
+            channel.busy = False
+        if channel.unread:
+            self._mark(channel)
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _sweep(self) -> None:
+        """Make up for lost announcements, and find jobs that were removed under their watchers."""
+        while True:
+            for part in range(SWEEP_PARTS):
+                await asyncio.sleep(SWEEP_SECONDS / SWEEP_PARTS)
+                channels = [channel for channel in self._channels.values() if channel.ticket % SWEEP_PARTS == part]
+                for channel in channels:
+                    self._mark(channel)
+                answers = await asyncio.gather(*(self.ask("EXISTS", keys.task(c.ticket)) for c in channels))
+                for channel, exists in zip(channels, answers, strict=True):
+                    for watcher in [] if exists or channel.tale.ended else list(channel.live):
+                        say_missing(watcher)
+
+
+def say_missing(watcher: Watcher) -> None:
+    """Tell a client that there is no such job, or that it may not know of it, and close."""
+    watcher.tell("task_status", "missing")
+    watcher.tell("log_message", "ERROR: There is no such task, or this link does not open it.")
+    watcher.close(CLOSE_NORMAL, "no such task")
