@@ -1,0 +1,218 @@
+"""From several links to one file: which link is tried when, what is waited for, and what is said when all fail.
+
+Owns the order of tries. Each link that may still work is tried once in every round, so a link that fails badly only
+costs its own time; a download that broke off goes on at once where it got somewhere. Between rounds it waits longer
+and longer, or as long as a server asked for. One `Downloader` serves a whole job; `fetch` may run in several threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from knossos.errors import KnossosError
+from knossos.outgoing import OutgoingError, OutgoingHttp, Reply
+from knossos.packaging.downloads.errors import DownloadFailed, LinkFailed, LinkRefused
+from knossos.packaging.downloads.hosters import Hosters
+from knossos.packaging.downloads.known_links import KnownFile
+from knossos.packaging.downloads.transfer import Transfer
+from knossos.settings import Settings
+
+if TYPE_CHECKING:
+    from knossos.packaging.reporting import Reporter
+
+#: Seconds before the second, third, ... try of a link; the last one holds for all further tries.
+PAUSES = (1.0, 4.0, 10.0, 30.0)
+#: The longest pause in seconds that a server may ask for.
+LONGEST_PAUSE = 60.0
+#: New bytes that make a broken try count as progress, after which the same link is resumed at once.
+PROGRESS_BYTES = 1024 * 1024
+#: Seconds between two calls of the reporter's check in a pause.
+CHECK_SECONDS = 0.5
+
+OnProgress = Callable[[int, int | None], None]
+#: What is known of a link: nothing, one file, or a function that looks it up.
+Known = KnownFile | Callable[[str], KnownFile | None] | None
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A file that is here, or (`not_modified`) that is still what was known of its link; then `path` has no file.
+
+    `url` is the link of the description that gave it. The hashes are lower-case hex.
+    """
+
+    path: Path
+    size: int
+    md5: str
+    sha256: str
+    url: str
+    etag: str | None
+    last_modified: str | None
+    not_modified: bool
+
+    @property
+    def known(self) -> KnownFile:
+        """What to remember of the link."""
+        return KnownFile(
+            url=self.url,
+            size=self.size,
+            md5=self.md5,
+            sha256=self.sha256,
+            etag=self.etag,
+            last_modified=self.last_modified,
+        )
+
+
+@dataclass
+class _Link:
+    """A link and how its tries went."""
+
+    url: str
+    reason: str = ""
+    gone: bool = False
+    failed_at: float = 0.0
+    asked_pause: float = 0.0
+
+
+class Downloader:
+    """Fetches files for one job.
+
+    Args:
+        hosters: the file hosters whose pages are understood.
+        sleep, clock: how to wait, and seconds that pass meanwhile.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        http: OutgoingHttp,
+        reporter: Reporter,
+        *,
+        hosters: Hosters | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._http = http
+        self._reporter = reporter
+        self._hosters = hosters or Hosters()
+        self._sleep = sleep
+        self._clock = clock
+
+    def fetch(
+        self,
+        urls: Sequence[str],
+        target: Path,
+        known: Known = None,
+        on_progress: OnProgress | None = None,
+        *,
+        allow_pages: bool = False,
+    ) -> Downloaded:
+        """Download one file from the first of its links that gives it.
+
+        Args:
+            urls: the links, best first.
+            target: where the file is written; its folder exists. After an error nothing is left there.
+            known: what is known of the links whose file the caller still has; such a link is asked only whether the
+                file is still the same.
+            on_progress: called up to ten times a second with the bytes so far and the size (None: unknown).
+            allow_pages: whether a web page is what is expected.
+        Raises:
+            DownloadFailed: every link failed; it tells how each.
+            NotEnoughSpace: the file does not fit on the disk.
+        """
+        links = [_Link(url) for url in dict.fromkeys(urls)]
+        with Transfer(
+            target,
+            max_bytes=self._settings.download_max_bytes,
+            on_progress=on_progress or _ignore,
+            check=self._reporter.check,
+            allow_pages=allow_pages,
+        ) as transfer:
+            for number in range(self._settings.download_tries):
+                for link in links:
+                    if link.gone:
+                        continue
+                    if number:
+                        self._pause(link, PAUSES[min(number, len(PAUSES)) - 1])
+                    found = self._try(link, transfer, target, known)
+                    if found is not None:
+                        return found
+        raise _all_failed(target.name, links)
+
+    def _try(self, link: _Link, transfer: Transfer, target: Path, known: Known) -> Downloaded | None:
+        """One try of one link, and more of them as long as each gets further. None: it failed, `link` knows why."""
+        of_link = known(link.url) if callable(known) else known if known and known.url == link.url else None
+        before = transfer.progress_of(link.url)
+        while True:
+            self._reporter.check()
+            try:
+                fresh = transfer.run(link.url, lambda headers: self._open(link.url, headers), of_link)
+            except (LinkFailed, OutgoingError) as error:
+                if error.retryable and transfer.farthest - before >= PROGRESS_BYTES:
+                    self._reporter.info(f"{error}; going on after {transfer.done} bytes")
+                    before = transfer.farthest
+                    continue
+                self._note(link, error)
+                return None
+            if not fresh and of_link is not None:
+                return Downloaded(target, not_modified=True, **of_link.model_dump(exclude={"version"}))
+            md5, sha256 = transfer.hashes()
+            return Downloaded(
+                target, transfer.done, md5, sha256, link.url, transfer.etag, transfer.last_modified, not_modified=False
+            )
+
+    def _open(self, url: str, headers: Mapping[str, str]) -> Reply:
+        hoster = self._hosters.find(url)
+        if hoster is None:
+            return self._http.open(url, headers=headers, check=self._reporter.check)
+        self._reporter.info(f"{url}: looking for the file on the page of {hoster.name}")
+        visitor = self._http.visitor()
+        direct = hoster.resolve(url, visitor, self._ask)
+        if direct.opened is not None:
+            return direct.opened
+        return visitor.open(direct.url, headers={**direct.headers, **headers}, check=self._reporter.check)
+
+    def _ask(self, question: dict[str, Any]) -> str:
+        try:
+            return self._reporter.ask("captcha", question)
+        except KnossosError as error:
+            raise LinkRefused(f"the captcha was not answered: {error}") from error
+
+    def _note(self, link: _Link, error: LinkFailed | OutgoingError) -> None:
+        link.reason = str(error)
+        link.gone = not error.retryable
+        link.failed_at = self._clock()
+        link.asked_pause = min(LONGEST_PAUSE, error.details.get("retry_after") or 0.0)
+        self._reporter.warning(link.reason)
+
+    def _pause(self, link: _Link, seconds: float) -> None:
+        left = max(seconds, link.asked_pause) - (self._clock() - link.failed_at)
+        if left > 0:
+            self._reporter.info(f"{link.url}: trying again in {left:.0f} seconds")
+        while left > 0:
+            self._reporter.check()
+            self._sleep(min(left, CHECK_SECONDS))
+            left -= CHECK_SECONDS
+
+
+def _all_failed(name: str, links: Sequence[_Link]) -> DownloadFailed:
+    if not links:
+        return DownloadFailed(f"{name} has no link. Add at least one to its urls.", file=name, links=[])
+    lines = [f"{name} could not be downloaded from any of its {len(links)} links:"]
+    if len(links) == 1:
+        lines = [f"{name} could not be downloaded from its only link:"]
+    for link in links:
+        shown = link.reason if link.url in link.reason else f"{link.url}: {link.reason}"
+        lines.append(f"- {shown}")
+    lines.append("Open the links in a browser, and replace those that do not give the file itself.")
+    details = [{"url": link.url, "reason": link.reason} for link in links]
+    return DownloadFailed("\n".join(lines), file=name, links=details)
+
+
+def _ignore(done: int, total: int | None) -> None:
+    """For callers who do not want to know."""
