@@ -24,10 +24,10 @@ def main(queues: list[str]) -> int:
 
         return worker.run(settings, tuple(queues) or ("default",))
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS
     except MissingDependency as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return EXIT_MISSING
 
 

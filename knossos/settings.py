@@ -165,6 +165,9 @@ class Settings(BaseModel):
     archive_timeout_seconds: Seconds = 2 * 3600
     archive_stall_seconds: Seconds = 120
 
+    #: Seconds for which what is known of an archive or a link is kept without being used.
+    cache_lifetime_seconds: Seconds = 90 * 86400
+
     # --- log ----------------------------------------------------------------------------------------
     #: "text" for people or "json" for programs, one line per event.
     log_format: Literal["text", "json"] = "text"

@@ -18,6 +18,15 @@ class Purged:
     stray_keys: int
     folders: tuple[str, ...]
 
+    def counts(self) -> list[tuple[str, int]]:
+        """What was removed and how much of it, in words."""
+        return [
+            ("ended tasks", len(self.removed)),
+            ("unfinished tasks that were given up", len(self.expired)),
+            ("logs, results and index entries that belonged to no task", self.stray_keys),
+            ("work folders of workers that are gone", len(self.folders)),
+        ]
+
 
 def purge(engine: Engine, now: float | None = None) -> Purged:
     """Remove ended jobs older than RESULT_LIFETIME; give up unfinished ones older than TASK_LIFETIME.

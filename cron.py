@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+"""The daily clean-up: run it once a day, at any time, while everything works. It prints what it removed."""
+
+from __future__ import annotations
+
+import sys
+
+from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK, MissingDependency, SettingsError
+from knossos.jobs import Engine, connection
+from knossos.jobs.retention import purge
+from knossos.logs import configure_logging
+from knossos.packaging.housekeeping import tidy
+from knossos.settings import load_settings
+
+
+def main() -> int:
+    """Remove what is stale."""
+    try:
+        settings = load_settings()
+        configure_logging(settings, process="cron")
+        connection.ping(settings.redis)
+    except (SettingsError, MissingDependency) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING
+    for what, count in [*purge(Engine(settings)).counts(), *tidy(settings)]:
+        sys.stdout.write(f"removed {count} {what}\n")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
