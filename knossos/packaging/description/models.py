@@ -18,10 +18,12 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     Strict,
     Tag,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -196,6 +198,13 @@ class Action(Part):
     glob: bool = True
     paths: Annotated[list[str], Field(min_length=1)]
     dest: str | None = Field(default=None, validate_default=True)
+
+    @model_serializer(mode="wrap")
+    def _dest_only_where_it_means_something(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = serialise(self)
+        if self.dest is None:
+            data.pop("dest", None)
+        return data
 
     @field_validator("paths")
     @classmethod
