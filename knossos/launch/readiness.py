@@ -23,11 +23,11 @@ def address(listen: tuple[str, int]) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def answers(listen: tuple[str, int]) -> bool:
-    """Whether the server there says that it is well."""
+def answers(listen: tuple[str, int], path: str) -> bool:
+    """Whether the server there says at that path that it is well."""
     connection = http.client.HTTPConnection(*listen, timeout=PROBE_SECONDS)
     try:
-        connection.request("GET", "/health")
+        connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
@@ -60,9 +60,9 @@ def workers_registered(settings: Settings, workers: Iterable[Child]) -> bool:
 def waiting_for(settings: Settings, workers: list[Child]) -> list[str]:
     """The parts that are not ready yet."""
     waiting = []
-    if not answers(settings.api_listen):
+    if not answers(settings.api_listen, "/api/health"):
         waiting.append("the HTTP server")
-    if not answers(settings.ws_listen):
+    if not answers(settings.ws_listen, "/health"):
         waiting.append("the WebSocket server")
     if not workers_registered(settings, workers):
         waiting.append("the workers")

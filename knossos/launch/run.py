@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 
 from knossos.accounts import first_start
@@ -11,7 +12,7 @@ from knossos.database import Database
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK
 from knossos.jobs import connection
 from knossos.launch import embedded_redis, preflight, readiness
-from knossos.launch.processes import Child, GivenUp, Supervisor, print_line
+from knossos.launch.processes import Child, GivenUp, Supervisor, print_json_line, print_line
 from knossos.settings import ROOT, Settings
 from knossos.web import third_party
 
@@ -23,10 +24,18 @@ WORKER_STOP_SECONDS = 10.0
 REMARK_SECONDS = 15.0
 
 
+#: Prints a line of a process: its name, the line.
+Show = Callable[[str, str], None]
+
+
+def _printer(settings: Settings) -> Show:
+    return print_json_line if settings.log_format == "json" else print_line
+
+
 def setup(settings: Settings) -> int:
     """Prepare the data folder without starting anything."""
     with preflight.data_folder_locked(settings):
-        _prepare(settings)
+        _prepare(settings, _printer(settings))
     return EXIT_OK
 
 
@@ -37,43 +46,44 @@ def run(settings: Settings) -> int:
         MissingDependency: a port, 7-Zip, Redis or the database is not to be had.
         SettingsError: settings contradict each other.
     """
+    show = _printer(settings)
     own_redis = embedded_redis.is_wanted(settings)
     with preflight.data_folder_locked(settings):
         preflight.check(settings)
         if not own_redis:
             connection.ping(settings.redis)
-        _prepare(settings)
+        _prepare(settings, show)
         # Exits that starting again would not mend: what is wrong is on the terminal.
-        with Supervisor(print_line, ROOT, final_exits=(EXIT_BAD_SETTINGS, EXIT_MISSING)) as supervisor:
+        with Supervisor(show, ROOT, final_exits=(EXIT_BAD_SETTINGS, EXIT_MISSING)) as supervisor:
             try:
                 with embedded_redis.running(settings, supervisor) if own_redis else nullcontext(settings) as settings:
-                    _supervise(settings, supervisor)
+                    _supervise(settings, supervisor, show)
             except GivenUp as reason:
-                print_line("launch", str(reason))
+                show("launch", str(reason))
                 return reason.exit_code
     return EXIT_OK
 
 
-def _supervise(settings: Settings, supervisor: Supervisor) -> None:
+def _supervise(settings: Settings, supervisor: Supervisor, show: Show) -> None:
     """Start the rest, and return when a signal asks to stop."""
     workers = _start(settings, supervisor)
-    if supervisor.run(until=_Readiness(settings, workers)):
+    if supervisor.run(until=_Readiness(settings, workers, show)):
         print(f"Knossos is ready: {readiness.address(settings.api_listen)}", flush=True)
         supervisor.final_exits = ()
         supervisor.run(until=lambda: False)
-    print_line("launch", "stopping")
+    show("launch", "stopping")
 
 
-def _prepare(settings: Settings) -> None:
+def _prepare(settings: Settings, show: Show) -> None:
     third_party.install()
     database = Database(settings)
     made = first_start.prepare(settings, database)
     database.close()
     if made.made_administrator:
         how = f"the password {made.password} (shown this once)" if made.password else "the password that was given"
-        print_line("launch", f"made the account {first_start.ADMINISTRATOR} with {how}")
+        show("launch", f"made the account {first_start.ADMINISTRATOR} with {how}")
     if made.api_key:
-        print_line("launch", f"made an API key, as API_KEYS is empty: {made.api_key} (kept in DATA_PATH/api_key)")
+        show("launch", f"made an API key, as API_KEYS is empty: {made.api_key} (kept in DATA_PATH/api_key)")
 
 
 def _start(settings: Settings, supervisor: Supervisor) -> list[Child]:
@@ -91,8 +101,9 @@ def _start(settings: Settings, supervisor: Supervisor) -> list[Child]:
 class _Readiness:
     """Asks until all parts answer, and says now and then which do not."""
 
-    def __init__(self, settings: Settings, workers: list[Child]) -> None:
+    def __init__(self, settings: Settings, workers: list[Child], show: Show) -> None:
         self._settings = settings
+        self._show = show
         self._workers = workers
         self._remark_at = time.monotonic() + REMARK_SECONDS
 
@@ -100,5 +111,5 @@ class _Readiness:
         waiting = readiness.waiting_for(self._settings, self._workers)
         if waiting and time.monotonic() > self._remark_at:
             self._remark_at = time.monotonic() + REMARK_SECONDS
-            print_line("launch", f"still waiting for {', '.join(waiting)}")
+            self._show("launch", f"still waiting for {', '.join(waiting)}")
         return not waiting

@@ -1,0 +1,127 @@
+"""Take the pictures of docs/images anew: every page, wide and narrow, light and dark. Run by ``make screenshots``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from knossos.settings import ROOT
+from tests.support import scenes
+from tests.support.browser import Visit, chromium
+from tests.support.redis_server import RedisServer
+from tests.support.scenes import PlayedJob
+from tests.support.site import PASSWORD, Site
+
+#: Name, window and colour scheme of each kind of picture.
+LOOKS = (
+    ("desktop", {"width": 1280, "height": 860}, "light"),
+    ("dark", {"width": 1280, "height": 860}, "dark"),
+    ("phone", {"width": 360, "height": 740}, "light"),
+)
+
+
+def main() -> int:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as data:
+        redis = RedisServer(Path(data))
+        redis.start()
+        try:
+            with Site(Path(data), redis.url) as site:
+                take_all(site, folder)
+        finally:
+            redis.stop()
+    return 0
+
+
+def take_all(site: Site, folder: Path) -> None:
+    jobs = {
+        "succeeded": scenes.succeeded(site.engine),
+        "failed": scenes.failed(site.engine),
+        "running": scenes.running(site.engine),
+    }
+    more_tasks(site)
+    with chromium() as browser:
+        for look, window, scheme in LOOKS:
+            visit = Visit(browser, site.url, viewport=window, color_scheme=scheme, reduced_motion="reduce")
+            for name, take in PAGES.items():
+                take(visit, jobs)
+                height = visit.page.evaluate("document.documentElement.scrollHeight")
+                if name.startswith("watch-"):
+                    # The whole page in the window: what is outside of it is not drawn.
+                    visit.page.set_viewport_size({"width": window["width"], "height": height})
+                visit.page.screenshot(path=folder / f"{name}-{look}.png")
+                visit.page.set_viewport_size(window)
+            for trouble in visit.troubles:
+                print(trouble, file=sys.stderr)
+            visit.close()
+
+
+def more_tasks(site: Site) -> None:
+    for number, title in enumerate(("Copper Tide 3.1", "Northern Gate 0.4.2", "Quiet Orbit 1.0.0")):
+        job = PlayedJob(site.engine, title)
+        if number == 0:
+            site.engine.cancel(job.ticket, "Cancelled on its page.")
+        if number == 1:
+            job.start().progress(0.82, "Reading northern-gate.7z")
+
+
+def start(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    visit.page.goto("/")
+
+
+def converter(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    visit.page.goto("/converter")
+    visit.page.get_by_role("button", name="Insert example").click()
+    visit.page.get_by_text("Well-formed JSON").wait_for()
+
+
+def converter_errors(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    converter(visit, jobs)
+    field = visit.page.locator("#data")
+    field.fill(field.input_value().replace('"1.2.0"', '"next week"').replace('"required"', '"needed"'))
+    visit.page.fill("#passwd", "key-of-the-tests")
+    visit.page.get_by_role("button", name="Package this mod").click()
+    visit.page.get_by_text("to put right").wait_for()
+
+
+def watch(state: str, text: str) -> object:
+    def take(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+        job = jobs[state]
+        visit.page.goto(f"/watch/{job.ticket}?token={job.token}")
+        visit.page.get_by_text(text).first.wait_for()
+        visit.page.locator(".log-line").first.wait_for()
+        for folder in ("missions/", "data/"):
+            for row in visit.page.locator("summary", has_text=folder).all()[:1]:
+                row.click()
+
+    return take
+
+
+def login(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    visit.page.goto("/login")
+
+
+def tasks(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    visit.page.goto("/login?next=/tasks")
+    visit.page.fill("#name", "olga")
+    visit.page.fill("#password", PASSWORD)
+    visit.page.get_by_role("button", name="Log in").click()
+    visit.page.locator("tbody tr").first.wait_for()
+    visit.page.mouse.move(0, 0)
+
+
+PAGES = {
+    "start": start,
+    "converter": converter,
+    "converter-errors": converter_errors,
+    "watch-running": watch("running", "Downloading and reading"),
+    "watch-failed": watch("failed", "could not be downloaded"),
+    "watch-succeeded": watch("succeeded", "Voice acting"),
+    "login": login,
+    "tasks": tasks,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

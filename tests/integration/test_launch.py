@@ -1,0 +1,290 @@
+"""launch.sh: the ready line, the stop that leaves nothing, and one clear line for each thing that is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from knossos.settings import ROOT
+from tests.support.processes import wait_for
+from tests.support.redis_server import RedisServer, free_port
+
+#: Variables of whoever runs the tests that must not reach what is tested.
+OURS = ("KNOSSOS_SETTINGS", "KNOSSOS_DATA", "REDIS", "WORKERS", "LOG_FORMAT", "KNOSSOS_ADMIN_PASSWORD")
+
+
+class Launch:
+    """A running launcher, with what it has written."""
+
+    def __init__(self, command: list[str], folder: Path, environment: dict[str, str], cwd: Path = ROOT) -> None:
+        self.log_file = folder / "launch.log"
+        clean = {name: value for name, value in os.environ.items() if name not in OURS}
+        with self.log_file.open("wb") as log:
+            self.popen = subprocess.Popen(command, cwd=cwd, stdout=log, stderr=log, env={**clean, **environment})
+
+    @property
+    def lines(self) -> list[str]:
+        return self.log_file.read_text(errors="replace").splitlines()
+
+    def wait_until_ready(self, seconds: float = 120) -> str:
+        """The ready line."""
+
+        def look() -> str | None:
+            if self.popen.poll() is not None:
+                raise AssertionError("it ended:\n" + "\n".join(self.lines))
+            return next((line for line in self.lines if line.startswith("Knossos is ready: ")), None)
+
+        return wait_for(look, "the ready line", seconds)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.popen.send_signal(number)
+        return self.popen.wait(60)
+
+
+class Place:
+    """A data folder and free ports of a test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.settings = folder / "settings.py"
+        self.port, self.ws_port = free_port(), free_port()
+        self.write()
+
+    def write(self, *lines: str) -> None:
+        listen = [f'API_LISTEN = ("127.0.0.1", {self.port})', f'WS_LISTEN = ("127.0.0.1", {self.ws_port})']
+        self.settings.write_text("\n".join([*listen, *lines]) + "\n")
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {"KNOSSOS_SETTINGS": str(self.settings), "KNOSSOS_DATA": str(self.data), **more}
+
+    @property
+    def processes(self) -> list[int]:
+        """All processes on this machine that were started for this place."""
+        found = []
+        marker = f"KNOSSOS_DATA={self.data}".encode()
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                state = (environ.parent / "stat").read_text().rpartition(")")[2].split()[0]
+                if marker in environ.read_bytes().split(b"\0") and state != "Z":
+                    found.append(int(environ.parent.name))
+        return found
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    # Not in pytest's own folder, whose long names leave no room for a Unix socket.
+    with tempfile.TemporaryDirectory(prefix="knossos-") as folder:
+        place = Place(Path(folder))
+        yield place
+        for pid in place.processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+Start = Callable[..., Launch]
+
+
+@pytest.fixture
+def start(place: Place) -> Iterator[Start]:
+    started: list[Launch] = []
+
+    def launch(*arguments: str, **environment: str) -> Launch:
+        command = [sys.executable, "-m", "knossos.launch", *arguments]
+        started.append(Launch(command, place.folder, place.environment(**environment)))
+        return started[-1]
+
+    yield launch
+    for one in started:
+        one.popen.kill()
+        one.popen.wait()
+
+
+def ends_with(launch: Launch, code: int, *words: str) -> None:
+    """It ended by itself with that code, and said one line with these words, and no stack trace."""
+    assert launch.popen.wait(60) == code, launch.lines
+    assert len(launch.lines) == 1, launch.lines
+    for word in words:
+        assert word in launch.lines[0]
+
+
+@pytest.mark.slow
+def test_everything_starts_answers_and_stops_and_nothing_is_left(place: Place, start: Start) -> None:
+    launch = start(WORKERS="2")
+    assert launch.wait_until_ready() == f"Knossos is ready: http://127.0.0.1:{place.port}/"
+    for address in (f"http://127.0.0.1:{place.port}/converter", f"http://127.0.0.1:{place.ws_port}/health"):
+        with urllib.request.urlopen(address) as answer:
+            assert answer.status == 200
+    assert len([line for line in launch.lines if "made the account admin with the password" in line]) == 1
+    assert len([line for line in launch.lines if "made an API key" in line]) == 1
+    assert any(line.startswith("worker-2") for line in launch.lines)
+    assert launch.stop(signal.SIGINT) == 0
+    assert place.processes == []
+
+    again = start(LOG_FORMAT="json")
+    again.wait_until_ready()
+    assert not [line for line in again.lines if "password" in line or "API key" in line]
+    for line in again.lines:
+        assert line.startswith("Knossos is ready: ") or json.loads(line)["message"]
+    assert again.stop() == 0
+    assert place.processes == []
+
+
+@pytest.mark.slow
+def test_a_part_that_dies_is_started_again_and_nothing_outlives_the_launcher(place: Place, start: Start) -> None:
+    launch = start()
+    launch.wait_until_ready()
+    redis = int((place.data / "redis" / "redis.pid").read_text())
+    os.kill(redis, signal.SIGKILL)
+    wait_for(lambda: any("redis was ended by SIGKILL" in line for line in launch.lines), "word of Redis's death")
+
+    def answers() -> bool:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{place.port}/api/health") as answer:
+            return bool(answer.status == 200)
+        return False
+
+    wait_for(answers, "the server, with Redis back")
+    launch.popen.kill()
+    launch.popen.wait()
+    wait_for(lambda: not place.processes, "the children's end")
+
+
+@pytest.mark.slow
+def test_a_second_launch_in_the_same_data_folder_is_refused(place: Place, start: Start) -> None:
+    start().wait_until_ready()
+    ends_with(start(), 3, "another Knossos", str(place.data))
+
+
+@pytest.mark.slow
+def test_an_operators_redis_is_used_and_none_is_started(place: Place, start: Start, redis_server: RedisServer) -> None:
+    launch = start(REDIS=redis_server.url)
+    launch.wait_until_ready()
+    assert not (place.data / "redis").exists()
+    assert launch.stop() == 0
+    assert place.processes == []
+
+
+def test_a_port_that_is_taken_is_named(place: Place, start: Start) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", place.ws_port))
+        other.listen()
+        ends_with(start(), 3, "WS_LISTEN", str(place.ws_port), "taken")
+    assert place.processes == []
+
+
+def test_a_redis_that_does_not_answer_is_named_without_its_password(place: Place, start: Start) -> None:
+    port = free_port()
+    launch = start(REDIS=f"redis://:hunter2@127.0.0.1:{port}/0")
+    ends_with(launch, 3, "Redis", str(port), "does not answer")
+    assert "hunter2" not in launch.lines[0]
+    assert place.processes == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('API_LISTN = ("127.0.0.1", 1)', ("API_LISTN", "there is no such setting")),
+        ("WORKERS = 0", ("WORKERS", "greater than 0")),
+        ("API_LISTEN = WS_LISTEN", ("WS_LISTEN", "another port")),
+        ('SEVENZIP = "/nonexistent/7zz"', ("SEVENZIP",)),
+    ],
+)
+def test_a_wrong_setting_is_named(place: Place, start: Start, line: str, words: tuple[str, ...]) -> None:
+    place.write(line)
+    ends_with(start(), 3 if "SEVENZIP" in line else 2, *words)
+    assert place.processes == []
+
+
+def test_setup_prepares_and_starts_nothing(place: Place, start: Start) -> None:
+    launch = start("setup", KNOSSOS_ADMIN_PASSWORD="given by the operator")
+    assert launch.popen.wait(60) == 0, launch.lines
+    assert any("made the account admin with the password that was given" in line for line in launch.lines)
+    assert (place.data / "knossos.sqlite3").is_file()
+    assert (place.data / "secret_key").stat().st_mode & 0o777 == 0o600
+    assert "given by the operator" not in "".join(launch.lines)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user can always write what they own")
+def test_a_data_folder_that_cannot_be_written_is_named(place: Place) -> None:
+    place.folder.chmod(0o755)
+    place.settings.chmod(0o644)
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("setpriv is not installed")
+    as_nobody = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "knossos.launch"]
+    if subprocess.run([*as_nobody, "--help"], cwd=ROOT, capture_output=True, check=False).returncode:
+        pytest.skip("nobody may not read this checkout")
+    ends_with(Launch(as_nobody, place.folder, place.environment()), 2, "DATA_PATH", "cannot be written")
+
+
+def fake_python(folder: Path, name: str, version: tuple[int, int], modules: bool = True) -> None:
+    """A program that answers as launch.sh asks a Python of that version."""
+    is_new = version >= (3, 11)
+    script = f"""#!/bin/sh
+case "$2" in
+    *version_info\\[:2\\]*) echo {version[0]}.{version[1]} ;;
+    *"version_info <"*) exit {0 if is_new else 1} ;;
+    *ensurepip*) exit {0 if modules else 1} ;;
+esac
+"""
+    path = folder / name
+    path.write_text(script)
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("pythons", "words"),
+    [
+        ([("python3", (3, 9), True)], ("3.11 or newer", "3.9")),
+        ([], ("3.11 or newer", "no python3")),
+        ([("python3.12", (3, 12), False), ("python3", (3, 8), True)], ("3.12", "python3.12-venv")),
+    ],
+)
+def test_a_python_that_does_not_do_is_told_in_one_line(
+    tmp_path: Path, pythons: list[tuple[str, tuple[int, int], bool]], words: tuple[str, ...]
+) -> None:
+    for name, version, modules in pythons:
+        fake_python(tmp_path, name, version, modules)
+    answer = subprocess.run(
+        ["/bin/bash", str(ROOT / "launch.sh")], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 3
+    (line,) = answer.stderr.splitlines()
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_launch_sh_makes_its_environment_in_a_fresh_folder_and_is_quick_afterwards(place: Place) -> None:
+    """Also when its first try was interrupted half-way."""
+    clone = place.folder / "clone"
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, clone / name)
+    half_made = clone / "py-env" / "bin"
+    half_made.mkdir(parents=True)
+    (half_made / "python").symlink_to("/nonexistent/python3")
+    command = [str(clone / "launch.sh")]
+    for _ in range(2):
+        launch = Launch(command, place.folder, place.environment(), cwd=place.folder)
+        assert launch.wait_until_ready(500) == f"Knossos is ready: http://127.0.0.1:{place.port}/"
+        assert launch.stop() == 0
+        assert place.processes == []
+    assert not [line for line in launch.lines if "installing" in line or "making" in line]
