@@ -40,7 +40,7 @@ USER_AGENT = "Knossos (mod packager)"
 REPEATING = (301, 302, 307, 308)
 REDIRECTS = (*REPEATING, 303)
 #: Bytes asked for at once when a body is read. Bigger pieces gain nothing, smaller ones cost calls.
-PIECE_BYTES = 512 * 1024
+PIECE_BYTES = 1024 * 1024
 
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ INLINE_BYTES = 4 * 1024 * 1024
 #: Bytes that are collected before they are handed to the threads.
 BLOCK_BYTES = 512 * 1024
 #: Blocks that may wait for each of the threads.
-MAX_BLOCKS = 6
+MAX_BLOCKS = 4
 
 
 class FileHashes:
