@@ -34,7 +34,7 @@ REPLAY_EVENTS = 200
 LINE_SEARCH_EVENTS = 20
 #: Seconds in which every open channel is read once even if nothing was announced, and in how many parts.
 SWEEP_SECONDS = 5.0
-SWEEP_PARTS = 10
+SWEEP_PARTS = 50
 
 
 class Hub:
@@ -222,10 +222,17 @@ class Hub:
                 channels = [channel for channel in self._channels.values() if channel.ticket % SWEEP_PARTS == part]
                 for channel in channels:
                     self._mark(channel)
-                answers = await asyncio.gather(*(self.ask("EXISTS", keys.task(c.ticket)) for c in channels))
-                for channel, exists in zip(channels, answers, strict=True):
-                    for watcher in [] if exists or channel.tale.ended else list(channel.live):
+                for channel in await self._removed(channels):
+                    for watcher in list(channel.live):
                         say_missing(watcher)
+
+    async def _removed(self, channels: list[Channel]) -> list[Channel]:
+        """Find those whose job does not exist any more. One that has ended may go: its watchers know all."""
+        unfinished = {keys.task(channel.ticket): channel for channel in channels if not channel.tale.ended}
+        if not unfinished or await self.ask("EXISTS", *unfinished) == len(unfinished):
+            return []
+        answers = await asyncio.gather(*(self.ask("EXISTS", key) for key in unfinished))
+        return [channel for channel, exists in zip(unfinished.values(), answers, strict=True) if not exists]
 
 
 def say_missing(watcher: Watcher) -> None:
