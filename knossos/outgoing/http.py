@@ -139,6 +139,7 @@ class OutgoingHttp:
         self._settings = settings
         self._ca_bundle = ca_bundle
         self._adapter = GuardedAdapter(self.guard)
+        self._check: Callable[[], None] | None = None
         self._session = self._new_session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -146,13 +147,18 @@ class OutgoingHttp:
         """The guarded session itself, for what `open` does not offer. It follows no redirects."""
         return self._session
 
-    def visitor(self) -> OutgoingHttp:
-        """The same with cookies of its own, for sites that follow a visitor from page to page."""
+    def visitor(self, check: Callable[[], None] | None = None) -> OutgoingHttp:
+        """The same with cookies of its own, for sites that follow a visitor from page to page.
+
+        Args:
+            check: what `open` takes where it is given none.
+        """
         other = object.__new__(OutgoingHttp)
         other.guard = self.guard
         other._settings = self._settings
         other._ca_bundle = self._ca_bundle
         other._adapter = self._adapter
+        other._check = check
         other._session = other._new_session()
         return other
 
@@ -200,7 +206,7 @@ class OutgoingHttp:
     def _send(
         self, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None, check: Callable[[], None] | None
     ) -> Reply:
-        with _typed(url), _paced(Pace(url, self._settings.read_timeout_seconds, check)):
+        with _typed(url), _paced(Pace(url, self._settings.read_timeout_seconds, check or self._check)):
             request = requests.Request("GET" if form is None else "POST", url, headers=dict(headers), data=form)
             return Reply(self._session.send(self._session.prepare_request(request), stream=True))
 

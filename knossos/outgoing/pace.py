@@ -73,9 +73,10 @@ class Pace:
             if ready:
                 return
 
-    def received(self, count: int) -> None:
-        """Count bytes that arrived and hold them against the limits."""
+    def received(self, count: int, seconds: float = 0.0) -> None:
+        """Count bytes that arrived, and the seconds that their last part still took; hold both against the limits."""
         self._bytes += count
+        self._waited += seconds
         if self._in_head:
             if self._bytes > MAX_HEAD_BYTES:
                 raise BrokenAnswer(f"{self._url}: the headers of the answer have no end", url=self._url)
@@ -106,7 +107,7 @@ class PacedSocket(socket.socket):
 
 
 class PacedTLSSocket(ssl.SSLSocket):
-    """The same above TLS. One read of a record is bounded by the socket's own time-out."""
+    """The same above TLS. What can be read may be half a record: waiting for the rest has the socket's time-out."""
 
     pace: Pace | None = None
 
@@ -115,6 +116,7 @@ class PacedTLSSocket(ssl.SSLSocket):
             return super().recv_into(buffer, nbytes, flags)
         if not self.pending():
             self.pace.wait(self)
+        start = time.monotonic()
         count = super().recv_into(buffer, nbytes, flags)
-        self.pace.received(count)
+        self.pace.received(count, time.monotonic() - start)
         return count

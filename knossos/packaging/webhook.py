@@ -2,18 +2,20 @@
 
 Owns the request: `POST` with the form field `ticket`, through the same guard as all outgoing requests. One run is one
 try; the pauses between tries and the last word are the engine's. Once the other side has accepted the request with a
-2xx status it is never sent again, whatever comes or does not come after that status.
+2xx status it is never sent again, whatever comes or does not come within `ANSWER_SECONDS` after that status.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from knossos.errors import InvalidInput, KnossosError
 from knossos.jobs import JobSpec
-from knossos.outgoing import AddressRefused, Guard, OutgoingError, OutgoingHttp, Reply
+from knossos.outgoing import AddressRefused, AnswerTooSlow, Guard, OutgoingError, OutgoingHttp, Reply
 from knossos.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ PAUSES = (10, 60, 300, 900)
 MAX_URL_CHARS = 2000
 #: Bytes of the answer that are looked at.
 MAX_ANSWER_BYTES = 64 * 1024
+#: Seconds after which an accepted webhook is not listened to any longer.
+ANSWER_SECONDS = 20.0
 
 
 class WebhookFailed(KnossosError):
@@ -77,10 +81,18 @@ def notify(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     url, ticket = str(payload["url"]), int(payload["ticket"])
     context.info(f"Try {context.attempt} of {context.attempts}: telling {url} that task {ticket} has ended.")
     http = OutgoingHttp(context.settings)
+    deadline = math.inf
+
+    def check() -> None:
+        context.check()
+        if time.monotonic() > deadline:
+            raise AnswerTooSlow(f"{url}: the answer takes too long", url=url)
+
     try:
-        with http.open(url, form={"ticket": str(ticket)}, check=context.check) as reply:
+        with http.open(url, form={"ticket": str(ticket)}, check=check) as reply:
             if not 200 <= reply.status < 300:
                 raise WebhookFailed(f"{url} answers {reply.status}", url=url, status=reply.status)
+            deadline = time.monotonic() + ANSWER_SECONDS
             cancelled = _says_cancelled(reply, context)
     except (OutgoingError, WebhookFailed) as error:
         context.warning(f"It failed: {error}")

@@ -200,6 +200,14 @@ def test_the_body_of_a_redirect_is_not_read(server: FileServer, build: Callable[
     assert read(build(read_timeout_seconds=0.5), server.url("/start")) == (200, b"data")
 
 
+def test_a_redirect_to_an_address_that_is_not_ascii_is_followed(
+    server: FileServer, build: Callable[..., OutgoingHttp]
+) -> None:
+    server.file("/%C3%BC%20b.7z", b"data")
+    url = server.redirect("/away", "/ü b.7z".encode().decode("latin-1"))
+    assert read(build(), url) == (200, b"data")
+
+
 # --- time ---------------------------------------------------------------------------------------------
 
 
@@ -332,6 +340,9 @@ def test_certificates_are_checked_against_the_name_in_the_url(
             http.open(other + "/a")
         with pytest.raises(BadCertificate):
             build().open(good + "/a")
+        server.file("/drip", b"x" * 100, always=Drip(piece=1, pause=0.02))
+        with http.open(good + "/drip") as reply, pytest.raises(AnswerTooSlow):
+            reply.read(1000)
         with http.open(good + "/silent") as reply, pytest.raises(AnswerTooSlow):
             reply.read(1000)
         assert server.count("/a") == 1

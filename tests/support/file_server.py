@@ -233,7 +233,7 @@ class _Server(ThreadingHTTPServer):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
@@ -377,7 +377,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = answer.body.read_bytes() if isinstance(answer.body, Path) else answer.body
         data = data[start:end]
         if fault.head:
-            data = b"".join(self._headers_buffer) + b"\r\n" + data  # type: ignore[attr-defined]
+            data = b"".join(self._headers_buffer) + b"\r\n" + data
             self._headers_buffer: list[bytes] = []
         else:
             self.end_headers()

@@ -7,6 +7,7 @@ and longer, or as long as a server asked for. One `Downloader` serves a whole jo
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -171,11 +172,11 @@ class Downloader:
         if hoster is None:
             return self._http.open(url, headers=headers, check=self._reporter.check)
         self._reporter.info(f"{url}: looking for the file on the page of {hoster.name}")
-        visitor = self._http.visitor()
+        visitor = self._http.visitor(self._reporter.check)
         direct = hoster.resolve(url, visitor, self._ask)
         if direct.opened is not None:
             return direct.opened
-        return visitor.open(direct.url, headers={**direct.headers, **headers}, check=self._reporter.check)
+        return visitor.open(direct.url, headers={**direct.headers, **headers})
 
     def _ask(self, question: dict[str, Any]) -> str:
         try:
@@ -193,7 +194,7 @@ class Downloader:
     def _pause(self, link: _Link, seconds: float) -> None:
         left = max(seconds, link.asked_pause) - (self._clock() - link.failed_at)
         if left > 0:
-            self._reporter.info(f"{link.url}: trying again in {left:.0f} seconds")
+            self._reporter.info(f"{link.url}: trying again in {math.ceil(left)} seconds")
         while left > 0:
             self._reporter.check()
             self._sleep(min(left, CHECK_SECONDS))
