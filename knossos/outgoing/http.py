@@ -101,7 +101,7 @@ class Reply:
         while piece := self.read1():
             size += len(piece)
             if size > limit:
-                raise BrokenAnswer(f"{without_password(self.url)}: the answer is longer than {limit} bytes")
+                raise BrokenAnswer(f"{without_password(self.url)}: the answer is over {limit} bytes", url=self.url)
             pieces.append(piece)
         return b"".join(pieces)
 
