@@ -19,6 +19,7 @@ from knossos.accounts.access import may_list_tasks
 from knossos.errors import AccessDenied, InvalidInput
 from knossos.jobs import JobNotFound, JobRecord, JobSpec, JobState
 from knossos.packaging.description import ConversionRequest, NotJson, parse_request
+from knossos.packaging.webhook import check_webhook_url, webhook_spec
 from knossos.web.addresses import mirror_base
 from knossos.web.authentication import current_session, submitting_owner, watched_task
 from knossos.web.services import services
@@ -40,24 +41,29 @@ blueprint = Blueprint("converter", __name__)
 
 @blueprint.post("/api/converter/request")
 def submit() -> Response:
-    limit = services().settings.max_description_bytes
+    settings = services().settings
+    limit = settings.max_description_bytes
     request.max_content_length = request.max_form_memory_size = _ESCAPED * limit + _OTHER_FIELDS_BYTES
     owner = submitting_owner()
     data = request.form.get("data", "").encode("utf-8", "replace")
     if len(data) > limit:
         raise RequestEntityTooLarge
     description = parse_request(data)
-    mirror_url = mirror_base(services().settings, request.scheme, request.host)
+    then = None
+    if webhook := request.form.get("webhook", "").strip():
+        check_webhook_url(webhook, settings)
+        then = webhook_spec(webhook, owner, settings)
     spec = JobSpec(
         function=FUNCTION,
         kind=KIND,
         title=title_of(description),
         owner=owner,
-        payload={"request": description.as_payload(), "mirror_url": mirror_url},
-        timeout_seconds=services().settings.conversion_timeout_seconds,
+        payload={
+            "request": description.as_payload(),
+            "mirror_url": mirror_base(settings, request.scheme, request.host),
+        },
+        timeout_seconds=settings.conversion_timeout_seconds,
     )
-    webhook = request.form.get("webhook", "").strip()
-    then = None
     record = services().engine.submit(spec, then)
     return jsonify(ticket=record.ticket, token=record.token)
 

@@ -123,7 +123,8 @@ def preflight(made: str, token: str, key: str) -> Response:
 @blueprint.route("/drop/<made>/<token>/<key>", methods=["POST"], provide_automatic_options=False)
 def drop(made: str, token: str, key: str) -> Response:
     settings = services().settings
-    check_link(settings, made, token, key, time.time())
+    check_link(settings, made, token, key, _now())
+    request.max_content_length = settings.max_content_length
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary:
         raise AccessDenied("Access denied")
@@ -133,7 +134,7 @@ def drop(made: str, token: str, key: str) -> Response:
         )
         if not complete:
             raise AccessDenied("Access denied")
-        check_link(settings, made, token, key, time.time())
+        check_link(settings, made, token, key, _now())
         digest = incoming.publish()
     base = mirror_base(settings, request.scheme, request.host)
     _log.info("drop stored: %s, %d bytes", digest, incoming.size)
@@ -170,6 +171,10 @@ def _malformed(error: ValueError) -> Response:
 def _not_stored(error: OSError) -> Response:
     _log.error("drop not stored: %s", error)
     return _answer({"error": True, "message": "The server could not store the file."}, 507)
+
+
+def _now() -> float:
+    return time.time()
 
 
 def _answer(body: dict[str, object], status: int = 200) -> Response:

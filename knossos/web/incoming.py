@@ -53,7 +53,8 @@ class IncomingFile:
         os.fsync(self._descriptor)
         source = self._hidden or Path(f"/proc/self/fd/{self._descriptor}")
         with contextlib.suppress(FileExistsError):
-            os.link(source, self.folder / digest, follow_symlinks=self._hidden is None)
+            # Given a descriptor, Python calls linkat, and only that follows the link of /proc to the file.
+            os.link(source, self.folder / digest, src_dir_fd=self._descriptor)
         return digest
 
     def __exit__(

@@ -76,8 +76,8 @@ def events(ticket: int) -> Response:
 
 @blueprint.post("/<ticket:ticket>/cancel")
 def cancel(ticket: int) -> Response:
-    controlled_task(ticket)
-    if not services().engine.cancel(ticket, "Cancelled on its page."):
+    record = controlled_task(ticket)
+    if record.state.finished or not services().engine.cancel(ticket, "Cancelled on its page."):
         raise InvalidInput("The task has ended already.")
     return jsonify(error=False)
 

@@ -121,7 +121,7 @@ function showProblems(message, errors) {
   );
   show(problems, true);
   const first = errors.find((error) => error.path !== "webhook");
-  editor.markAt(first ? offsetOf(places, first.path) : null);
+  if (first) editor.reveal(offsetOf(places, first.path));
   problems.focus();
   problems.scrollIntoView({ block: "nearest" });
 }

@@ -47,11 +47,15 @@ export class Editor {
 
   /** Bring an offset into view and put the cursor there. */
   goTo(offset) {
-    const line = lineOf(this.text, offset);
     const end = this.text.indexOf("\n", offset);
     this.field.focus();
     this.field.setSelectionRange(offset, end === -1 ? this.text.length : end);
-    this.field.scrollTop = Math.max(0, (line - 4) * this.lineHeight());
+    this.reveal(offset);
+  }
+
+  /** Bring an offset into view and mark its line; the cursor stays where it is. */
+  reveal(offset) {
+    this.field.scrollTop = Math.max(0, (lineOf(this.text, offset) - 4) * this.lineHeight());
     this.field.scrollLeft = 0;
     this.markAt(offset);
   }

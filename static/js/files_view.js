@@ -46,7 +46,7 @@ class FileRow {
     this.amount = element("span", { class: "file-amount" });
     this.rate = element("span", { class: "file-rate" });
     this.note = element("span", { class: "file-note" });
-    this.node = element("li", { class: "file-row" }, this.name, this.phase, this.bar, this.amount, this.rate, this.note);
+    this.node = element("li", { class: "file-row" }, this.name, this.phase, this.bar, this.rate, this.amount, this.note);
   }
 
   update(file) {

@@ -1,0 +1,65 @@
+"""Debian's Chromium, driven by Playwright: nothing but loopback, and a page that notes everything that went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.support.system import program
+
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # A name that is no loopback address, so that the browser trusts it as little as any other site.
+    "--host-resolver-rules=MAP knossos.test 127.0.0.1",
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    path = program("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One visitor's window. ``troubles`` is every script error, refused load, and request to another server."""
+
+    def __init__(self, browser: Browser, base: str, **options: Any) -> None:
+        self.base = base
+        self.troubles: list[str] = []
+        self.context: BrowserContext = browser.new_context(base_url=base, **options)
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.page.on("pageerror", lambda error: self.troubles.append(f"script error: {error}"))
+        self.page.on("console", lambda message: self._note(message.type, message.text))
+        self.page.on("request", lambda request: self._check(request.url))
+        self.page.on("websocket", lambda socket: self._check(socket.url))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind == "error" and "Failed to load resource" not in text and "WebSocket connection" not in text:
+            self.troubles.append(f"console: {text}")
+
+    def _check(self, url: str) -> None:
+        host = url.split("://", 1)[-1].split("/", 1)[0].split(":", 1)[0]
+        if not url.startswith(("data:", "blob:")) and host not in ("127.0.0.1", "knossos.test"):
+            self.troubles.append(f"left the server: {url}")
+
+    def close(self) -> None:
+        self.context.close()
+
+
+def sideways(page: Page) -> int:
+    """How many pixels the page is wider than its window."""
+    width: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return width

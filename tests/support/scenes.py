@@ -1,0 +1,194 @@
+"""Tasks as they look in life, played by hand: for tests of the pages and for their pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from knossos.jobs import Engine, FilePhase, FileProgress, JobFailure, JobSpec
+
+
+class PlayedJob:
+    """A job with a title and an owner whose worker is the test; the engine's own scripts write what it says."""
+
+    def __init__(self, engine: Engine, title: str = "A mod 1.0.0", owner: str = "key:test") -> None:
+        self.engine = engine
+        spec = JobSpec(function="no.such.function", kind="conversion", title=title, owner=owner)
+        record = engine.submit(spec)
+        self.ticket, self.token = record.ticket, record.token
+        self._fence, self._seq = f"fence-{self.ticket}", 0
+
+    def start(self) -> PlayedJob:
+        self.engine.ledger.start(self.ticket, self._fence, "worker", self._pipe)
+        return self
+
+    def write(self, kind: str, data: dict[str, Any], **how: Any) -> None:
+        self._seq += 1
+        self.engine.ledger.append(self.ticket, self._fence, self._seq, kind, data, **how)
+
+    def log(self, text: str, level: str = "INFO", max_lines: int = 10_000) -> None:
+        self.write("log", {"level": level, "text": text, "time": 1.0}, max_lines=max_lines)
+
+    def progress(self, fraction: float, text: str) -> None:
+        self.write("progress", {"fraction": fraction, "text": text}, only_last=True, field="progress")
+
+    def files(self, files: Sequence[FileProgress]) -> None:
+        self.write("files", {"files": [file.as_dict() for file in files]}, only_last=True)
+
+    def ask(self, question: str, image: str) -> None:
+        self.engine.ledger.ask(self.ticket, self._fence, question, "captcha", {"image": image})
+
+    def take_back(self, question: str) -> None:
+        self.engine.ledger.take_back(self.ticket, self._fence, question)
+
+    def lose_worker(self) -> None:
+        self.engine.ledger.requeue(self.ticket, self._fence, "The worker was lost; another one starts.", self._pipe)
+
+    def succeed(self, result: Any = None) -> None:
+        self.engine.ledger.succeed(self.ticket, self._fence, result, self._pipe)
+
+    def fail(self, failure: JobFailure) -> None:
+        self.engine.ledger.fail(self.ticket, self._fence, failure, self._pipe)
+
+    @property
+    def _pipe(self) -> Any:
+        return self.engine.redis
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+LOG = (
+    ("INFO", "Packaging Starlit Passage 1.2.0: 4 files in 2 packages."),
+    ("DEBUG", "starlit-core.7z: trying downloads.example.org first, 2 links known."),
+    ("INFO", "Downloading starlit-core.7z from downloads.example.org."),
+    ("INFO", "Downloading starlit-voices.zip from downloads.example.org."),
+    ("WARNING", "starlit-voices.zip: downloads.example.org answered 503; trying again in 2 s."),
+    ("INFO", "starlit-core.7z: 412 MB, type 7z, SHA-256 7f2c41d0a9."),
+    ("INFO", "starlit-core.7z: 214 files read, all checksums agree with the archive."),
+    ("INFO", "Downloading starlit-textures.7z from mirror.example.net."),
+    ("DEBUG", "starlit-textures.7z: resumed at 96 MB."),
+)
+
+FILES = (
+    FileProgress("starlit-core.7z", FilePhase.DONE, 412_300_000, 412_300_000),
+    FileProgress("starlit-voices.zip", FilePhase.INSPECTING, 88_400_000, 131_000_000, 214_000_000, 0.4),
+    FileProgress("starlit-textures.7z", FilePhase.DOWNLOADING, 402_800_000, 1_204_000_000, 18_400_000, 43.5),
+    FileProgress("starlit-extras-with-a-rather-long-name-2024-03-01.rar", FilePhase.WAITING),
+)
+
+
+def running(engine: Engine) -> PlayedJob:
+    job = PlayedJob(engine, "Starlit Passage 1.2.0").start()
+    for level, text in LOG:
+        job.log(text, level)
+    job.files(FILES)
+    job.progress(0.46, "Downloading and reading 3 of 4 files")
+    return job
+
+
+def asking(engine: Engine, image: str) -> PlayedJob:
+    job = PlayedJob(engine, "Harbour Lights 0.9.1").start()
+    job.log("The hoster of harbour.rar asks for a code.")
+    job.progress(0.1, "Waiting for the answer to a question")
+    job.ask("question-1", image)
+    return job
+
+
+def succeeded(engine: Engine) -> PlayedJob:
+    job = running(engine)
+    job.progress(1.0, "All files are read")
+    job.log("The repository JSON lists 6 files.")
+    job.files([FileProgress(one.name, FilePhase.DONE, one.total_bytes or 0, one.total_bytes) for one in FILES[:3]])
+    job.succeed(REPOSITORY)
+    return job
+
+
+def failed(engine: Engine) -> PlayedJob:
+    job = PlayedJob(engine, "Broken Compass 2.0.0").start()
+    links = ["https://downloads.example.org/compass/compass.7z", "https://mirror.example.net/compass.7z"]
+    job.log("Downloading compass.7z from downloads.example.org.")
+    job.log(f"{links[0]}: the server answered 404 Not Found.", "WARNING")
+    job.log(f"{links[1]}: the server answered 404 Not Found.", "ERROR")
+    file = FileProgress("compass.7z", FilePhase.FAILED, 0, None, note="None of its 2 links could be downloaded.")
+    job.files([file])
+    job.progress(0.05, "Downloading 1 file")
+    failure = JobFailure(
+        code="download_failed",
+        message="compass.7z could not be downloaded: all of its 2 links failed.",
+        details={"file": "compass.7z", "urls": links},
+    )
+    job.fail(failure)
+    return job
+
+
+def _file(name: str, size: int) -> dict[str, Any]:
+    digest = sha256(name)
+    return {
+        "filename": name,
+        "is_archive": True,
+        "dest": "",
+        "urls": [f"https://downloads.example.org/starlit/{name}"],
+        "filesize": size,
+        "md5sum": digest[:32],
+        "checksum": ["sha256", digest],
+    }
+
+
+def _entry(path: str, archive: str) -> dict[str, Any]:
+    digest = sha256(path)
+    return {
+        "filename": path,
+        "archive": archive,
+        "orig_name": path,
+        "md5sum": digest[:32],
+        "checksum": ["sha256", digest],
+    }
+
+
+#: What a conversion answers, as far as pages look at it.
+REPOSITORY: dict[str, Any] = {
+    "generated": 1_700_000_000.0,
+    "mods": [
+        {
+            "id": "starlit-passage",
+            "title": "Starlit Passage",
+            "version": "1.2.0",
+            "packages": [
+                {
+                    "name": "Core",
+                    "status": "required",
+                    "files": [_file("starlit-core.7z", 412_300_000)],
+                    "filelist": [
+                        _entry(path, "starlit-core.7z")
+                        for path in (
+                            "mod.ini",
+                            "data/missions/starlit-01.fs2",
+                            "data/missions/starlit-02.fs2",
+                            "data/missions/starlit-03.fs2",
+                            "data/tables/starlit-shp.tbm",
+                            "data/tables/starlit-wep.tbm",
+                            "data/maps/cruiser.dds",
+                            "starlit-core.vp",
+                        )
+                    ],
+                },
+                {
+                    "name": "Voice acting",
+                    "status": "recommended",
+                    "files": [_file("starlit-voices.zip", 131_000_000)],
+                    "filelist": [_entry(f"data/voice/line-{n:02}.ogg", "starlit-voices.zip") for n in range(1, 13)],
+                },
+            ],
+        }
+    ],
+}
+
+#: Sizes of the files in the archives above, by SHA-256 of the archive and path.
+SIZES: dict[str, dict[str, int]] = {
+    sha256(name): {entry["filename"]: 1000 + 7919 * number**2 for number, entry in enumerate(package["filelist"], 1)}
+    for package in REPOSITORY["mods"][0]["packages"]
+    for name in [package["files"][0]["filename"]]
+}
