@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK, MissingDependency, SettingsError
-from knossos.live import serve
+from knossos.live.application import serve
 from knossos.logs import configure_logging
 from knossos.settings import load_settings
 

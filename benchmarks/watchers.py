@@ -35,8 +35,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BROADCASTS, PAUSE_SECONDS = 20, 0.3
 #: Messages a second to watchers of different jobs.
 RATE = 1000
-#: What is allowed, as a multiple of the peer's. Ours reads the event from its stream after the announcement: where every
-#: message has one receiver, that is a second journey to Redis for each.
+#: What is allowed, as a multiple of the peer's. Ours reads the event from its stream after the announcement: where
+#: every message has one receiver, that is a second journey to Redis for each.
 ONE_JOB_LIMIT, MANY_JOBS_LIMIT, MEMORY_LIMIT = 1.0, 3.0, 1.5
 
 PEER_CHANNEL = "benchmark:peer"

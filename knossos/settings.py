@@ -288,3 +288,8 @@ def _explain(error: ValidationError) -> SettingsError:
     reason = first["msg"].removeprefix("Value error, ")
     shown = "" if name in SECRETS else f" (it is {first['input']!r})"
     return SettingsError(f"{name}: {reason}{shown}", setting=name)
+
+
+def client_key(environment: Mapping[str, str] | None = None) -> str:
+    """The API key of the command-line client's user, ``KNOSSOS_API_KEY``; "" where it is not set."""
+    return (os.environ if environment is None else environment).get("KNOSSOS_API_KEY", "")

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +17,10 @@ import requests
 from tornado.websocket import websocket_connect
 
 from knossos.jobs import Engine
-from knossos.settings import Settings
-from tests.support.live import PATIENCE, PlayedJob, RedisServer, WatchingClient, free_port
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.stop()
+from knossos.settings import ROOT
+from tests.support.live import PATIENCE, WatchingClient
+from tests.support.redis_server import free_port
+from tests.support.scenes import PlayedJob
 
 
 def start(tmp_path: Path, redis_url: str, port: int, **settings: object) -> subprocess.Popen[str]:
@@ -59,13 +50,12 @@ def until_healthy(port: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_it_sends_its_watchers_away_and_ends_cleanly(
-    tmp_path: Path, redis_server: RedisServer, number: signal.Signals
+    tmp_path: Path, redis_url: str, engine: Engine, number: signal.Signals
 ) -> None:
     port = free_port()
-    engine = Engine(Settings(data_path=tmp_path, redis=redis_server.url))
     job = PlayedJob(engine).start()
     job.log("hello")
-    process = start(tmp_path, redis_server.url, port, LOG_LEVEL="DEBUG", LOG_FORMAT="json")
+    process = start(tmp_path, redis_url, port, LOG_LEVEL="DEBUG", LOG_FORMAT="json")
     try:
         until_healthy(port)
 
@@ -82,7 +72,6 @@ def test_told_to_stop_it_sends_its_watchers_away_and_ends_cleanly(
     finally:
         process.kill()
         process.wait()
-        engine.redis.close()
     assert process.returncode == 0
     entries = [json.loads(line) for line in errors.splitlines()]
     assert {"a watcher connects", "a watcher has left"} <= {entry["message"] for entry in entries}
@@ -91,9 +80,9 @@ def test_told_to_stop_it_sends_its_watchers_away_and_ends_cleanly(
     assert all(entry["process"] == "ws" for entry in entries)
 
 
-def test_a_port_that_is_taken_is_a_setting_that_is_wrong(tmp_path: Path, redis_server: RedisServer) -> None:
+def test_a_port_that_is_taken_is_a_setting_that_is_wrong(tmp_path: Path, redis_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        process = start(tmp_path, redis_server.url, taken.getsockname()[1])
+        process = start(tmp_path, redis_url, taken.getsockname()[1])
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert len(errors.splitlines()) == 1

@@ -14,32 +14,13 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from knossos.accounts import Account, Sessions
-from knossos.jobs import Engine, keys
+from knossos.jobs import Engine, JobFailure, keys
 from knossos.live import hub as hub_module
 from knossos.live import watcher as watcher_module
 from knossos.settings import Settings
-from tests.support.live import PlayedJob, RedisServer, Server, WatchingClient, live_server, wait_for
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def settings(redis_server: RedisServer, tmp_path: Path) -> Settings:
-    return Settings(data_path=tmp_path, redis=redis_server.url)
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    engine = Engine(settings)
-    yield engine
-    engine.redis.flushall()
-    engine.redis.close()
+from tests.support.live import Server, WatchingClient, live_server, wait_for
+from tests.support.redis_server import RedisServer
+from tests.support.scenes import PlayedJob
 
 
 @pytest.fixture
@@ -82,7 +63,7 @@ def test_an_old_client_sees_the_whole_log_and_the_end(settings: Settings, job: P
 def test_a_new_client_sees_ids_states_files_and_why_it_failed(settings: Settings, job: PlayedJob) -> None:
     async def work() -> None:
         job.write("files", {"files": [{"name": "a.7z", "phase": "downloading"}]}, only_last=True)
-        job.fail("a.7z is encrypted")
+        job.fail(JobFailure(code="encrypted", message="a.7z is encrypted"))
         async with live_server(settings) as server:
             client = await server.watch(job.ticket, job.token, after="0-0")
             messages = await client.until("done")
@@ -97,7 +78,7 @@ def test_a_new_client_sees_ids_states_files_and_why_it_failed(settings: Settings
 
 def test_an_old_client_reads_from_the_log_why_it_failed(settings: Settings, job: PlayedJob) -> None:
     async def work() -> None:
-        job.fail("a.7z is encrypted")
+        job.fail(JobFailure(code="encrypted", message="a.7z is encrypted"))
         async with live_server(settings) as server:
             client = await server.watch(job.ticket, job.token)
             assert await client.until("done") == [["log_message", ["ERROR: a.7z is encrypted"]], ["done", [False]]]
@@ -587,7 +568,7 @@ def test_a_slow_reader_of_a_long_log_is_waited_for(settings: Settings, job: Play
 
 
 def test_after_a_restart_of_redis_watchers_get_what_they_missed(tmp_path: Path) -> None:
-    redis_server = RedisServer(tmp_path)
+    redis_server = RedisServer(tmp_path, aof=True)
     redis_server.start()
     settings = Settings(data_path=tmp_path, redis=redis_server.url)
     engine = Engine(settings)

@@ -1,120 +1,28 @@
-"""For tests of the live side: a Redis that can be restarted, a worker that plays jobs by hand, and watchers.
-
-Everything is real but the worker: the engine's own scripts write the records and events.
-"""
+"""For tests of the live side: the server in the test's own event loop, and clients that note what they see."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import redis
 from tornado.httpclient import HTTPRequest
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from knossos.accounts import Sessions
-from knossos.jobs import Engine, JobFailure, JobRecord, JobSpec
-from knossos.live import Hub, make_application
+from knossos.jobs import Engine
+from knossos.live.application import make_application
+from knossos.live.hub import Hub
 from knossos.settings import Settings
 
 #: Seconds after which a test that waits for something has failed.
 PATIENCE = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class RedisServer:
-    """A Redis of our own that writes everything down, so that it can be restarted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]
-        options += ["--appendfsync", "everysec", "--dir", str(self.folder)]
-        self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                with redis.Redis.from_url(self.url) as client:
-                    client.ping()
-                return
-            except redis.RedisError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.02)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(PATIENCE)
-            self._process = None
-
-
-class PlayedJob:
-    """A job whose worker is the test."""
-
-    def __init__(self, engine: Engine, **spec: Any) -> None:
-        self.engine = engine
-        self.record: JobRecord = engine.submit(
-            JobSpec(function="a.b", kind="conversion", title="a mod", owner="key:test", **spec)
-        )
-        self.ticket = self.record.ticket
-        self.token = self.record.token
-        self._seq = 0
-        self._fence = f"fence-{self.ticket}"
-
-    def start(self) -> PlayedJob:
-        self.engine.ledger.start(self.ticket, self._fence, "worker", self._pipe)
-        return self
-
-    def write(self, kind: str, data: dict[str, Any], only_last: bool = False, max_lines: int = 10_000) -> None:
-        self._seq += 1
-        self.engine.ledger.append(
-            self.ticket, self._fence, self._seq, kind, data, only_last=only_last, max_lines=max_lines
-        )
-
-    def log(self, text: str, level: str = "INFO", max_lines: int = 10_000) -> None:
-        self.write("log", {"level": level, "text": text, "time": 1.0}, max_lines=max_lines)
-
-    def progress(self, fraction: float, text: str) -> None:
-        self.write("progress", {"fraction": fraction, "text": text}, only_last=True)
-
-    def ask(self, question: str, image: str) -> None:
-        self.engine.ledger.ask(self.ticket, self._fence, question, "captcha", {"image": image})
-
-    def take_back(self, question: str) -> None:
-        self.engine.ledger.take_back(self.ticket, self._fence, question)
-
-    def lose_worker(self) -> None:
-        self.engine.ledger.requeue(self.ticket, self._fence, "The worker was lost; another one starts.", self._pipe)
-
-    def succeed(self, result: Any = None) -> None:
-        self.engine.ledger.succeed(self.ticket, self._fence, result, self._pipe)
-
-    def fail(self, message: str) -> None:
-        self.engine.ledger.fail(self.ticket, self._fence, JobFailure(code="broken", message=message), self._pipe)
-
-    @property
-    def _pipe(self) -> Any:
-        return self.engine.redis
 
 
 class Server:

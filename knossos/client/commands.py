@@ -1,0 +1,151 @@
+"""What the client can do: convert, watch, cancel. Each command does its work or raises a KnossosError."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import sys
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
+
+from knossos.client.errors import Detached, TaskFailed, Unreachable
+from knossos.client.following import CONNECT_SECONDS, CONNECTION_ERRORS, Follower, in_background
+from knossos.client.screens import Screen
+from knossos.client.server import Server, Task, denied
+from knossos.errors import InvalidInput
+
+
+def convert(server: Server, screen: Screen, source: str, target: str, key: str, webhook: str) -> None:
+    """Have the mod that ``source`` describes packaged, and write the repository JSON to ``target``."""
+    description = read_description(source)
+    check_target(target)
+    task = server.submit(description, key, webhook)
+    screen.note(f"The task has the number {task.ticket}.")
+    watch(server, screen, task, target)
+
+
+def watch(server: Server, screen: Screen, task: Task, target: str | None) -> None:
+    """Follow a task to its end; write its result to ``target`` where that is given."""
+    if target is not None:
+        check_target(target)
+    again = f"python -m knossos.client watch {task.ticket} {shlex.quote(target) if target else ''}".rstrip()
+    again += f" --token {task.token} --server {shlex.quote(server.url)}"
+    _run(Follower(server, task, screen).follow(), task, again)
+    if target is not None:
+        result = server.retrieve(task)
+        if result is None:
+            raise TaskFailed(f"The server has not written the result of task {task.ticket}.", ticket=task.ticket)
+        write_result(result, target)
+    screen.note(f"Task {task.ticket} is done" + (f": {target}" if target not in (None, "-") else "."))
+
+
+def cancel(server: Server, screen: Screen, task: Task) -> None:
+    """End a task. Returns when it has ended, however it has."""
+
+    async def work() -> None:
+        for url in await in_background(server.websocket_urls):
+            address = f"{url}/ws/inter/{task.ticket}?token={task.token}&after=0-0"
+            try:
+                connecting = websocket_connect(HTTPRequest(address, connect_timeout=CONNECT_SECONDS))
+                connection = await asyncio.wait_for(asyncio.ensure_future(connecting), CONNECT_SECONDS)
+            except CONNECTION_ERRORS:
+                continue
+            try:
+                await connection.write_message('["cancel", []]')
+                while (text := await connection.read_message()) is not None:
+                    event, arguments, *_ = json.loads(text)
+                    if event == "task_status":
+                        raise denied(task)
+                    if event == "done":
+                        state = arguments[1]["state"] if len(arguments) > 1 else "ended"
+                        screen.note(f"Task {task.ticket}: {state}")
+                        return
+            finally:
+                connection.close()
+            raise Unreachable("The connection broke before the task had ended; try again.", url=server.url)
+        raise Unreachable(f"{server.url}: its WebSocket server does not answer", url=server.url)
+
+    _run(work(), task, "")
+
+
+def read_description(source: str) -> str:
+    """Read a mod description; "-" is stdin.
+
+    Raises:
+        InvalidInput: it cannot be read or is no JSON.
+    """
+    try:
+        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        text = raw.decode("utf-8-sig")
+        json.loads(text)
+    except OSError as error:
+        raise InvalidInput(f"{source}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{source}: expected UTF-8; byte {error.start} is none") from error
+    except json.JSONDecodeError as error:
+        raise InvalidInput(f"{source}:{error.lineno}:{error.colno}: expected JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{source}: expected JSON that is nested less deeply") from error
+    return text
+
+
+def check_target(target: str) -> None:
+    """Find out before the work that its result can be written.
+
+    Raises:
+        InvalidInput: it cannot.
+    """
+    path = Path(target)
+    if target != "-" and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+        raise InvalidInput(f"{target}: expected the name of a file in a folder that can be written to")
+
+
+def write_result(text: str, target: str) -> None:
+    """Write the result; "-" is stdout. A file is there as a whole or not at all."""
+    if target == "-":
+        sys.stdout.write(text + "\n")
+        return
+    path = Path(target)
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(handle)
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _run(work: Coroutine[Any, Any, None], task: Task, again: str) -> None:
+    """Run to the end, or until Ctrl-C, which leaves the task alone."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        working = loop.create_task(work)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, working.cancel)
+        await working
+
+    try:
+        asyncio.run(main())
+    except asyncio.CancelledError:
+        hint = f" To watch it again:\n  {again}\nTo end it, say cancel instead of watch." if again else ""
+        raise Detached(f"Task {task.ticket} goes on without us.{hint}", ticket=task.ticket) from None
