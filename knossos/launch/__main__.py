@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, MissingDependency, SettingsError
+from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK, MissingDependency, SettingsError
 from knossos.settings import load_settings
 
 
@@ -28,6 +28,8 @@ def main(arguments: list[str]) -> int:
         from knossos.launch.run import run, setup
 
         return setup(settings) if what == "setup" else run(settings)
+    except KeyboardInterrupt:
+        return EXIT_OK
     except SettingsError as error:
         print(f"launch     | {error}", file=sys.stderr)
         return EXIT_BAD_SETTINGS

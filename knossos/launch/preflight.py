@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from knossos.errors import MissingDependency, SettingsError
-from knossos.packaging.archives import SevenZip
+from knossos.packaging.archives.sevenzip import SevenZip
 from knossos.settings import Settings
 
 

@@ -53,6 +53,18 @@ def restart_pause(crashes: Sequence[float], now: float) -> float | None:
     return min(LONGEST_PAUSE, FIRST_PAUSE * float(1 << max(0, len(recent) - 1)))
 
 
+def end_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
+    """What a forked child does before it becomes another program: ask the kernel to end it when we are gone."""
+    parent = os.getpid()
+
+    def before_exec() -> None:
+        _libc.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+    return before_exec
+
+
 @dataclass
 class Child:
     name: str
@@ -154,13 +166,6 @@ class Supervisor:
         self.stop_requests += 1
 
     def _spawn(self, child: Child) -> None:
-        supervisor = os.getpid()
-
-        def before_exec() -> None:
-            _libc.prctl(PR_SET_PDEATHSIG, child.death_signal, 0, 0, 0)
-            if os.getppid() != supervisor:  # it died before the line above
-                os._exit(1)
-
         child.start_at = None
         child.process = subprocess.Popen(
             child.arguments,
@@ -169,7 +174,7 @@ class Supervisor:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,
-            preexec_fn=before_exec,  # safe: there is only one thread
+            preexec_fn=end_with_parent(child.death_signal),  # safe: there is only one thread
         )
         assert child.process.stdout is not None
         os.set_blocking(child.process.stdout.fileno(), False)

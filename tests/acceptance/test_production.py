@@ -1,0 +1,253 @@
+"""Production as README.md describes it: the real nginx and uWSGI with the files of conf/, all on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
+
+from knossos.accounts.first_start import prepare
+from knossos.database import Database
+from knossos.settings import ROOT, Settings
+from tests.support.archives import Member, zip_bytes
+from tests.support.file_server import FileServer
+from tests.support.processes import Process, wait_for, write_settings
+from tests.support.redis_server import RedisServer, free_port
+from tests.support.system import program
+
+KEY = "key-of-the-production"
+
+NGINX = """
+daemon off;
+{user}
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/bodies;
+    proxy_temp_path {folder}/proxied;
+    uwsgi_temp_path {folder}/answers;
+    fastcgi_temp_path {folder}/fastcgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/knossos.conf;
+}}
+"""
+
+
+class Production:
+    def __init__(self, folder: Path, redis_url: str) -> None:
+        self.folder = folder
+        self.port, ws_port = free_port(), free_port()
+        self.settings = Settings(
+            data_path=folder / "data",
+            redis=redis_url,
+            api_keys=(KEY,),
+            ws_listen=("127.0.0.1", ws_port),
+            trusted_proxies=1,
+            allowed_private_networks=("127.0.0.0/8",),
+        )
+        self.settings.mirror_folder.mkdir(parents=True)
+        site = (ROOT / "conf" / "nginx.conf").read_text()
+        for placed, here in (
+            ("/run/knossos/server.sock", str(folder / "server.sock")),
+            ("127.0.0.1:8085", f"127.0.0.1:{ws_port}"),
+            ("listen 80;", f"listen 127.0.0.1:{self.port};"),
+            ("    listen [::]:80;\n", ""),
+            ("/var/lib/knossos/mirror", str(self.settings.mirror_folder)),
+        ):
+            assert placed in site
+            site = site.replace(placed, here)
+        (folder / "knossos.conf").write_text(site)
+        user = "user root;" if os.geteuid() == 0 else ""
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=user))
+        self.processes: list[Process] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, nginx: str) -> None:
+        database = Database(self.settings)
+        prepare(self.settings, database)
+        database.close()
+        environment = {"KNOSSOS_SETTINGS": str(write_settings(self.folder / "settings.py", self.settings))}
+        for name, arguments in (
+            ("server", ["server.py", "--socket", str(self.folder / "server.sock"), "--chmod-socket=660"]),
+            ("websocket", ["websocket_server.py"]),
+            ("worker", ["worker.py"]),
+        ):
+            self.processes.append(Process(arguments, self.folder / f"{name}.log", environment))
+        with (self.folder / "nginx.log").open("wb") as log:
+            self.nginx = subprocess.Popen([nginx, "-c", str(self.folder / "nginx.conf")], stdout=log, stderr=log)
+        wait_for(self.answers, f"the server behind nginx: {self.logs()}")
+
+    def answers(self) -> bool:
+        with suppress(requests.ConnectionError):
+            return requests.get(f"{self.url}/api/health", timeout=10).status_code == 200
+        return False
+
+    def logs(self) -> str:
+        return "\n".join(log.read_text(errors="replace")[-2000:] for log in self.folder.glob("*.log"))
+
+    def stop(self) -> list[int]:
+        self.nginx.terminate()
+        codes = [process.stop() for process in self.processes]
+        return [*codes, self.nginx.wait(20)]
+
+
+@pytest.fixture(scope="module")
+def production(redis_server: RedisServer) -> Iterator[Production]:
+    nginx = program("nginx")
+    folder = Path(tempfile.mkdtemp(prefix="knossos-"))  # short enough for a Unix socket
+    site = Production(folder, redis_server.url)
+    try:
+        site.start(nginx)
+        yield site
+    finally:
+        codes = site.stop()
+        shutil.rmtree(folder)
+    assert codes == [0, 0, 0, 0]
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("production")]
+
+
+def size_of_incoming(production: Production) -> int:
+    """Bytes of the biggest file that the server has open in its mirror. It has no name yet."""
+    sizes = [0]
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if os.readlink(descriptor).startswith(str(production.settings.mirror_folder)):
+                sizes.append(descriptor.stat().st_size)
+    return max(sizes)
+
+
+def drop_link(key: str = KEY) -> str:
+    made = int(time.time())
+    return f"/drop/{made}/{hashlib.sha256(f'{key}{made}'.encode()).hexdigest()}/0"
+
+
+async def watch(url: str, headers: dict[str, str]) -> list[list[Any]]:
+    """All messages until `done`."""
+    connection = await websocket_connect(HTTPRequest(url, headers=headers))
+    messages: list[list[Any]] = []
+    try:
+        while not messages or messages[-1][0] != "done":
+            text = await asyncio.wait_for(asyncio.ensure_future(connection.read_message()), 60)
+            assert text is not None, messages
+            messages.append(json.loads(text))
+    finally:
+        connection.close()
+        while await connection.read_message() is not None:
+            pass
+    return messages
+
+
+def test_a_mod_is_packaged_watched_and_its_archive_fetched_through_one_port(production: Production) -> None:
+    archive = zip_bytes([Member("data/tables/ships.tbl", b"#Ship Classes\n" * 1000), Member("mod.ini", b"[mod]\n")])
+    package = {"name": "Core", "files": [{"filename": "core.zip", "urls": []}]}
+    mod: dict[str, Any] = {"id": "example", "title": "Example", "version": "1.0.0", "packages": [package]}
+    with FileServer() as elsewhere:
+        package["files"][0]["urls"] = [elsewhere.file("/core.zip", archive)]  # type: ignore[index]
+        form = {"passwd": KEY, "data": json.dumps({"mods": [mod]})}
+        task = requests.post(f"{production.url}/api/converter/request", data=form, timeout=30).json()
+        assert task["ticket"], task
+        address = f"ws://127.0.0.1:{production.port}/ws/watcher/{task['ticket']}?token={task['token']}"
+        messages = asyncio.run(watch(address, {"Origin": production.url}))
+    assert messages[-1][:2] == ["done", [True]], messages
+    assert any(message[0] == "log_message" for message in messages)
+    answer = requests.post(f"{production.url}/api/converter/retrieve", data=task, timeout=30).json()
+    (made,) = json.loads(answer["json"])["mods"][0]["packages"][0]["files"]
+    assert made["checksum"] == ["sha256", hashlib.sha256(archive).hexdigest()]
+    (mirrored,) = [link for link in made["urls"] if link.startswith(production.url)]
+    part = requests.get(mirrored, headers={"Range": "bytes=10-19"}, timeout=30)
+    assert (part.status_code, part.content) == (206, archive[10:20])
+    assert part.headers["Server"].startswith("nginx")
+    assert requests.get(mirrored, timeout=30).content == archive
+
+
+def test_a_page_of_another_site_may_not_open_the_socket(production: Production) -> None:
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Origin": "https://elsewhere.example",
+    }
+    assert requests.get(f"{production.url}/ws/watcher/1", headers=handshake, timeout=30).status_code == 403
+
+
+def test_the_mirror_gives_downloads_and_nothing_hidden_linked_or_above(production: Production) -> None:
+    mirror = production.settings.mirror_folder
+    (mirror / "page.html").write_text("<script>alert(1)</script>")
+    (mirror / ".partial").write_text("on its way")
+    (mirror / "link").symlink_to(production.folder / "settings.py")
+    page = requests.get(f"{production.url}/mirror/page.html", timeout=30)
+    assert page.headers["Content-Type"] == "application/octet-stream"
+    assert page.headers["Content-Disposition"] == "attachment"
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in page.headers["Content-Security-Policy"]
+    unchanged = requests.get(
+        f"{production.url}/mirror/page.html", headers={"If-None-Match": page.headers["ETag"]}, timeout=30
+    )
+    assert unchanged.status_code == 304
+    for path in (
+        "/mirror/.partial",
+        "/mirror/link",
+        "/mirror/../settings.py",
+        "/mirror/%2e%2e/settings.py",
+        "/mirror/",
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", production.port)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status in (400, 403, 404), path
+        assert KEY.encode() not in answer.read()
+        connection.close()
+
+
+def test_pages_carry_their_security_headers_once(production: Production) -> None:
+    page = requests.get(f"{production.url}/converter", timeout=30)
+    assert page.status_code == 200
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert f"ws://127.0.0.1:{production.port}" in page.headers["Content-Security-Policy"]
+    assert "/" not in page.headers["Server"]
+
+
+def test_an_upload_is_not_kept_by_nginx_on_its_way(production: Production) -> None:
+    """The server has the beginning of a body while its end is not sent yet."""
+    data = os.urandom(4_000_000)
+    head = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="mod.7z"\r\n\r\n'
+    body = head + data + b"\r\n--edge--\r\n"
+    connection = http.client.HTTPConnection("127.0.0.1", production.port, timeout=60)
+    connection.putrequest("POST", drop_link())
+    connection.putheader("Content-Type", "multipart/form-data; boundary=edge")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders()
+    connection.send(body[:3_000_000])
+
+    wait_for(lambda: size_of_incoming(production) >= 1_000_000, "the first part of the upload on the server's disk")
+    assert not [path for path in (production.folder / "bodies").rglob("*") if path.is_file()]
+    connection.send(body[3_000_000:])
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    assert answer["error"] is False
+    assert answer["url"] == f"{production.url}/mirror/uploads/{hashlib.sha256(data).hexdigest()}"
+    assert requests.get(answer["url"], timeout=30).content == data
