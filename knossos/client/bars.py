@@ -22,7 +22,7 @@ def draw_bars(progress: tuple[float, str], files: list[dict[str, Any]], columns:
     lines += [file_line(file) for file in ordered[:room]]
     if len(ordered) > room:
         lines.append(f"... and {len(ordered) - room} more files")
-    return [fit(plain(line), max(10, columns - 1)) for line in lines]
+    return [fit(plain(line), max(1, columns - 1)) for line in lines]
 
 
 def file_line(file: dict[str, Any]) -> str:
