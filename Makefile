@@ -47,5 +47,4 @@ clean: ## Remove the virtual environment and all caches (not var/)
 
 .PHONY: py-env
 py-env:
-	@./launch.sh environment
-	@$(PYTHON) -m knossos.web.third_party
+	@./launch.sh environment requirements-dev.txt

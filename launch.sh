@@ -4,7 +4,8 @@
 #   ./launch.sh          run until Ctrl-C or SIGTERM
 #   ./launch.sh demo     package a small mod end to end and say where its repository JSON is
 #   ./launch.sh setup    only prepare: virtual environment, tables, secrets, administrator (for production)
-#   ./launch.sh environment    only the virtual environment, with what tests need (the Makefile calls it)
+#   ./launch.sh environment [REQUIREMENTS ...]
+#                        only the virtual environment, with more in it where files are named (for tests)
 #
 # KNOSSOS_SETTINGS, KNOSSOS_DATA, REDIS, WORKERS, LOG_FORMAT and KNOSSOS_ADMIN_PASSWORD: see README.md.
 # Exit codes: 0 stopped, 1 crashed, 2 bad settings, 3 something needed is missing.
@@ -41,7 +42,8 @@ if [ -z "$python" ]; then
 fi
 
 if [ "${1:-}" = environment ]; then
-    exec "$python" scripts/environment.py requirements.txt requirements-redis.txt requirements-dev.txt
+    "$python" scripts/environment.py requirements.txt requirements-redis.txt "${@:2}"
+    exec py-env/bin/python -m knossos.web.third_party
 fi
 "$python" scripts/environment.py
 exec py-env/bin/python -m knossos.launch "$@"

@@ -3,11 +3,12 @@
 # Where it may not, the tests that need a missing program are skipped and name it.
 set -euo pipefail
 
-# program            package     for
+# program     package       for
 wanted="
-nginx                nginx       the production test
-chromium             chromium    the pages in a real browser
-7z                   p7zip-full  a second 7-Zip beside the wheel's
+nginx         nginx         the production test
+chromium      chromium      the pages in a real browser
+redis-server  redis-server  a Redis that speaks TLS, which the wheel's does not
+openssl       openssl       a certificate for it
 "
 
 missing=()
@@ -21,16 +22,16 @@ if ! command -v apt-get >/dev/null; then
     echo "not installed, as there is no apt-get here: ${missing[*]}"
     exit 0
 fi
+# RUNLEVEL=1: what is installed for tests is not started as a service of this machine.
 if [ "$(id -u)" = 0 ]; then
-    apt=(apt-get)
+    apt=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get)
 elif sudo -n true 2>/dev/null; then
-    apt=(sudo -n DEBIAN_FRONTEND=noninteractive apt-get)
+    apt=(sudo -n env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get)
 else
     echo "not installed, as that needs root: ${missing[*]}"
     exit 0
 fi
 
-export DEBIAN_FRONTEND=noninteractive
 echo "installing ${missing[*]}"
 for try in once again; do
     if "${apt[@]}" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>&1; then
