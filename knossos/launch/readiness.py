@@ -57,13 +57,12 @@ def workers_registered(settings: Settings, workers: Iterable[Child]) -> bool:
     return all((socket.gethostname(), worker.pid) in known for worker in workers)
 
 
-def waiting_for(settings: Settings, workers: list[Child]) -> list[str]:
-    """The parts that are not ready yet."""
-    waiting = []
-    if not answers(settings.api_listen, "/api/health"):
-        waiting.append("the HTTP server")
-    if not answers(settings.ws_listen, "/health"):
-        waiting.append("the WebSocket server")
+def waiting_for(settings: Settings, workers: list[Child]) -> str | None:
+    """The first part that is not ready yet. The servers, which log each request, are asked last."""
     if not workers_registered(settings, workers):
-        waiting.append("the workers")
-    return waiting
+        return "the workers"
+    if not answers(settings.ws_listen, "/health"):
+        return "the WebSocket server"
+    if not answers(settings.api_listen, "/api/health"):
+        return "the HTTP server"
+    return None

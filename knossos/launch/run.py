@@ -20,6 +20,9 @@ from knossos.web import third_party
 SERVER_STOP_SECONDS = 10.0
 WORKER_STOP_SECONDS = 10.0
 
+#: Seconds between two questions whether all parts are ready.
+ASK_SECONDS = 0.1
+
 #: Seconds between two remarks on what is not ready yet.
 REMARK_SECONDS = 15.0
 
@@ -105,11 +108,16 @@ class _Readiness:
         self._settings = settings
         self._show = show
         self._workers = workers
+        self._ask_at = 0.0
         self._remark_at = time.monotonic() + REMARK_SECONDS
 
     def __call__(self) -> bool:
+        # The supervisor comes here after each line of output, and asking can make a server write one.
+        if time.monotonic() < self._ask_at:
+            return False
         waiting = readiness.waiting_for(self._settings, self._workers)
         if waiting and time.monotonic() > self._remark_at:
             self._remark_at = time.monotonic() + REMARK_SECONDS
-            self._show("launch", f"still waiting for {', '.join(waiting)}")
-        return not waiting
+            self._show("launch", f"still waiting for {waiting}")
+        self._ask_at = time.monotonic() + ASK_SECONDS
+        return waiting is None

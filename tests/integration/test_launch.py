@@ -130,6 +130,7 @@ def test_everything_starts_answers_and_stops_and_nothing_is_left(place: Place, s
     assert len([line for line in launch.lines if "made the account admin with the password" in line]) == 1
     assert len([line for line in launch.lines if "made an API key" in line]) == 1
     assert any(line.startswith("worker-2") for line in launch.lines)
+    assert len([line for line in launch.lines if "/api/health" in line]) < 20
     assert launch.stop(signal.SIGINT) == 0
     assert place.processes == []
 
