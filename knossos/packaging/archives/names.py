@@ -1,0 +1,148 @@
+"""Which names an archive's entries may have, and that no two of them want the same place.
+
+A name that is let through can be created on Linux, Windows and macOS, stays inside the mod's folder on all of
+them, and means the same file there. What only looks odd is put straight; what is dangerous or ambiguous is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from knossos.packaging.archives.errors import ArchiveNameRefused, ArchiveNamesCollide, printable
+
+#: Longest part of a path in bytes on every file system in use, and longest path.
+_LONGEST_PART, _LONGEST_PATH = 255, 1024
+
+_DEVICES = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])[ ]*(?:\..*)?",
+    re.IGNORECASE,
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
+_DRIVE = re.compile(r"[A-Za-z]:")
+#: A name for which none of the checks below is needed.
+_PLAIN = re.compile(r"(?:[\w\-()+,!@#&=~'\[\]{}]+(?:[ .]+[\w\-()+,!@#&=~'\[\]{}]+)*(?:/(?!$)|$))+", re.ASCII)
+
+
+def safe_name(raw: str, archive: str) -> str:
+    """The name in its one form: parts joined by '/', without ``.`` parts, doubled slashes and backslashes.
+
+    Raises:
+        ArchiveNameRefused: the name says where the entry is to go, or cannot exist everywhere.
+    """
+    parts = raw.split("/") if len(raw) < 200 and _PLAIN.fullmatch(raw) else _checked_parts(raw, archive)
+    for part in parts:
+        # Short first parts only: devices have at most seven letters.
+        if part[:3].lower() in _DEVICE_STARTS and _DEVICES.fullmatch(part):
+            raise _refused(raw, archive, f"{part} is the name of a device on Windows")
+    return "/".join(parts)
+
+
+_DEVICE_STARTS = frozenset({"con", "prn", "aux", "nul", "com", "lpt"})
+
+
+def _checked_parts(raw: str, archive: str) -> list[str]:
+    if _CONTROL.search(raw):
+        raise _refused(raw, archive, "it holds control characters, or is no valid Unicode")
+    path = raw.replace("\\", "/")
+    if path.startswith("/"):
+        raise _refused(raw, archive, "it is absolute")
+    if _DRIVE.match(path):
+        raise _refused(raw, archive, "it names a drive")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    for part in parts:
+        if part == "..":
+            raise _refused(raw, archive, "it leads out of the folder ('..')")
+        if ":" in part:
+            raise _refused(raw, archive, "a ':' has a meaning of its own on Windows")
+        if part[-1] in ". ":
+            raise _refused(raw, archive, "Windows drops dots and spaces at the end of a name")
+        if len(part.encode("utf-8")) > _LONGEST_PART:
+            raise _refused(raw, archive, f"a part of it is longer than {_LONGEST_PART} bytes")
+    if len(raw.encode("utf-8")) > _LONGEST_PATH:
+        raise _refused(raw, archive, f"it is longer than {_LONGEST_PATH} bytes")
+    return parts
+
+
+def _refused(raw: str, archive: str, reason: str) -> ArchiveNameRefused:
+    shown = printable(raw)
+    return ArchiveNameRefused(
+        f"{archive}: the name '{shown}' cannot be used: {reason}; rename it and pack the archive again",
+        archive=archive,
+        entry=shown,
+    )
+
+
+class Names:
+    """All names of one archive: gives each its one form and refuses those that collide."""
+
+    def __init__(self, archive: str) -> None:
+        self._archive = archive
+        self._files: dict[str, str] = {}
+        self._folders: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def add_file(self, raw: str) -> str:
+        """The name of a file or link.
+
+        Raises:
+            ArchiveNameRefused, ArchiveNamesCollide
+        """
+        name = safe_name(raw, self._archive)
+        if not name:
+            raise _refused(raw, self._archive, "it is empty")
+        key = _folded(name)
+        if key in self._files:
+            self._collide(self._files[key], name)
+        if key in self._folders:
+            self._collide(self._folders[key], name)
+        self._files[key] = name
+        self._add_parents(name, key)
+        return name
+
+    def add_folder(self, raw: str) -> None:
+        """The name of a folder; the same folder may come any number of times.
+
+        Raises:
+            ArchiveNameRefused, ArchiveNamesCollide
+        """
+        name = safe_name(raw.rstrip("/"), self._archive) if raw.strip("/") else safe_name(raw, self._archive)
+        if name:
+            key = _folded(name)
+            self._claim_folder(name, key)
+            self._add_parents(name, key)
+
+    def _add_parents(self, name: str, key: str) -> None:
+        while True:
+            key, slash, _ = key.rpartition("/")
+            name = name.rpartition("/")[0]
+            if not slash or key in self._folders:
+                return
+            self._claim_folder(name, key)
+
+    def _claim_folder(self, name: str, key: str) -> None:
+        if key in self._files:
+            self._collide(self._files[key], name)
+        self._folders.setdefault(key, name)
+
+    def _collide(self, first: str, second: str) -> None:
+        one, other = printable(first), printable(second)
+        if first == second:
+            text = f"there is more than one entry '{one}'"
+        else:
+            text = f"'{one}' and '{other}' are the same name on Windows and macOS"
+        raise ArchiveNamesCollide(
+            f"{self._archive}: {text}; rename or remove one and pack the archive again",
+            archive=self._archive,
+            entry=one,
+            other=other,
+        )
+
+
+def _folded(name: str) -> str:
+    """A form that two names share where some common file system takes them for the same."""
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
