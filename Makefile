@@ -4,7 +4,7 @@ PYTHON := py-env/bin/python
 PROCESSES ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast lint format bench screenshots system pins clean
+.PHONY: help run demo test test-fast lint format bench screenshots system template pins clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -38,6 +38,9 @@ screenshots: py-env system ## Take docs/images anew
 
 system: ## Install what tests need from the system, where this user may
 	scripts/system-packages.sh
+
+template: py-env ## Write conf/settings.py.dist anew from knossos/settings.py
+	$(PYTHON) -m scripts.settings_template
 
 pins: py-env ## Write constraints.txt anew from what is installed
 	scripts/pin.sh

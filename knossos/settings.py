@@ -259,9 +259,20 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         settings = Settings(**values)
     except ValidationError as error:
         raise _explain(error) from error
-    if "redis" not in values and settings.embedded_redis_file.is_file():
-        return settings.model_copy(update={"redis": settings.embedded_redis_file.read_text("utf-8").strip()})
-    return settings
+    return settings if "redis" in values else _with_embedded_redis(settings)
+
+
+def _with_embedded_redis(settings: Settings) -> Settings:
+    file = settings.embedded_redis_file
+    try:
+        return settings.model_copy(update={"redis": file.read_text("utf-8").strip()})
+    except (FileNotFoundError, NotADirectoryError):
+        return settings
+    except OSError as error:
+        raise SettingsError(
+            f"DATA_PATH: {file} cannot be read: {error.strerror}; run this as the user that runs launch.sh",
+            setting="DATA_PATH",
+        ) from error
 
 
 def child_environment(**changes: str) -> dict[str, str]:

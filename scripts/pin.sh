@@ -5,6 +5,8 @@ cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 direct=$(sed -nE 's/^([A-Za-z0-9_.-]+)==.*/\1/p' requirements.txt requirements-redis.txt requirements-dev.txt | tr 'A-Z_.' 'a-z--')
 {
     echo "# Versions of what requirements.txt and requirements-dev.txt bring along. Written by scripts/pin.sh."
+    # What only other versions of Python need is kept as it is.
+    grep -E '# Python ' constraints.txt || true
     py-env/bin/python -m pip freeze --disable-pip-version-check | while IFS= read -r line; do
         grep -qxF -- "$(tr 'A-Z_.' 'a-z--' <<<"${line%%==*}")" <<<"$direct" || echo "$line"
     done

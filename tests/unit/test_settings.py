@@ -8,6 +8,7 @@ import pytest
 
 from knossos.errors import SettingsError
 from knossos.settings import ROOT, Settings, load_settings
+from scripts import settings_template
 
 
 def settings_file(folder: Path, text: str) -> dict[str, str]:
@@ -85,6 +86,17 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
         load_settings({"KNOSSOS_SETTINGS": str(tmp_path / "none.py")})
     with pytest.raises(SettingsError, match="SyntaxError"):
         load_settings(settings_file(tmp_path, "API_KEYS = ("))
+
+
+def test_another_users_data_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "redis" / "url").mkdir(parents=True)  # as unreadable for root as a file of another user is for others
+    with pytest.raises(SettingsError, match=r"DATA_PATH.*cannot be read"):
+        load_settings({"KNOSSOS_DATA": str(tmp_path)})
+
+
+def test_the_template_is_what_scripts_settings_template_writes() -> None:
+    template = (ROOT / "conf" / "settings.py.dist").read_text()
+    assert template == settings_template.text(), "run: make template"
 
 
 def test_the_template_lists_every_setting_with_its_default(tmp_path: Path) -> None:
