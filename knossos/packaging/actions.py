@@ -1,8 +1,9 @@
 """What the actions of a description do to the tree: delete, move, copy, mkdir.
 
 Owns their rules; the tree is changed in memory only. Moving onto a folder moves into it, where folders of the same name
-become one; onto an existing file is an error. A path that matches nothing is a warning, unless it was meant literally
-(``glob`` false) and there is nothing to move or copy then.
+become one; onto an existing file is an error. A folder that is not there yet is made where several things or a pattern
+go to it; a single plain path gets the new name instead. A path that matches nothing is a warning, unless it was meant
+literally (``glob`` false) and there is nothing to move or copy then.
 """
 
 from __future__ import annotations
@@ -57,7 +58,11 @@ def _apply(tree: Tree, action: Action) -> list[str]:
         return warnings
     dest = (action.dest or "").strip("/")
     node = tree.find(dest)
-    into = not dest or (action.dest or "").endswith("/") or len(sources) > 1 or (node is not None and node.is_folder)
+    # A pattern means "these, into that folder", however many it happens to match; one plain path may be renamed.
+    several = len(sources) > 1 or (
+        action.glob and any(has_magic(path) and path not in sources for path in action.paths)
+    )
+    into = not dest or (action.dest or "").endswith("/") or several or (node is not None and node.is_folder)
     _refuse_file_above(tree, dest if into else dest.rpartition("/")[0])
     room = MAX_NODES - sum(1 for _ in walk(tree.root)) if action.type == "copy" else 0
     for path in sources:

@@ -133,7 +133,7 @@ def test_wrong_settings_are_two_and_a_missing_7zip_is_three(home: Path, server: 
     (home / "settings.py").write_text('SEVENZIP = "/nowhere/7zz"\n')
     done = run(home, "mod.json", "out.json")
     assert done.returncode == 3
-    assert "7-Zip" in done.stderr
+    assert "/nowhere/7zz" in done.stderr
     (home / "settings.py").write_text("COLOUR = 1\n")
     done = run(home, "mod.json", "out.json")
     assert done.returncode == 2

@@ -64,12 +64,15 @@ def test_moving_onto_a_folder_moves_into_it() -> None:
 
 def test_moving_to_a_new_name_renames() -> None:
     assert after(["a"], move("a", dest="deep/er/b")) == ["deep/er/b"]
-    assert after(["mod-1.2/x"], move("mod-*", dest="data")) == ["data/x"]
+    assert after(["mod/x"], move("mod", dest="data")) == ["data/x"]
 
 
-def test_several_things_or_a_slash_at_the_end_make_the_folder() -> None:
+def test_several_things_a_pattern_or_a_slash_at_the_end_make_the_folder() -> None:
+    assert after(["a", "b"], move("a", "b", dest="c")) == ["c/a", "c/b"]
+    assert after(["a.vp"], move("*.vp", dest="vps")) == ["vps/a.vp"]
+    assert after(["a[1]"], move("a[1]", dest="b")) == ["b"]
     assert after(["a.vp", "b.vp"], move("*.vp", dest="vps")) == ["vps/a.vp", "vps/b.vp"]
-    assert after(["a.vp"], move("*.vp", dest="vps/")) == ["vps/a.vp"]
+    assert after(["a.vp"], move("a.vp", dest="vps/")) == ["vps/a.vp"]
 
 
 def test_everything_into_a_folder_leaves_the_folder_itself() -> None:

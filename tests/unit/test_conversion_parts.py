@@ -36,7 +36,7 @@ class TestItems:
 
     def test_files_that_are_no_archives_are_never_volumes(self) -> None:
         assert len(bundles(["b.7z.001", "b.7z.002"], is_archive=False)) == 2
-        assert len(bundles(["data.001", "data.002"])) == 2
+        assert len(bundles(["data.7z", "data.zip", "data.12"])) == 3
 
     def test_a_label_says_as_much_as_it_takes(self) -> None:
         labels = [item.label for item in items_of(bundles(["a.7z", "b.7z"], ["a.7z"]))]

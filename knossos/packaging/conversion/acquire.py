@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knossos.errors import KnossosError
-from knossos.packaging.archives import Inspection, Inspections, Limits, SevenZip, inspect_archive
+from knossos.packaging.archives import Inspection, Inspections, Limits, SevenZip, inspect_archive, volume_of
 from knossos.packaging.conversion.board import Board
-from knossos.packaging.conversion.items import Bundle, Item
+from knossos.packaging.conversion.items import Bundle, Item, volume_name
 from knossos.packaging.downloads import Downloaded, Downloader, KnownFile, KnownLinks, is_hoster_page
 from knossos.packaging.mirror import Mirror, MirrorLinkInvalid
 from knossos.packaging.mirror_index import Record
@@ -81,7 +81,7 @@ class Acquirer:
         if not item.file.is_archive:
             return None
         key = sources[0].sha256 if len(sources) == 1 else _joint_sha256(sources)
-        known = self.inspections.load(key)
+        known = self.inspections.load(key, item.file.filename)
         if known is not None:
             return known
         self.board.inspecting(item, 0, sources[0].size)
@@ -89,20 +89,22 @@ class Acquirer:
             self.readable(bundle, sources),
             limits=self.limits,
             sevenzip=self.sevenzip,
-            progress=lambda done, total: self.board.inspecting(item, done, total),
+            progress=lambda done, total: self.board.inspecting(item, done, total or None),
             check=self.check,
+            name=item.file.filename,
         )
         self.inspections.save(key, inspection)
         return inspection
 
     def readable(self, bundle: Bundle, sources: Sequence[Source]) -> Path:
-        """Where 7-Zip can read it: the volumes of a split archive have to lie together under their own names."""
-        if len(sources) == 1:
+        """Where 7-Zip can read it: the volumes of a split archive lie together, alone, under their own names."""
+        if volume_of(bundle.first.file.filename) is None:
             return sources[0].path
-        folder = self._folder(bundle.first)
+        folder = self._folder(bundle.first) / "volumes"
+        folder.mkdir(exist_ok=True)
         for item, source in zip(bundle.items, sources, strict=True):
-            place = folder / item.file.filename
-            if place != source.path and not place.exists():
+            place = folder / volume_name(bundle.first, item)
+            if not place.is_symlink():
                 place.symlink_to(source.path)
         return folder / bundle.first.file.filename
 

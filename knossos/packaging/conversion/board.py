@@ -76,7 +76,7 @@ class Board:
     def downloading(self, item: Item, done: int, total: int | None) -> None:
         self._set(item, FilePhase.DOWNLOADING, done, total)
 
-    def inspecting(self, item: Item, done: int, total: int) -> None:
+    def inspecting(self, item: Item, done: int, total: int | None) -> None:
         self._set(item, FilePhase.INSPECTING, done, total)
 
     def done(self, item: Item, size: int, note: str = "") -> None:

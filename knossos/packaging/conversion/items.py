@@ -6,14 +6,12 @@ and mirrored by itself, and they are read as one archive, which counts as the co
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from knossos.packaging.archives import volume_of
 from knossos.packaging.description import ConversionRequest, Mod, ModFile, Package
-
-_VOLUME = re.compile(r"(?P<stem>.+\.(?:7z|zip))\.(?P<number>[0-9]{3,})", re.IGNORECASE)
 
 #: Index of a mod in the request, of a package in it, and of a file in that.
 Key = tuple[int, int, int]
@@ -68,11 +66,17 @@ def items_of(bundles: Sequence[Bundle]) -> list[Item]:
     return sorted((item for bundle in bundles for item in bundle.items), key=lambda item: item.key)
 
 
+def volume_name(first: Item, item: Item) -> str:
+    """What a volume is called beside the first one, so that their names fit together in case as well."""
+    volume = volume_of(first.file.filename)
+    return f"{volume[0]}.{item.file.filename.rpartition('.')[2]}" if volume else item.file.filename
+
+
 def _group(key: Key, file: ModFile) -> object:
-    volume = _VOLUME.fullmatch(file.filename) if file.is_archive else None
-    return (key[0], key[1], file.dest, volume["stem"].lower()) if volume else key
+    volume = volume_of(file.filename) if file.is_archive else None
+    return (key[0], key[1], file.dest, volume[0].lower()) if volume else key
 
 
 def _volume_number(item: Item) -> int:
-    volume = _VOLUME.fullmatch(item.file.filename)
-    return int(volume["number"]) if volume else 0
+    volume = volume_of(item.file.filename)
+    return volume[1] if volume else 0

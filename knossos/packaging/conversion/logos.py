@@ -1,7 +1,7 @@
 """Logos that are taken from the archives: ``logo.jpg``, where a description names no logo.
 
-Reads that one file out of its archive, unless the mirror has it already. A logo that is no JPEG, or far too large, is
-left alone with a warning: it is no reason for a conversion to fail.
+Takes what reading the archive has kept of that file, and reads it again only for a large one that is not mirrored yet.
+A logo that is no JPEG, or far too large, is left alone with a warning: it is no reason for a conversion to fail.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from knossos.packaging.conversion.acquire import Acquirer, Source
 from knossos.packaging.conversion.items import Bundle
 from knossos.packaging.conversion.pipeline import Outcome
 from knossos.packaging.description import ConversionRequest
+from knossos.packaging.mirror import Mirror
 from knossos.packaging.tree import Origin
 
 #: Largest logo in bytes.
@@ -52,23 +53,41 @@ def find_logos(
         key = (number, origin.package, origin.file)
         bundle = next(bundle for bundle in bundles if any(item.key == key for item in bundle.items))
         try:
-            logos[number] = _logo(origin, bundle, [found.got[item.key] for item in bundle.items], acquirer)
+            sources = [found.got[item.key] for item in bundle.items]
+            inspection = found.read[bundle.first.key]
+            logos[number] = _logo(origin, bundle, sources, inspection, acquirer.mirror, acquirer)
         except (KnossosError, OSError) as error:
             acquirer.reporter.warning(f"{request.mods[number].id}: {origin.placed} is not taken as its logo: {error}")
     return logos
 
 
-def _logo(origin: Origin, bundle: Bundle, sources: Sequence[Source], acquirer: Acquirer) -> Logo:
-    mirrored = acquirer.mirror.index.find(origin.sha256) if acquirer.mirror is not None else None
-    if mirrored is not None and acquirer.mirror is not None and mirrored.path.endswith(f"{origin.sha256}.jpg"):
-        return Logo(acquirer.mirror.root / mirrored.path, origin.md5, origin.sha256)
+def _logo(
+    origin: Origin,
+    bundle: Bundle,
+    sources: Sequence[Source],
+    inspection: Inspection | None,
+    mirror: Mirror,
+    acquirer: Acquirer,
+) -> Logo:
+    mirrored = mirror.index.find(origin.sha256)
+    if mirrored is not None and mirrored.path.endswith(f"{origin.sha256}.jpg"):
+        return Logo(mirror.root / mirrored.path, origin.md5, origin.sha256)
     if origin.size > MAX_LOGO_BYTES:
         raise KnossosError(f"it is larger than {MAX_LOGO_BYTES} bytes")
-    archive = acquirer.readable(bundle, sources)
-    if origin.name is None:
-        data = archive.read_bytes()
-    else:
-        data = read_entry(archive, origin.name, MAX_LOGO_BYTES, limits=acquirer.limits, sevenzip=acquirer.sevenzip)
+    if origin.name is None or inspection is None:
+        data = sources[0].path.read_bytes()
+    elif origin.name in inspection.captured:
+        data = inspection.captured[origin.name]
+    else:  # larger than what is kept of an inspection, or it got its name by an action
+        archive = acquirer.readable(bundle, sources)
+        data = read_entry(
+            archive,
+            origin.name,
+            MAX_LOGO_BYTES,
+            limits=acquirer.limits,
+            sevenzip=acquirer.sevenzip,
+            check=acquirer.check,
+        )
     if not data.startswith(_JPEG):
         raise KnossosError("it is no JPEG image")
     path = acquirer.workspace / f"{origin.sha256}.jpg"
