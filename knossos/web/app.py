@@ -21,6 +21,7 @@ from knossos.web import (
     converter,
     drops,
     errors,
+    info,
     login,
     mirror_files,
     pages,
@@ -71,7 +72,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     security.install(app)
     errors.install(app)
     assets.install(app)
-    for module in (converter, drops, mirror_files, task_feeds, login, pages):
+    for module in (converter, drops, info, mirror_files, task_feeds, login, pages):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)
     app.add_url_rule("/api/health", view_func=_health)

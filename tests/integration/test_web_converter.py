@@ -336,3 +336,12 @@ def test_when_redis_is_gone_the_answer_is_a_503_in_json(settings: Settings) -> N
     assert answer.json is not None
     assert answer.json["error"] is True
     assert "127.0.0.1" not in answer.text
+
+
+def test_a_client_that_knows_only_the_address_is_told_where_the_websockets_are(
+    settings: Settings, engine: Engine
+) -> None:
+    told = client_with(settings, engine, ws_listen=("127.0.0.1", 9999)).get("/api/info").get_json()
+    assert told["ws_url"] == "ws://localhost:9999"
+    assert told["username"] is None
+    assert told["version"]

@@ -1,0 +1,23 @@
+"""What this server is and where its WebSockets are, for clients that only know its address."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, request
+
+from knossos import __version__
+from knossos.web.addresses import websocket_base
+from knossos.web.authentication import current_session
+from knossos.web.services import services
+
+blueprint = Blueprint("info", __name__)
+
+
+@blueprint.get("/api/info")
+def info() -> Response:
+    session = current_session()
+    return jsonify(
+        name="Knossos",
+        version=__version__,
+        username=session.name if session else None,
+        ws_url=websocket_base(services().settings, request.scheme, request.host),
+    )
