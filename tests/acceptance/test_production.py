@@ -121,8 +121,11 @@ def production(redis_server: RedisServer) -> Iterator[Production]:
         yield site
     finally:
         codes = site.stop()
+        logs = site.logs()
         shutil.rmtree(folder)
-    assert codes == [0, 0, 0, 0]
+    # 22: uWSGI was told to stop while its second process was still loading.
+    assert codes[0] in (0, 22), logs
+    assert codes[1:] == [0, 0, 0], logs
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("production")]
