@@ -93,13 +93,17 @@ def seconds_until_done(submit: Callable[[], Callable[[], bool]], count: int = 1)
 
 
 def compare(
-    ours: Callable[[], Callable[[], bool]], bare: Callable[[], Callable[[], bool]], count: int, rounds: int
+    ours: Callable[[], Callable[[], bool]],
+    bare: Callable[[], Callable[[], bool]],
+    count: int,
+    rounds: int,
+    warm_up: int = 3,
 ) -> tuple[float, float]:
-    """Medians of both sides in seconds, measured in turn."""
+    """Medians of both sides in seconds, measured in turn after ``warm_up`` turns that do not count."""
     times: tuple[list[float], list[float]] = ([], [])
-    for turn in range(rounds + 3):
+    for turn in range(rounds + warm_up):
         pair = seconds_until_done(ours, count), seconds_until_done(bare, count)
-        if turn >= 3:
+        if turn >= warm_up:
             for side, seconds in zip(times, pair, strict=True):
                 side.append(seconds)
     return statistics.median(times[0]), statistics.median(times[1])

@@ -6,12 +6,13 @@ replaced. They are RQ's internals: the version is pinned, and the integration te
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from rq.job import Job, JobStatus
 
 from knossos.jobs import keys
-from knossos.jobs.context import JobContext
 from knossos.jobs.errors import JobSuperseded
 from knossos.jobs.ledger import Ledger
 from knossos.jobs.records import JobFailure
@@ -19,8 +20,6 @@ from knossos.jobs.records import JobFailure
 if TYPE_CHECKING:
     from redis.client import Pipeline
     from rq.queue import Queue
-
-    from knossos.jobs.engine import Engine
 
 #: RQ's serializer for everything: JSON, never pickle.
 SERIALIZER = "json"
@@ -35,8 +34,8 @@ WORKER_LOST = JobFailure(
 class EngineJob(Job):
     """A job of the engine: its id is the ticket, its one argument the payload."""
 
-    #: The engine that runs it; only a worker sets that.
-    engine: Engine | None = None
+    #: Makes what its function receives, of the numbers of this attempt and of all; only a worker sets that.
+    make_context: Callable[[int, int], Any] | None = None
     #: Id of the execution that speaks for this job; "" where a caretaker does, for a worker that is gone.
     fence: str = ""
     #: Why it failed, where that is known.
@@ -54,21 +53,18 @@ class EngineJob(Job):
     @property
     def ledger(self) -> Ledger:
         """Writes this job's record."""
-        keep = self.engine.keep_seconds if self.engine else int(self.failure_ttl or 86400)
-        return Ledger(self.connection, keep)
+        assert self.failure_ttl is not None  # Engine.submit sets it
+        return Ledger(self.connection, self.failure_ttl)
 
     def _execute(self) -> Any:
-        if self.engine is None:
+        if self.make_context is None:
             raise RuntimeError("an engine's job can only be run by an engine's worker")
         fields: Any = self.connection.hmget(keys.task(self.id), ["fence", "attempt", "attempts"])
         fence, attempt, attempts = fields
         if fence is None or fence.decode() != self.fence:
             raise JobSuperseded(f"task {self.id} has ended, or another worker has it")
-        context = JobContext(self.engine, self.ticket, self.fence, int(attempt or 1), int(attempts or 1))
-        try:
+        with closing(self.make_context(int(attempt or 1), int(attempts or 1))) as context:
             return self.func(context, *self.args)
-        finally:
-            context.close()
 
     def prepare_for_execution(self, worker_name: str, pipeline: Pipeline) -> None:
         """Begin. Whether the record allowed it shows when it is read back, before anything is run."""

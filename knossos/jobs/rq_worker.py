@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 import time
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,6 +28,7 @@ from rq.timeouts import JobTimeoutException
 
 from knossos.errors import KnossosError
 from knossos.jobs import keys, workspace
+from knossos.jobs.context import JobContext
 from knossos.jobs.errors import JobCancelled, JobInterrupted
 from knossos.jobs.records import JobFailure
 from knossos.jobs.rq_job import SERIALIZER, EngineJob
@@ -159,7 +161,8 @@ class EngineWorker(Worker):
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
         ours = _ours(job)
-        ours.engine, ours.fence = self.engine, execution.id
+        ours.fence = execution.id
+        ours.make_context = partial(JobContext, self.engine, ours.ticket, execution.id)
         return super().perform_job(job, queue, execution)
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
