@@ -60,10 +60,20 @@ class Hub:
         return await self._reader.ask(*command)
 
     async def run(self) -> None:
-        """Follow the events until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for work in (self._reader.run(), self._wakes.run(), self._pump(), self._sweep()):
-                tasks.create_task(work)
+        """Follow the events until cancelled. Raises what ends one of the works, which should never end."""
+        works = (self._reader.run(), self._wakes.run(), self._pump(), self._sweep())
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            # Again and again: asyncio.wait_for, which redis-py sends with, swallows a cancellation that comes in the
+            # moment in which it is done (Python 3.11, repaired in 3.12).
+            while unfinished := [task for task in tasks if not task.done()]:
+                for task in unfinished:
+                    task.cancel()
+                await asyncio.wait(unfinished, timeout=0.1)
 
     # --- watchers come and go -----------------------------------------------------------------------
 
