@@ -1,10 +1,17 @@
-"""Take the pictures of docs/images anew: every page, wide and narrow, light and dark. Run by ``make screenshots``."""
+"""Take the pictures of docs/images anew; given another folder, of every page, wide and narrow, light and dark.
+
+Run by ``make screenshots``.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import ViewportSize
 
 from knossos.settings import ROOT
 from tests.support import scenes
@@ -13,45 +20,55 @@ from tests.support.redis_server import RedisServer
 from tests.support.scenes import PlayedJob
 from tests.support.site import PASSWORD, Site
 
-#: Name, window and colour scheme of each kind of picture.
-LOOKS = (
-    ("desktop", {"width": 1280, "height": 860}, "light"),
-    ("dark", {"width": 1280, "height": 860}, "dark"),
-    ("phone", {"width": 360, "height": 740}, "light"),
+#: Brings a visitor to what shall be seen.
+Take = Callable[[Visit, dict[str, PlayedJob]], None]
+
+#: End of the name, window and colour scheme of each kind of picture.
+LOOKS: tuple[tuple[str, ViewportSize, Literal["light", "dark"]], ...] = (
+    ("", {"width": 1280, "height": 860}, "light"),
+    ("-dark", {"width": 1280, "height": 860}, "dark"),
+    ("-phone", {"width": 360, "height": 740}, "light"),
 )
+
+#: The pictures that the documents show.
+FOR_DOCS = {"converter", "tasks", "watch", "watch-dark", "watch-phone", "watch-succeeded"}
 
 
 def main() -> int:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    everything = len(sys.argv) > 1
+    folder = Path(sys.argv[1]) if everything else ROOT / "docs" / "images"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as data:
         redis = RedisServer(Path(data))
         redis.start()
         try:
             with Site(Path(data), redis.url) as site:
-                take_all(site, folder)
+                take_all(site, folder, everything)
         finally:
             redis.stop()
     return 0
 
 
-def take_all(site: Site, folder: Path) -> None:
+def take_all(site: Site, folder: Path, everything: bool) -> None:
     jobs = {
         "succeeded": scenes.succeeded(site.engine),
         "failed": scenes.failed(site.engine),
         "running": scenes.running(site.engine),
     }
+    scenes.remember_sizes(site.settings)
     more_tasks(site)
     with chromium() as browser:
         for look, window, scheme in LOOKS:
             visit = Visit(browser, site.url, viewport=window, color_scheme=scheme, reduced_motion="reduce")
             for name, take in PAGES.items():
+                if not everything and name + look not in FOR_DOCS:
+                    continue
                 take(visit, jobs)
                 height = visit.page.evaluate("document.documentElement.scrollHeight")
-                if name.startswith("watch-"):
+                if name.startswith("watch"):
                     # The whole page in the window: what is outside of it is not drawn.
                     visit.page.set_viewport_size({"width": window["width"], "height": height})
-                visit.page.screenshot(path=folder / f"{name}-{look}.png")
+                visit.page.screenshot(path=folder / f"{name}{look}.png")
                 visit.page.set_viewport_size(window)
             for trouble in visit.troubles:
                 print(trouble, file=sys.stderr)
@@ -86,7 +103,7 @@ def converter_errors(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
     visit.page.get_by_text("to put right").wait_for()
 
 
-def watch(state: str, text: str) -> object:
+def watch(state: str, text: str) -> Take:
     def take(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
         job = jobs[state]
         visit.page.goto(f"/watch/{job.ticket}?token={job.token}")
@@ -112,11 +129,11 @@ def tasks(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
     visit.page.mouse.move(0, 0)
 
 
-PAGES = {
+PAGES: dict[str, Take] = {
     "start": start,
     "converter": converter,
     "converter-errors": converter_errors,
-    "watch-running": watch("running", "Downloading and reading"),
+    "watch": watch("running", "Downloading and reading"),
     "watch-failed": watch("failed", "could not be downloaded"),
     "watch-succeeded": watch("succeeded", "Voice acting"),
     "login": login,

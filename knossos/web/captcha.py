@@ -26,12 +26,16 @@ _DATA_URL = re.compile(r"data:image/[a-z+.-]+;base64,", re.ASCII)
 
 
 def image_address(events: list[Event]) -> str:
-    """Where the picture of the open question is. Raises NotFound where no question is open."""
+    """Where the picture of the open question is. Raises NotFound where no question is open.
+
+    The one that came with the question is preferred: many hosters draw another code for each request.
+    """
     for event in reversed(events):
         if event.type == "question":
-            address = event.data.get("data", {}).get("image")
-            if isinstance(address, str) and address:
-                return address
+            details = event.data.get("data") or {}
+            for address in (details.get("inline"), details.get("image")):
+                if isinstance(address, str) and address:
+                    return address
     raise NotFound("no question is open")
 
 

@@ -8,22 +8,20 @@ from typing import Any
 from knossos.jobs import JobFailure, JobRecord
 from knossos.web.advice import advice_for
 
-#: Most values that are shown of one fact about a failure.
-MAX_VALUES = 20
+#: Most reasons, and most values of one fact, that are shown.
+MAX_SHOWN = 50
 
-#: What a detail of a failure is called on the page; others get their own name.
+#: What a detail of a failure is called on the page. Others are for programs, or are in the message already.
 _FACT_NAMES = {
     "archive": "Archive",
     "entry": "Entry",
-    "errors": "Problems",
     "file": "File",
-    "filename": "File",
-    "links": "Links",
-    "path": "Path",
-    "paths": "Paths",
-    "tried": "Links tried",
+    "mod": "Mod",
+    "other": "Other entry",
+    "package": "Package",
+    "target": "Leads to",
     "url": "Link",
-    "urls": "Links",
+    "links": "Links",
 }
 
 
@@ -66,29 +64,38 @@ def row_view(record: JobRecord, watch_url: str) -> dict[str, Any]:
 
 
 def failure_view(failure: JobFailure) -> dict[str, Any]:
-    """A failure for people: what happened, which file and which link, and what to do."""
+    """A failure for people: for each of its reasons which file and which link it was, and what to do."""
+    details = failure.details
+    found = [reason for name in ("files", "mods") for reason in details.get(name) or [] if isinstance(reason, Mapping)]
+    shown = [_reason(reason) for reason in found[:MAX_SHOWN]]
     return {
         "code": failure.code,
         "message": failure.message,
-        "facts": facts(failure.details),
-        "advice": advice_for(failure.code),
+        "reasons": shown or [{**_reason({**details, "code": failure.code}), "message": ""}],
+        "more": len(found) - len(shown) if found else 0,
+    }
+
+
+def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "message": str(reason.get("message", "")),
+        "facts": facts(reason),
+        "advice": advice_for(str(reason.get("code", ""))),
     }
 
 
 def facts(details: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The details of a failure as named lists of short texts."""
+    """What is known of a failure, as named lists of short texts."""
     found: dict[str, list[str]] = {}
-    for name, value in details.items():
+    for name, title in _FACT_NAMES.items():
+        value = details.get(name)
         values = value if isinstance(value, list | tuple) else [value]
-        texts = [_text(one) for one in values if one is not None and one != ""][:MAX_VALUES]
-        if texts:
-            found.setdefault(_FACT_NAMES.get(name, name.replace("_", " ").capitalize()), []).extend(texts)
+        if texts := [_text(one) for one in values if one not in (None, "")][:MAX_SHOWN]:
+            found[title] = texts
     return found
 
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ": ".join(str(part) for part in value.values() if part not in (None, ""))
-    if isinstance(value, list | tuple):
-        return ", ".join(str(part) for part in value)
     return str(value)

@@ -1,10 +1,12 @@
 // The live log: lines are added once per frame, however many arrive; a filter by level and text; following the end.
+// Lines lie in blocks, and the browser lays out only the blocks that are in view: thousands of lines stay smooth.
 
 import { element, setText, show } from "./dom.js";
 import * as format from "./format.js";
 
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"];
-const MOST_PER_FRAME = 1500;
+const MOST_PER_FRAME = 500;
+const BLOCK_LINES = 100;
 const LINE = /^(DEBUG|INFO|WARNING|ERROR|CRITICAL|EXCEPTION): ?([^]*)$/;
 const CUT = /^\.\.\. .*cut here/;
 
@@ -18,7 +20,8 @@ export class LogView {
     this.search = root.querySelector("[data-search]");
     this.onSerious = onSerious;
     this.waiting = [];
-    this.total = 0;
+    this.rows = [];
+    this.block = null;
     this.visible = 0;
     this.frame = 0;
     this.follow(true);
@@ -38,9 +41,16 @@ export class LogView {
   flush() {
     this.frame = 0;
     const lines = this.waiting.splice(0, MOST_PER_FRAME);
-    const rows = document.createDocumentFragment();
-    for (const line of lines) rows.append(this.row(line));
-    this.list.append(rows);
+    for (const line of lines) {
+      if (this.rows.length % BLOCK_LINES === 0) {
+        this.block?.classList.add("is-full");
+        this.block = element("div", { class: "log-block" });
+        this.list.append(this.block);
+      }
+      const row = this.row(line);
+      this.rows.push(row);
+      this.block.append(row);
+    }
     this.count();
     if (this.following) this.toEnd();
     if (this.waiting.length > 0) this.frame = window.requestAnimationFrame(() => this.flush());
@@ -56,7 +66,6 @@ export class LogView {
       isCut ? null : element("span", { class: "log-level" }, level.toLowerCase()),
       element("span", { class: "log-text" }, isCut ? text.replace(/^\.\.\. ?| ?\.\.\.$/g, "") : text),
     );
-    this.total += 1;
     row.hidden = !this.matches(row);
     if (!row.hidden) this.visible += 1;
     if (level === "WARNING" || level === "ERROR") this.onSerious(level, text);
@@ -72,7 +81,7 @@ export class LogView {
 
   refilter() {
     this.visible = 0;
-    for (const row of this.list.children) {
+    for (const row of this.rows) {
       row.hidden = !this.matches(row);
       if (!row.hidden) this.visible += 1;
     }
@@ -81,9 +90,10 @@ export class LogView {
   }
 
   count() {
-    const all = format.count(this.total, "line");
-    setText(this.counter, this.visible === this.total ? all : `${this.visible.toLocaleString("en-GB")} of ${all}`);
-    setText(this.empty, this.total === 0 ? "Nothing has been written yet." : "No line passes the filter.");
+    const total = this.rows.length;
+    const all = format.count(total, "line");
+    setText(this.counter, this.visible === total ? all : `${this.visible.toLocaleString("en-GB")} of ${all}`);
+    setText(this.empty, total === 0 ? "Nothing has been written yet." : "No line passes the filter.");
     show(this.empty, this.visible === 0);
   }
 

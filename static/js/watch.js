@@ -215,15 +215,26 @@ async function showResult() {
 }
 
 function showFailure(state, failure) {
+  const reasons = failure?.reasons ?? [];
   show(view.failure, true);
   setText(find("failure-title"), state === "cancelled" ? "This task was cancelled" : "This could not be packaged");
-  setText(find("failure-message"), failure?.message ?? "");
-  setText(find("failure-advice"), failure?.advice ?? "");
-  const facts = Object.entries(failure?.facts ?? {}).flatMap(([name, values]) => [
+  setText(find("failure-message"), reasons.length > 1 || !reasons[0]?.message ? (failure?.message ?? "").split("\n")[0] : "");
+  find("failure-reasons").replaceChildren(...reasons.map(reasonView));
+  setText(find("failure-more"), failure?.more ? `${format.count(failure.more, "more reason")} in the log.` : "");
+}
+
+function reasonView({ message, facts, advice }) {
+  const rows = Object.entries(facts).flatMap(([name, values]) => [
     element("dt", {}, name),
     ...values.map((value) => element("dd", {}, value)),
   ]);
-  find("failure-facts").replaceChildren(...facts);
+  return element(
+    "li",
+    {},
+    message ? element("p", { class: "failure-message" }, message) : null,
+    rows.length > 0 ? element("dl", { class: "facts" }, rows) : null,
+    element("p", { class: "failure-advice" }, advice),
+  );
 }
 
 function gone() {

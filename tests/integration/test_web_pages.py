@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import re
@@ -138,9 +139,22 @@ def test_a_task_is_cancelled_with_its_token_once(client: FlaskClient, engine: En
 def test_a_failure_names_the_file_the_links_and_what_to_do(client: FlaskClient, engine: Engine) -> None:
     job = scenes.failed(engine)
     failure = client.get(f"/api/tasks/{job.ticket}?token={job.token}").json["failure"]  # type: ignore[index]
-    assert failure["facts"]["File"] == ["compass.7z"]
-    assert len(failure["facts"]["Links"]) == 2
-    assert failure["advice"]
+    (reason,) = failure["reasons"]
+    assert reason["facts"]["File"] == ["compass.7z"]
+    assert reason["facts"]["Links"] == [
+        "https://downloads.example.org/compass/compass.7z: the server answered 404 Not Found",
+        "https://mirror.example.net/compass.7z: the server answered 404 Not Found",
+    ]
+    assert "Check that the links open" in reason["advice"]
+
+
+def test_a_failure_of_another_kind_has_its_message_and_an_advice(client: FlaskClient, engine: Engine) -> None:
+    job = PlayedJob(engine).start()
+    job.fail(JobFailure(code="timeout", message="The task took too long.", details={"files": "x", "mods": [1]}))
+    failure = client.get(f"/api/tasks/{job.ticket}?token={job.token}").json["failure"]  # type: ignore[index]
+    assert failure["message"] == "The task took too long."
+    assert [reason["message"] for reason in failure["reasons"]] == [""]
+    assert "longer than this server allows" in failure["reasons"][0]["advice"]
 
 
 def test_the_result_is_a_file_named_after_the_mod(client: FlaskClient, engine: Engine) -> None:
@@ -148,6 +162,25 @@ def test_the_result_is_a_file_named_after_the_mod(client: FlaskClient, engine: E
     answer = client.get(f"/api/tasks/{job.ticket}/result?token={job.token}")
     assert answer.headers["Content-Disposition"] == "attachment; filename=Starlit-Passage-1.2.0.json"
     assert json.loads(answer.text) == REPOSITORY
+
+
+def test_the_tree_has_the_sizes_of_files_in_archives_that_this_machine_knows(
+    client: FlaskClient, settings: Settings, engine: Engine
+) -> None:
+    job = scenes.succeeded(engine)
+    path = f"/api/tasks/{job.ticket}/tree?token={job.token}"
+    assert core(client, path)["total_bytes"] is None
+    scenes.remember_sizes(settings)
+    known = core(client, path)
+    assert [entry for entry, size in known["entries"]][:2] == ["mod.ini", "data/missions/starlit-01.fs2"]
+    assert all(size > 0 for _, size in known["entries"])
+    assert known["total_bytes"] == sum(size for _, size in known["entries"])
+
+
+def core(client: FlaskClient, path: str) -> Any:
+    answer = client.get(path).json
+    assert answer is not None
+    return answer["mods"][0]["packages"][0]
 
 
 def test_a_task_without_a_result_says_so(client: FlaskClient, engine: Engine) -> None:
@@ -174,6 +207,14 @@ def test_the_picture_of_a_question_comes_through_this_server_only_and_needs_the_
         assert (answer.status_code, answer.mimetype, answer.data) == (200, "image/png", PICTURE)
         job.take_back("question-1")
         assert client.get(f"{path}?token={job.token}").status_code == 404
+
+
+def test_the_picture_that_came_with_the_question_is_not_fetched_again(client: FlaskClient, engine: Engine) -> None:
+    job = PlayedJob(engine).start()
+    inline = f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
+    job.ask("question-1", "http://127.0.0.1:9/another-code.png", inline=inline)
+    answer = client.get(f"/api/tasks/{job.ticket}/captcha?token={job.token}")
+    assert (answer.status_code, answer.mimetype, answer.data) == (200, "image/png", PICTURE)
 
 
 def test_what_is_no_picture_and_what_may_not_be_reached_is_not_passed_on(

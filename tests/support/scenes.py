@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from knossos.jobs import Engine, FilePhase, FileProgress, JobFailure, JobSpec
+from knossos.packaging.archives import Entry, Inspection, Inspections
+from knossos.settings import Settings
 
 
 class PlayedJob:
@@ -36,8 +38,8 @@ class PlayedJob:
     def files(self, files: Sequence[FileProgress]) -> None:
         self.write("files", {"files": [file.as_dict() for file in files]}, only_last=True)
 
-    def ask(self, question: str, image: str) -> None:
-        self.engine.ledger.ask(self.ticket, self._fence, question, "captcha", {"image": image})
+    def ask(self, question: str, image: str, **more: str) -> None:
+        self.engine.ledger.ask(self.ticket, self._fence, question, "captcha", {"image": image, **more})
 
     def take_back(self, question: str) -> None:
         self.engine.ledger.take_back(self.ticket, self._fence, question)
@@ -115,11 +117,16 @@ def failed(engine: Engine) -> PlayedJob:
     file = FileProgress("compass.7z", FilePhase.FAILED, 0, None, note="None of its 2 links could be downloaded.")
     job.files([file])
     job.progress(0.05, "Downloading 1 file")
-    failure = JobFailure(
-        code="download_failed",
-        message="compass.7z could not be downloaded: all of its 2 links failed.",
-        details={"file": "compass.7z", "urls": links},
-    )
+    message = "compass.7z could not be downloaded: all of its 2 links failed."
+    reason = {
+        "links": [{"url": link, "reason": "the server answered 404 Not Found"} for link in links],
+        "file": "compass.7z",
+        "mod": "broken-compass",
+        "package": "Core",
+        "code": "download_failed",
+        "message": message,
+    }
+    failure = JobFailure(code="conversion_failed", message=message, details={"files": [reason], "mods": []})
     job.fail(failure)
     return job
 
@@ -186,9 +193,14 @@ REPOSITORY: dict[str, Any] = {
     ],
 }
 
-#: Sizes of the files in the archives above, by SHA-256 of the archive and path.
-SIZES: dict[str, dict[str, int]] = {
-    sha256(name): {entry["filename"]: 1000 + 7919 * number**2 for number, entry in enumerate(package["filelist"], 1)}
-    for package in REPOSITORY["mods"][0]["packages"]
-    for name in [package["files"][0]["filename"]]
-}
+
+def remember_sizes(settings: Settings) -> None:
+    """Let this machine know the archives above, as if it had read them."""
+    for package in REPOSITORY["mods"][0]["packages"]:
+        archive = package["files"][0]["checksum"][1]
+        entries = [
+            Entry(one["filename"], 1000 + 7919 * number**2, one["md5sum"], one["checksum"][1])
+            for number, one in enumerate(package["filelist"], 1)
+        ]
+        total = sum(entry.size for entry in entries)
+        Inspections(settings).save(archive, Inspection(format="7z", entries=entries, total_bytes=total))

@@ -1,30 +1,24 @@
-"""The web app and the WebSocket server on loopback ports, over a real Redis, for tests that look at pages."""
+"""The HTTP and the WebSocket server as they are run, on loopback ports over a real Redis, for tests of the pages."""
 
 from __future__ import annotations
 
-import threading
+import urllib.error
+import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from knossos.accounts import Accounts, Role
 from knossos.accounts.first_start import prepare
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.settings import Settings
-from knossos.web import create_app, third_party
+from knossos.web import third_party
 from tests.support.processes import Process, wait_for, write_settings
 from tests.support.redis_server import free_port
 
 API_KEY = "key-of-the-tests"
 PASSWORD = "correct horse"
-
-
-class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """The app logs its requests itself."""
 
 
 class Site:
@@ -37,19 +31,18 @@ class Site:
             data_path=folder / "data",
             redis=redis_url,
             api_keys=(API_KEY,),
+            api_listen=("127.0.0.1", free_port()),
             ws_listen=("127.0.0.1", free_port()),
             admin_password=PASSWORD,
             **{"allowed_private_networks": ("127.0.0.0/8",), **more},
         )
         self.engine = Engine(self.settings)
+        self.web_process: Process | None = None
         self.socket_process: Process | None = None
-        self._server: BaseWSGIServer | None = None
-        self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.port}"
+        return f"http://127.0.0.1:{self.settings.api_listen[1]}"
 
     def __enter__(self) -> Self:
         third_party.install()
@@ -58,39 +51,45 @@ class Site:
         Accounts(database).add("dora", PASSWORD)
         Accounts(database).add("olga", PASSWORD, [Role.OPERATOR])
         database.close()
-        app = create_app(self.settings, self.engine)
-        self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        if self._with_sockets:
-            try:
+        try:
+            self.web_process = self._start("server.py", "web.log")
+            if self._with_sockets:
                 self.start_sockets()
-            except BaseException:
-                self.__exit__(None, None, None)
-                raise
+            wait_for(self._answers, "the HTTP server")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def start_sockets(self) -> None:
         """Start the WebSocket server, and wait until it listens."""
-        file = write_settings(self._folder / "settings.py", self.settings)
-        log = self._folder / "websocket.log"
-        self.socket_process = Process(["websocket_server.py"], log, {"KNOSSOS_SETTINGS": str(file)})
-        process = self.socket_process
+        process = self.socket_process = self._start("websocket_server.py", "websocket.log")
         wait_for(lambda: " listens on " in process.log or process.popen.poll() is not None, "the WebSocket server")
         assert process.popen.poll() is None, process.log
 
     def stop_sockets(self) -> None:
         if self.socket_process is not None:
             self.socket_process.stop()
+            self.socket_process.log_file.unlink()
             self.socket_process = None
+
+    def _start(self, program: str, log: str) -> Process:
+        file = write_settings(self._folder / "settings.py", self.settings)
+        return Process([program], self._folder / log, {"KNOSSOS_SETTINGS": str(file)})
+
+    def _answers(self) -> bool:
+        assert self.web_process is not None
+        assert self.web_process.popen.poll() is None, self.web_process.log
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError):
+            return False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop_sockets()
-        assert self._server is not None
-        assert self._thread is not None
-        self._server.shutdown()
-        self._thread.join(20)
-        self._server.server_close()
+        if self.web_process is not None:
+            self.web_process.stop()
         self.engine.redis.close()
