@@ -18,7 +18,6 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 import requests
-from flask import jsonify
 
 from knossos.jobs import Engine, FilePhase, FileProgress, JobFailure, JobRecord, JobState, keys
 from knossos.settings import ROOT, Settings
@@ -55,9 +54,6 @@ class Servers:
         self.folder = folder
         self.engine = engine
         app = create_app(self.settings, engine)
-        if not any(rule.rule == "/api/info" for rule in app.url_map.iter_rules()):
-            ws_url = f"ws://127.0.0.1:{self.settings.ws_listen[1]}"
-            app.add_url_rule("/api/info", view_func=lambda: jsonify(name="knossos", version="0", ws_url=ws_url))
         self._http = make_server("127.0.0.1", 0, app, handler_class=QuietHandler)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
