@@ -43,7 +43,7 @@ fi
 
 if [ "${1:-}" = environment ]; then
     "$python" scripts/environment.py requirements.txt requirements-redis.txt "${@:2}"
-    exec py-env/bin/python -m knossos.web.third_party
+    exec py-env/bin/python -c 'import sys; from knossos.web import third_party; sys.exit(third_party.main())'
 fi
 "$python" scripts/environment.py
 exec py-env/bin/python -m knossos.launch "$@"
