@@ -35,6 +35,5 @@ if __name__ == "__main__":
     except SettingsError as error:
         print(f"server: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_SETTINGS)
-    # uWSGI closes after each answer here, and says so. Behind nginx that is nginx's business.
     http = ["--http-socket", f"{host}:{port}", "--add-header", "Connection: close"]
     pyuwsgi.run(["--ini", str(ROOT / "conf" / "app.ini"), *(sys.argv[1:] or http)])
