@@ -13,6 +13,8 @@ from knossos.settings import Settings
 from tests.support.processes import Process, write_settings
 from tests.support.redis_server import RedisServer
 
+pytest_plugins = ["tests.support.ci"]
+
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
