@@ -18,7 +18,7 @@ from tests.support.processes import Process, wait_for
 SPEC = JobSpec(function="tests.support.jobs.echo", kind="test", title="t", owner="key:a")
 
 
-def test_a_result_stays_for_its_lifetime_and_goes_after_it(engine: Engine, start_worker: Callable[..., Process]) -> None:
+def test_a_result_stays_for_its_lifetime_and_then_goes(engine: Engine, start_worker: Callable[..., Process]) -> None:
     start_worker()
     ticket = engine.submit(SPEC).ticket
     wait_for(lambda: engine.find(ticket).state.finished, "the end")
