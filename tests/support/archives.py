@@ -6,14 +6,15 @@ together here byte by byte (stored, RAR4 and RAR5). Nothing here reads an archiv
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import io
 import lzma
-import os
 import struct
 import subprocess
 import tarfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -76,7 +77,8 @@ def seven_of_folder(program: Path, target: Path, folder: Path, *switches: str) -
 def zip_bytes(members: Iterable[Member], method: int = zipfile.ZIP_DEFLATED, comment: bytes = b"") -> bytes:
     """A zip, with whatever names and modes the members have."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", method) as archive:
+        warnings.simplefilter("ignore")  # it warns of names that come twice
         archive.comment = comment
         for member in members:
             info = zipfile.ZipInfo("placeholder")
@@ -247,3 +249,60 @@ def rar4_bytes(members: Iterable[Member]) -> bytes:
         )
         out += _rar4_block(0x74, flags, body + name) + data
     return out + _rar4_block(0x7B, 0x4000, b"")
+
+
+# --- disk images ---------------------------------------------------------------------------------------
+
+
+def _iso_record(name: bytes, block: int, size: int, folder: bool) -> bytes:
+    def both(value: int, form: str) -> bytes:
+        return struct.pack(f"<{form}", value) + struct.pack(f">{form}", value)
+
+    body = b"\x00" + both(block, "I") + both(size, "I") + bytes([126, 1, 1, 0, 0, 0, 0])
+    body += bytes([2 if folder else 0, 0, 0]) + both(1, "H") + bytes([len(name)]) + name
+    body += bytes(1 - len(name) % 2)
+    return bytes([len(body) + 1]) + body
+
+
+def iso_bytes(files: Mapping[str, bytes]) -> bytes:
+    """An ISO 9660 image (ECMA-119) with these files in its root."""
+
+    def both(value: int, form: str) -> bytes:
+        return struct.pack(f"<{form}", value) + struct.pack(f">{form}", value)
+
+    root_block, place = 20, 21
+    placed = []
+    for name, data in files.items():
+        placed.append((f"{name};1".encode(), place, data))
+        place += max(1, -(-len(data) // 2048))
+    root = _iso_record(b"\x00", root_block, 2048, True) + _iso_record(b"\x01", root_block, 2048, True)
+    root += b"".join(_iso_record(name, block, len(data), False) for name, block, data in placed)
+    table = bytes([1, 0]) + struct.pack("<IH", root_block, 1) + b"\x00\x00"
+    primary = b"\x01CD001\x01\x00" + b" " * 64 + bytes(8) + both(place, "I") + bytes(32)
+    primary += both(1, "H") + both(1, "H") + both(2048, "H") + both(len(table), "I")
+    primary += struct.pack("<II", 18, 0) + struct.pack(">II", 19, 0) + _iso_record(b"\x00", root_block, 2048, True)
+    primary += b" " * (128 * 4 + 37 * 3) + b"2026010100000000\x00" * 4 + b"\x01\x00"
+    big_table = bytes([1, 0]) + struct.pack(">IH", root_block, 1) + b"\x00\x00"
+    blocks = [bytes(16 * 2048), primary, b"\xffCD001\x01", table, big_table, root]
+    image = b"".join(block.ljust(-(-len(block) // 2048) * 2048, b"\x00") for block in blocks)
+    return image + b"".join(data.ljust(max(1, -(-len(data) // 2048)) * 2048, b"\x00") for _, _, data in placed)
+
+
+def dmg_bytes(files: Mapping[str, bytes]) -> bytes:
+    """An Apple disk image (UDIF) of one zlib-compressed block list, with an ISO image of the files in it."""
+    image = iso_bytes(files)
+    sectors, data = len(image) // 512, zlib.compress(image)
+    runs = struct.pack(">IIQQQQ", 0x80000005, 0, 0, sectors, 0, len(data))
+    runs += struct.pack(">IIQQQQ", 0xFFFFFFFF, 0, sectors, 0, len(data), 0)
+    table = b"mish" + struct.pack(">IQQQII", 1, 0, sectors, 0, sectors, 0) + bytes(24 + 136)
+    table += struct.pack(">I", 2) + runs
+    name = "disk image (Apple_ISO : 1)"
+    plist = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<plist version="1.0"><dict><key>resource-fork</key><dict>'
+        f"<key>blkx</key><array><dict><key>Attributes</key><string>0x0050</string><key>CFName</key><string>{name}"
+        f"</string><key>Data</key><data>{base64.b64encode(table).decode()}</data><key>ID</key><string>0</string>"
+        f"<key>Name</key><string>{name}</string></dict></array></dict></dict></plist>\n"
+    ).encode()
+    trailer = struct.pack(">4sIIIQQQQQII", b"koly", 4, 512, 1, 0, 0, len(data), 0, 0, 1, 1) + bytes(16 + 136)
+    trailer += struct.pack(">QQ", len(data), len(plist)) + bytes(120 + 136) + struct.pack(">IQ", 1, sectors) + bytes(12)
+    return data + plist + trailer

@@ -7,7 +7,7 @@ at a line feed and nowhere else: names may hold every other character. Decides n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from knossos.packaging.archives.errors import ArchiveDamaged
 
@@ -16,8 +16,7 @@ _LONGEST_BLOCK = 1024 * 1024
 _MODE_TYPES = frozenset("-dlpcbs")
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """One entry as 7-Zip lists it."""
 
     path: str
@@ -32,7 +31,6 @@ class Listed:
     is_reparse_point: bool
     symlink: str
     hard_link: str
-    copy: str
     #: RAR5: "Link:UnixSymLink" and the like.
     characteristics: str
     #: A fork or another stream of a file rather than a file.
@@ -64,11 +62,9 @@ def parse_listing(chunks: Iterable[bytes], archive: str) -> Iterator[Listed]:
 def _entry(block: bytes, archive: str) -> Listed:
     try:
         # A name that is no UTF-8 gets lone surrogates, which are refused with the other bad names.
-        text = block.decode("utf-8", "surrogateescape")
+        text = block.decode("utf-8", "surrogateescape").strip("\n")
         # The key ends at the first " = "; an empty value may have lost its last space.
-        fields = {
-            key.rstrip(" ="): value for key, _, value in (line.partition(" = ") for line in text.split("\n") if line)
-        }
+        fields = dict([line.split(" = ", 1) if " = " in line else (line.rstrip(" ="), "") for line in text.split("\n")])
         size, crc = fields["Size"], fields.get("CRC", "")
         attributes = fields.get("Attributes", "")
         mode = fields.get("Mode") or attributes.rpartition(" ")[2]
@@ -84,7 +80,6 @@ def _entry(block: bytes, archive: str) -> Listed:
             is_reparse_point="L" in windows and windows.isalpha(),
             symlink=fields.get("Symbolic Link", ""),
             hard_link=fields.get("Hard Link", ""),
-            copy=fields.get("Copy Link", ""),
             characteristics=fields.get("Characteristics", ""),
             is_stream=fields.get("Alternate Stream") == "+",
         )
