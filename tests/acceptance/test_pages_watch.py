@@ -107,7 +107,7 @@ def test_after_a_break_of_the_socket_nothing_is_missing_and_nothing_is_there_twi
     finally:
         site.start_sockets()
     live_again = page.locator("[data-feed]")
-    expect(live_again).to_have_text("Live", timeout=40_000)
+    expect(live_again).to_have_text("Live")
     job.log("after")
     expect(page.get_by_text("after", exact=True)).to_be_visible()
     assert [line for line in lines(page) if line in ("before", "during the break", "after")] == [
@@ -145,15 +145,10 @@ def test_the_log_can_be_filtered_by_level_and_text(visit: Visit, site: Site) -> 
     expect(page.locator(".log-line:visible")).to_have_count(1)
 
 
-def test_ten_thousand_lines_stay_smooth_and_the_log_follows_until_one_scrolls_up(visit: Visit, site: Site) -> None:
+def test_ten_thousand_lines_are_all_there_and_the_log_follows_until_one_scrolls_up(visit: Visit, site: Site) -> None:
     job = PlayedJob(site.engine).start()
     for number in range(10_000):
         job.log(f"line {number}: reading data/maps/texture-{number}.dds")
-    visit.page.add_init_script(
-        """let last = 0; window.longest = 0;
-        (function tick(now) { if (last) window.longest = Math.max(window.longest, now - last); last = now;
-          requestAnimationFrame(tick); })(0);"""
-    )
     page = watch(visit, job)
     expect(page.locator("[data-count]")).to_have_text("10,000 lines")
     log = page.get_by_role("log")
@@ -161,7 +156,6 @@ def test_ten_thousand_lines_stay_smooth_and_the_log_follows_until_one_scrolls_up
     expect(follow).to_have_attribute("aria-pressed", "true")
     assert log.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight") < 8
     expect(page.get_by_text("line 9999:")).to_be_in_viewport()
-    print("longest frame in ms:", page.evaluate("window.longest"))
     log.hover()
     page.mouse.wheel(0, -2000)
     expect(follow).to_have_attribute("aria-pressed", "false")

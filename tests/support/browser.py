@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support.system import program
+
+#: Milliseconds after which something that is waited for counts as hanging; no measure of speed.
+PATIENCE_MILLISECONDS = 45_000
 
 OPTIONS = [
     "--no-sandbox",
@@ -26,6 +29,7 @@ OPTIONS = [
 @contextmanager
 def chromium() -> Iterator[Browser]:
     path = program("chromium")
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         yield browser
@@ -40,7 +44,7 @@ class Visit:
         self.troubles: list[str] = []
         self.context: BrowserContext = browser.new_context(base_url=base, **options)
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(PATIENCE_MILLISECONDS)
         self.page.on("pageerror", lambda error: self.troubles.append(f"script error: {error}"))
         self.page.on("console", lambda message: self._note(message.type, message.text))
         self.page.on("request", lambda request: self._check(request.url))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -83,8 +82,8 @@ class Site:
         try:
             with urllib.request.urlopen(f"{self.url}/api/health", timeout=5) as answer:
                 return bool(answer.status == 200)
-        except (urllib.error.URLError, ConnectionError):
-            return False
+        except OSError:
+            return False  # not there yet, or there and still loading: it takes connections before it answers
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
