@@ -117,6 +117,8 @@ def opened(path: Path, name: str | None = None) -> Iterator[Archive]:
         kind = find_kind(descriptor, about.st_size, name)
         volumes = [path, *_later_volumes(path)]
         if len(volumes) > 1:
+            if any(letter in path.name for letter in "*?"):  # 7-Zip would take it for a pattern
+                raise ArchiveUnreadable(f"{name}: volumes cannot have '*' or '?' in their names", archive=name)
             packed = sum(volume.stat().st_size for volume in volumes)
             source = Source(name, str(path.absolute()), type_switch=f"{SWITCHES.get(kind, '')}.split")
         else:

@@ -8,6 +8,7 @@ of a compressor. Whatever an archive holds, the caller gets an Inspection or an 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,9 @@ Capture = Callable[[str, int], bool]
 
 #: Most bytes of one file, and of all files together, that are kept by default.
 CAPTURED_FILE_BYTES, CAPTURED_BYTES = MIB, 4 * MIB
+
+#: Seconds between two reports of progress.
+PROGRESS_SECONDS = 0.1
 
 
 def describes_a_mod(name: str, size: int) -> bool:
@@ -106,6 +110,20 @@ def read_entry(
     )
 
 
+class _Teller:
+    """Passes progress on, but no more often than somebody could see."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._total = progress, total
+        self._told = 0.0
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if self._progress is not None and now - self._told >= PROGRESS_SECONDS:
+            self._told = now
+            self._progress(done, self._total)
+
+
 class _Budget:
     """Keeps what is captured within CAPTURED_BYTES."""
 
@@ -137,13 +155,7 @@ def _inspect_listed(
             _refuse_line_breaks(archive, clock, sevenzip, plan)
         contents = Contents(archive.name, plan)
         total = plan.stream_bytes
-
-        def tell(done: int) -> None:
-            if clock.tick() and progress is not None:
-                progress(min(done, total), total)
-
-        tell(0)
-        digests = hash_stream(stream.readinto, contents, tell)
+        digests = hash_stream(stream.readinto, contents, _Teller(progress, total))
         status = stream.finish()
         broken = stream.failed_entries() if status == EXIT_FATAL else None
         contents.verify(digests, broken, lambda: explain(stream, archive))
@@ -174,10 +186,12 @@ def _inspect_stream(
     cutter = StreamCutter(archive, clock.limits, keep)
     bare = archive.kind is Kind.TAR
 
+    teller = _Teller(progress, archive.packed_bytes if bare else 0)
+
     def tell(done: int) -> None:
+        clock.tick()
         clock.limits.check_bytes(done, archive.packed_bytes, archive.name)
-        if clock.tick() and progress is not None:
-            progress(done, archive.packed_bytes if bare else 0)
+        teller(done)
 
     if bare:
         os.lseek(archive.descriptor, 0, os.SEEK_SET)

@@ -76,11 +76,11 @@ class Clock:
     started: float = field(default_factory=time.monotonic)
     _checked: float = field(default=0.0, init=False)
 
-    def tick(self) -> bool:
-        """Call often: raises when the time is up or the work was cancelled. True about five times a second."""
+    def tick(self) -> None:
+        """Call often: raises when the time is up or the work was cancelled."""
         now = time.monotonic()
         if now - self._checked < CHECK_SECONDS:
-            return False
+            return
         self._checked = now
         if now - self.started > self.limits.seconds:
             raise ArchiveTimeout(
@@ -90,7 +90,6 @@ class Clock:
             )
         if self.check is not None:
             self.check()
-        return True
 
     def silent(self, seconds: float) -> None:
         """Call while nothing comes: raises when it was silent for too long."""

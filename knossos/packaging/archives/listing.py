@@ -64,7 +64,10 @@ def _entry(block: bytes, archive: str) -> Listed:
         # A name that is no UTF-8 gets lone surrogates, which are refused with the other bad names.
         text = block.decode("utf-8", "surrogateescape").strip("\n")
         # The key ends at the first " = "; an empty value may have lost its last space.
-        fields = dict([line.split(" = ", 1) if " = " in line else (line.rstrip(" ="), "") for line in text.split("\n")])
+        fields: dict[str, str] = {}
+        for line in text.split("\n"):
+            key, equals, value = line.partition(" = ")
+            fields[key if equals else line.rstrip(" =")] = value
         size, crc = fields["Size"], fields.get("CRC", "")
         attributes = fields.get("Attributes", "")
         mode = fields.get("Mode") or attributes.rpartition(" ")[2]

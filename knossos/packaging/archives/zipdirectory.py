@@ -28,7 +28,8 @@ def look_at_zip(descriptor: int, size: int) -> ZipDirectory:
     tail_start = max(0, size - 65557)
     tail = os.pread(descriptor, size - tail_start, tail_start)
     end = tail.rfind(b"PK\x05\x06")
-    if end < 0 or len(tail) - end < 22:
+    # With bytes after its end, or a comment that imitates an end, only 7-Zip knows which directory it takes.
+    if end < 0 or len(tail) - end < 22 or end + 22 + int.from_bytes(tail[end + 20 : end + 22], "little") != len(tail):
         return ZipDirectory()
     entries, length, offset = struct.unpack_from("<HII", tail, end + 10)
     if end >= 20 and tail[end - 20 : end - 16] == b"PK\x06\x07":
