@@ -237,17 +237,17 @@ class Engine:
         found = self.ledger.want_cancelled(ticket, failure)
         if found == JobState.QUEUED:
             end = self.ledger.cancelled if state is JobState.CANCELLED else self.ledger.fail
-            end(ticket, "", failure, self.redis)
-            self._unqueue(ticket)
-            # A worker may have begun in between: then the wish above came too early, and is said again.
+            if end(ticket, "", failure, self.redis):
+                self._unqueue(ticket)
+                return True
+            # A worker has begun in between: then the wish above came too early, and is said again.
             found = self.ledger.want_cancelled(ticket, failure)
         if found == "missing":
             raise JobNotFound(f"There is no task {ticket}.", ticket=ticket)
         if found == JobState.RUNNING:
             with contextlib.suppress(NoSuchJobError, InvalidJobOperation):  # it is ending this very moment
                 send_stop_job_command(self.redis, str(ticket), serializer=SERIALIZER)
-            return True
-        return self.find(ticket).failure == failure
+        return found == JobState.RUNNING
 
     def _unqueue(self, ticket: int) -> None:
         # Where it is not queued any more, a worker that takes it now is refused by the record.

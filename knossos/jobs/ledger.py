@@ -78,13 +78,13 @@ class Ledger:
         packed = zlib.compress(dumps(result).encode(), 1)
         self._move(pipeline, ticket, JobState.SUCCEEDED, "done", data, fence=fence, result=packed)
 
-    def fail(self, ticket: int, fence: str, failure: JobFailure, pipeline: Pipeline | redis.Redis) -> None:
-        """The job is over for a reason that it could not help, or nobody could."""
-        self._end_badly(ticket, JobState.FAILED, fence, failure, pipeline)
+    def fail(self, ticket: int, fence: str, failure: JobFailure, client: Pipeline | redis.Redis) -> bool:
+        """The job is over for a reason that it could not help, or nobody could. True where that is certain already."""
+        return self._end_badly(ticket, JobState.FAILED, fence, failure, client)
 
-    def cancelled(self, ticket: int, fence: str, failure: JobFailure, pipeline: Pipeline | redis.Redis) -> Any:
-        """The job is over because somebody wanted that. Answers the state it has now."""
-        return self._end_badly(ticket, JobState.CANCELLED, fence, failure, pipeline)
+    def cancelled(self, ticket: int, fence: str, failure: JobFailure, client: Pipeline | redis.Redis) -> bool:
+        """The job is over because somebody wanted that. True where that is certain already, not in a pipeline."""
+        return self._end_badly(ticket, JobState.CANCELLED, fence, failure, client)
 
     def requeue(self, ticket: int, fence: str, text: str, pipeline: Pipeline) -> None:
         """The job goes back to its queue; ``text`` tells its watchers why."""
@@ -110,10 +110,11 @@ class Ledger:
         return _text(self.connection.eval(script, 2, *names, fence, question, body, keys.WAKE, ticket))
 
     def _end_badly(
-        self, ticket: int, state: JobState, fence: str, failure: JobFailure, pipeline: Pipeline | redis.Redis
-    ) -> Any:
+        self, ticket: int, state: JobState, fence: str, failure: JobFailure, client: Pipeline | redis.Redis
+    ) -> bool:
         data = {"success": False, "state": state, "failure": failure.model_dump(mode="json")}
-        return self._move(pipeline, ticket, state, "done", data, fence=fence, failure=failure.model_dump_json())
+        answer = self._move(client, ticket, state, "done", data, fence=fence, failure=failure.model_dump_json())
+        return isinstance(answer, bytes) and answer.decode() == state
 
     def _move(
         self,

@@ -129,7 +129,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_never_runs(
 ) -> None:
     ticket = engine.submit(spec("note_run", file=str(tmp_path / "runs"))).ticket
     assert engine.cancel(ticket, "No longer wanted.")
-    assert not engine.cancel(ticket, "Twice.")
+    assert not engine.cancel(ticket, "No longer wanted.")
     record = engine.find(ticket)
     assert record.state is JobState.CANCELLED
     assert record.failure is not None
