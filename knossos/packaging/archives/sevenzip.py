@@ -179,6 +179,18 @@ class Run:
                 return
             yield piece
 
+    def _wait_for_exit(self) -> None:
+        # Popen.wait() with a time limit sleeps between its looks; this wakes up at once.
+        descriptor = os.pidfd_open(self._process.pid)
+        try:
+            exit_poll = select.poll()
+            exit_poll.register(descriptor, select.POLLIN)
+            silent_since = time.monotonic()
+            while not exit_poll.poll(TICK_MILLISECONDS):
+                self.clock.silent(time.monotonic() - silent_since)
+        finally:
+            os.close(descriptor)
+
     def _output_is_ready(self) -> bool:
         """Wait a moment, taking messages. False: nothing to read yet."""
         events = self._poll.poll(TICK_MILLISECONDS)
@@ -226,13 +238,8 @@ class Run:
         self._poll.unregister(self._out)
         while self._messages_open:
             self._output_is_ready()
-        silent_since = time.monotonic()
-        while True:
-            try:
-                status = self._process.wait(timeout=TICK_MILLISECONDS / 1000)
-                break
-            except subprocess.TimeoutExpired:
-                self.clock.silent(time.monotonic() - silent_since)
+        self._wait_for_exit()
+        status = self._process.wait()
         if status in (EXIT_OK, EXIT_WARNING, EXIT_FATAL) and "Can't allocate" not in self.messages:
             return status
         if status in (EXIT_MEMORY, EXIT_FATAL):
