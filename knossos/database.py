@@ -7,6 +7,8 @@ the tables up to date with Alembic. Owns no table: each domain declares its own 
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -54,7 +56,7 @@ class Database:
             # A connection that the server has closed meanwhile is replaced rather than handed out.
             return sqlalchemy.create_engine(self.url, pool_pre_ping=True)
         if self.url.database:
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            _create_private(Path(self.url.database))
         engine = sqlalchemy.create_engine(self.url)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
@@ -89,6 +91,13 @@ class Database:
         """Give all connections back. The next use opens new ones."""
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+
+def _create_private(path: Path) -> None:
+    """Make an empty file that only this account may read; SQLite gives the files beside it the same mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

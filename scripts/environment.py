@@ -36,6 +36,12 @@ def main(names: list[str]) -> int:
 
 def bring_up_to_date(names: list[str]) -> int:
     if not is_usable():
+        if not os.access(FOLDER if FOLDER.exists() else ROOT, os.W_OK):
+            say(
+                "this user can neither use py-env nor make it anew: run ./launch.sh environment as its owner, with a"
+                " Python that every user may read (not one below /root)"
+            )
+            return EXIT_MISSING
         say(f"making py-env with Python {sys.version.split()[0]}")
         venv.create(FOLDER, clear=True, with_pip=True, symlinks=True)
     for name in names:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import IO, cast
 
 #: Crashes of one child within so many seconds after which starting it again is given up.
 CRASH_LIMIT = 5
@@ -184,7 +185,7 @@ class Supervisor:
         """Wait for output, signals or ended children, and deal with all that there is."""
         for key, _ in self._selector.select(seconds):
             if isinstance(key.data, Child):
-                self._read(key.data, key.fd, key.fileobj)
+                self._read(key.data, cast("IO[bytes]", key.fileobj))
             else:
                 with contextlib.suppress(BlockingIOError):
                     self._wake.recv(4096)
@@ -193,20 +194,22 @@ class Supervisor:
                 if child.process and child.process.pid == pid:
                     self._bury(child, os.waitstatus_to_exitcode(status), stopping)
 
-    def _read(self, child: Child, descriptor: int, stream: object) -> None:
+    def _read(self, child: Child, stream: IO[bytes]) -> bool:
+        """Show what a child has written; False when there is nothing more for now, or ever."""
         try:
-            data = os.read(descriptor, MAX_LINE_BYTES)
+            data = os.read(stream.fileno(), MAX_LINE_BYTES)
         except BlockingIOError:
-            return
+            return False
         if not data:
-            self._selector.unregister(descriptor)
-            stream.close()  # type: ignore[attr-defined]
+            self._selector.unregister(stream)
+            stream.close()
         *lines, child.rest = (child.rest + data).split(b"\n")
         if child.rest and (not data or len(child.rest) > MAX_LINE_BYTES):
             lines.append(child.rest)
             child.rest = b""
         for line in lines:
             self._show(child.name, line.decode("utf-8", "replace").rstrip("\r"))
+        return bool(data)
 
     def _bury(self, child: Child, code: int, stopping: bool) -> None:
         assert child.process is not None
@@ -214,6 +217,10 @@ class Supervisor:
         # What it left in its group goes with it: a new one must not meet the old one's children.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.process.pid, signal.SIGKILL)
+        # Its last words may have come after the last look, and say why it ended.
+        output = child.process.stdout
+        while output is not None and not output.closed and self._read(child, output):
+            pass
         child.process = None
         if stopping or self.stop_requests:
             return

@@ -234,3 +234,12 @@ def test_an_owner_of_a_key_does_not_give_the_key_away() -> None:
     assert owner == access.owner_of_key(KEYS[0]) != access.owner_of_key(KEYS[1])
     assert KEYS[0] not in owner
     assert owner != access.owner_of_account(owner)
+
+
+def test_the_database_can_be_read_by_nobody_else(tmp_path: Path) -> None:
+    database = Database(Settings(data_path=tmp_path / "data"))
+    database.migrate()
+    files = list((tmp_path / "data").glob("knossos.sqlite3*"))
+    assert files
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    database.close()
