@@ -33,6 +33,7 @@ from knossos.web import (
 from knossos.web.authentication import current_session
 from knossos.web.known_sizes import KnownSizes
 from knossos.web.services import EXTENSION, Services, services
+from knossos.web.unread_bodies import UnreadBodies
 
 #: Largest body in bytes of a request that says nothing else (forms of pages, answers to questions).
 SMALL_BODY_BYTES = 64 * 1024
@@ -79,6 +80,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     if settings.trusted_proxies:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    app.wsgi_app = UnreadBodies(app.wsgi_app)  # type: ignore[method-assign]
     if lacking := third_party.missing():
         _log.warning("third_party/ lacks %s: run python -m knossos.web.third_party", ", ".join(lacking))
     return app

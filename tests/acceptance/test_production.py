@@ -25,6 +25,7 @@ from knossos.accounts.first_start import prepare
 from knossos.database import Database
 from knossos.settings import ROOT, Settings
 from tests.support.archives import Member, zip_bytes
+from tests.support.big_bodies import REFUSALS, check_refusal, drop_path
 from tests.support.file_server import FileServer
 from tests.support.processes import Process, wait_for, write_settings
 from tests.support.redis_server import RedisServer, free_port
@@ -141,11 +142,6 @@ def size_of_incoming(production: Production) -> int:
     return max(sizes)
 
 
-def drop_link(key: str = KEY) -> str:
-    made = int(time.time())
-    return f"/drop/{made}/{hashlib.sha256(f'{key}{made}'.encode()).hexdigest()}/0"
-
-
 async def watch(url: str, headers: dict[str, str]) -> list[list[Any]]:
     """All messages until `done`."""
     connection = await websocket_connect(HTTPRequest(url, headers=headers))
@@ -240,7 +236,7 @@ def test_an_upload_is_not_kept_by_nginx_on_its_way(production: Production) -> No
     head = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="mod.7z"\r\n\r\n'
     body = head + data + b"\r\n--edge--\r\n"
     connection = http.client.HTTPConnection("127.0.0.1", production.port, timeout=60)
-    connection.putrequest("POST", drop_link())
+    connection.putrequest("POST", drop_path(KEY))
     connection.putheader("Content-Type", "multipart/form-data; boundary=edge")
     connection.putheader("Content-Length", str(len(body)))
     connection.endheaders()
@@ -254,3 +250,10 @@ def test_an_upload_is_not_kept_by_nginx_on_its_way(production: Production) -> No
     assert answer["error"] is False
     assert answer["url"] == f"{production.url}/mirror/uploads/{hashlib.sha256(data).hexdigest()}"
     assert requests.get(answer["url"], timeout=30).content == data
+
+
+@pytest.mark.parametrize("case", list(REFUSALS))
+def test_an_early_refusal_of_a_big_body_arrives_in_the_protocols_words(production: Production, case: str) -> None:
+    """Never nginx's own 502: it must not find the connection broken while it still passes the body on."""
+    for _ in range(6):
+        check_refusal(case, production.url, KEY)

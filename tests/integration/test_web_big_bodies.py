@@ -1,0 +1,140 @@
+"""Refusals of bodies that nobody wants: the answer arrives, though the client is still sending when it is made."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+
+from knossos.web import unread_bodies
+from knossos.web.unread_bodies import CountingBody, UnreadBodies, linger
+from tests.support.big_bodies import REFUSALS, check_refusal
+from tests.support.redis_server import RedisServer
+from tests.support.site import API_KEY, Site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("site"), redis_server.url, sockets=False) as started:
+        yield started
+
+
+@pytest.mark.parametrize("case", list(REFUSALS))
+def test_an_early_refusal_of_a_big_body_arrives_in_the_protocols_words(site: Site, case: str) -> None:
+    for _ in range(3):
+        check_refusal(case, site.url, API_KEY)
+
+
+def test_a_client_that_waits_for_the_end_of_its_upload_is_answered_at_once(site: Site) -> None:
+    """It announces much, sends a little and then reads: the answer does not wait for the rest."""
+    with socket.create_connection(("127.0.0.1", site.settings.api_listen[1]), 30) as client:
+        client.sendall(b"POST /drop/1/x/0 HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 100_000)
+        assert b"Access denied" in _until(client, b"Access denied")
+
+
+def test_what_was_refused_holds_up_nobody_else(site: Site) -> None:
+    """More clients than there are threads, each silent in the middle of its body, are let go soon."""
+    clients = []
+    for _ in range(20):
+        client = socket.create_connection(("127.0.0.1", site.settings.api_listen[1]), 60)
+        client.sendall(b"POST /drop/1/x/0 HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nx")
+        clients.append(client)
+    assert requests.get(f"{site.url}/api/health", timeout=60).status_code == 200
+    for client in clients:
+        client.close()
+
+
+def _until(client: socket.socket, words: bytes) -> bytes:
+    data = b""
+    while words not in data and (piece := client.recv(65536)):
+        data += piece
+    return data
+
+
+class TestLingering:
+    def test_it_ends_with_the_announced_bytes_and_leaves_the_connection_open(self) -> None:
+        ours, theirs = socket.socketpair()
+        theirs.sendall(b"x" * 1000)
+        assert linger(ours.fileno(), 1000) == 1000
+        theirs.sendall(b"next")
+        assert ours.recv(10) == b"next"
+        ours.close()
+        theirs.close()
+
+    def test_it_ends_when_the_client_closes(self) -> None:
+        ours, theirs = socket.socketpair()
+        theirs.sendall(b"x" * 10)
+        theirs.close()
+        assert linger(ours.fileno(), 10**9) == 10
+        ours.close()
+
+    def test_it_ends_when_the_client_says_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(unread_bodies, "SILENT_SECONDS", 0.05)
+        ours, theirs = socket.socketpair()
+        assert linger(ours.fileno(), 10**9) == 0
+        ours.close()
+        theirs.close()
+
+    @pytest.mark.parametrize(("name", "value"), [("MOST_BYTES", 300_000), ("MOST_SECONDS", 0.2)])
+    def test_it_ends_when_the_client_sends_too_much_or_for_too_long(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: float
+    ) -> None:
+        monkeypatch.setattr(unread_bodies, name, value)
+        ours, theirs = socket.socketpair()
+        stop = threading.Event()
+
+        def send() -> None:
+            try:
+                while not stop.is_set():
+                    theirs.send(b"x" * 1000)
+                    time.sleep(0.0001)
+            except OSError:
+                return
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        assert linger(ours.fileno(), 10**9) > 0
+        stop.set()
+        ours.close()
+        sender.join()
+        theirs.close()
+
+
+def application(reads: Callable[[CountingBody], object]) -> Callable[[dict[str, object], object], list[bytes]]:
+    def answer(environ: dict[str, object], start_response: object) -> list[bytes]:
+        body = environ["wsgi.input"]
+        if isinstance(body, CountingBody):
+            reads(body)
+        return [b"answer"]
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("reads", "lingers"),
+    [
+        (lambda body: None, True),
+        (lambda body: body.read(3), True),
+        (lambda body: body.read(), False),
+        (lambda body: list(body), False),
+        (lambda body: body.readlines(), False),
+    ],
+)
+def test_only_a_body_that_was_not_read_is_waited_for(reads: Callable[[CountingBody], object], lingers: bool) -> None:
+    asked = []
+    middleware = UnreadBodies(application(reads), lambda: asked.append(True))
+    answer = middleware({"CONTENT_LENGTH": "8", "wsgi.input": io.BytesIO(b"one\ntwo\n")}, lambda *_: None)  # type: ignore[arg-type]
+    assert list(answer) == [b"answer"]
+    assert asked == [], "the answer comes first"
+    answer.close()  # type: ignore[attr-defined]
+    assert bool(asked) is lingers
+
+
+def test_a_request_without_a_body_is_left_alone() -> None:
+    made = UnreadBodies(application(lambda body: None), lambda: None)
+    assert made({"wsgi.input": None, "CONTENT_LENGTH": ""}, lambda *_: None) == [b"answer"]  # type: ignore[arg-type]
