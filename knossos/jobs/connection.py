@@ -14,17 +14,23 @@ from knossos.errors import MissingDependency
 
 #: First and longest pause between two tries to reach Redis, in seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+#: Patience in seconds from which on silence, too, is met with another try.
+LONG_PATIENCE = 30
+#: Seconds to wait for a connection, and for an answer.
+CONNECT_SECONDS, ANSWER_SECONDS = 5, 15
 
 
 def retry_policy(patience_seconds: float) -> Retry:
-    """Try again with growing pauses for about ``patience_seconds``."""
+    """Try again with growing pauses for about ``patience_seconds``.
+
+    A Redis that is reached and says nothing is asked again only by those who can wait long.
+    """
+    errors: tuple[type[Exception], ...] = (RedisConnectionError, ConnectionError)
+    if patience_seconds >= LONG_PATIENCE:
+        errors = (*errors, RedisTimeoutError)
     growing = 5  # tries until the pause has grown to its longest
-    tries = growing + max(0, round(patience_seconds / LONGEST_PAUSE))
-    return Retry(
-        ExponentialBackoff(cap=LONGEST_PAUSE, base=FIRST_PAUSE),
-        tries,
-        supported_errors=(RedisConnectionError, RedisTimeoutError, ConnectionError),
-    )
+    tries = growing + round(patience_seconds / LONGEST_PAUSE) if patience_seconds > 0 else 0
+    return Retry(ExponentialBackoff(cap=LONGEST_PAUSE, base=FIRST_PAUSE), tries, supported_errors=errors)
 
 
 def connect(url: str, patience_seconds: float) -> redis.Redis:
@@ -36,8 +42,8 @@ def connect(url: str, patience_seconds: float) -> redis.Redis:
     client: redis.Redis = redis.Redis.from_url(
         url,
         retry=retry_policy(patience_seconds),
-        socket_connect_timeout=5,
-        socket_timeout=30,
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
         **({} if url.startswith("unix") else {"socket_keepalive": True}),
     )
     return client
@@ -50,6 +56,7 @@ def ping(url: str) -> None:
         MissingDependency: it does not answer, refuses the password, or is too old.
     """
     client = connect(url, 0)
+    client.connection_pool.connection_kwargs["socket_timeout"] = CONNECT_SECONDS
     try:
         version = str(client.info("server").get("redis_version", "0"))
     except redis.RedisError as error:

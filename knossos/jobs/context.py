@@ -45,6 +45,7 @@ class JobContext:
         self._seq = 0
         self._lock = threading.Lock()
         self._workspace = Workspace(self.settings.work_folder, ticket, fence)
+        self._workspace.hold()
         self._written: dict[str, float] = {}
         self._waiting: dict[str, dict[str, Any]] = {}
         self._checked = time.monotonic()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import secrets
 import string
 import time
@@ -16,6 +17,7 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from redis.exceptions import ResponseError
 from rq import RateLimit, Retry
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from redis.client import Pipeline
 
     from knossos.settings import Settings
+
+log = logging.getLogger("knossos.jobs")
 
 #: What the tokens of jobs are made of, and how long they are.
 TOKEN_ALPHABET = string.ascii_letters + string.digits
@@ -161,14 +165,15 @@ class Engine:
         found: list[JobRecord] = []
         below = f"({before}" if before is not None else "+inf"
         while len(found) < limit:
-            entries: Any = self.redis.zrange(index, below, "-inf", desc=True, byscore=True, offset=0, num=PAGE)
-            page = [int(entry) for entry in entries]
+            page: Any = self.redis.zrange(
+                index, below, "-inf", desc=True, byscore=True, offset=0, num=PAGE, withscores=True
+            )
             if not page:
                 break
-            for record in self._read(page):
+            for record in self._read([int(score) for _, score in page]):
                 if (kind is None or record.kind == kind) and (states is None or record.state in states):
                     found.append(record)
-            below = f"({page[-1]}"
+            below = f"({page[-1][1]:.0f}"
         return found[:limit]
 
     def result(self, ticket: int) -> Any:
@@ -202,25 +207,29 @@ class Engine:
         return cast("int | None", self.redis.lpos(self.queue(queue).key, str(ticket)))
 
     def _read(self, tickets: Sequence[int]) -> list[JobRecord]:
+        """The records that are there. One that is no record is passed over: it must not hide the others."""
         with self.redis.pipeline(transaction=False) as pipeline:
             for ticket in tickets:
                 pipeline.hgetall(keys.task(ticket))
-            hashes = pipeline.execute()
-        return [JobRecord.from_hash(t, fields) for t, fields in zip(tickets, hashes, strict=True) if b"kind" in fields]
+            hashes = pipeline.execute(raise_on_error=False)
+        found = []
+        for ticket, fields in zip(tickets, hashes, strict=True):
+            if isinstance(fields, ResponseError):
+                log.warning("%s holds no record: %s", keys.task(ticket), fields)
+            elif isinstance(fields, Exception):
+                raise fields
+            elif fields:
+                try:
+                    found.append(JobRecord.from_hash(ticket, fields))
+                except (KeyError, ValueError) as error:
+                    log.warning("%s holds no record: %r", keys.task(ticket), error)
+        return found
 
     # --- act --------------------------------------------------------------------------------------
 
     def answer(self, ticket: int, value: str, question_id: str | None = None) -> bool:
-        """Answer the open question of a job. False where none is open (or not ``question_id``)."""
-        open_question = cast("bytes | None", self.redis.hget(keys.task(ticket), "question_id"))
-        if open_question is None or question_id not in (None, open_question.decode()):
-            return False
-        with self.redis.pipeline() as pipeline:
-            key = keys.answer(ticket, open_question.decode())
-            pipeline.rpush(key, value)
-            pipeline.expire(key, 3600)
-            pipeline.execute()
-        return True
+        """Answer the open question of a job. False where none is open, it is another one, or it has its answer."""
+        return self.ledger.answer(ticket, value, question_id or "")
 
     def cancel(self, ticket: int, reason: str = "Cancelled.") -> bool:
         """End a job, whether it waits or runs. False where it has ended already.
@@ -252,7 +261,9 @@ class Engine:
     def _unqueue(self, ticket: int) -> None:
         # Where it is not queued any more, a worker that takes it now is refused by the record.
         with contextlib.suppress(NoSuchJobError, InvalidJobOperation):
-            EngineJob.fetch(str(ticket), connection=self.redis, serializer=SERIALIZER).cancel()
+            job = EngineJob.fetch(str(ticket), connection=self.redis, serializer=SERIALIZER)
+            job.cancel()
+            self.redis.expire(job.key, self.keep_seconds)
 
     def forget(self, ticket: int) -> None:
         """Delete a job with its result and its events. One that still runs is cancelled by that."""

@@ -11,9 +11,10 @@ knossos:tasks              zset     every ticket, scored by itself; members leav
 knossos:tasks:<owner>      zset     the same for one owner
 knossos:task:<ticket>      hash     the record (see ``records.py``) and the bookkeeping of its events: ``fence`` (id of
                                     the execution that may write), ``seq`` (last event number of that execution),
-                                    ``lines``, ``head`` (last entry of the log's first half), ``last:<type>`` (entry
-                                    of which only the newest is kept), ``question``, ``cancel``, ``then``; expires
-                                    when its task has ended for long enough; the scripts of ``scripts.py``
+                                    ``lines``, ``head`` (where cutting the log goes on), ``last:<type>`` (entry of which
+                                    only the newest is kept), ``question``, ``question_id``, ``answered``, ``cancel``,
+                                    ``cancel_failure``, ``then``; expires when its task has ended for long enough; the
+                                    scripts of ``scripts.py``
 knossos:events:<ticket>    stream   what happened, oldest first; lives as long as the record; scripts
 knossos:result:<ticket>    string   the result as JSON, deflated; lives as long as the record; scripts
 knossos:answer:<t>:<q>     list     answers to question q of task t; an hour; ``Engine.answer``

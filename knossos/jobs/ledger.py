@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: In a ``state`` event's data this text stands for the number of the attempt, which only the script knows.
 ATTEMPT = "$attempt"
+#: Seconds for which an answer waits for its job.
+ANSWER_SECONDS = 3600
 
 
 class Ledger:
@@ -104,6 +106,11 @@ class Ledger:
     def take_back(self, ticket: int, fence: str, question: str) -> str:
         """The question is answered, or nobody will answer it."""
         return self._question(scripts.TAKE_BACK, ticket, fence, question, dumps({"id": question}))
+
+    def answer(self, ticket: int, value: str, question: str) -> bool:
+        """Answer the open question. False where none is open, it is not ``question``, or it is answered already."""
+        prefix = keys.answer(ticket, "")
+        return bool(self.connection.eval(scripts.ANSWER, 1, keys.task(ticket), question, value, prefix, ANSWER_SECONDS))
 
     def _question(self, script: str, ticket: int, fence: str, question: str, body: str) -> str:
         names = (keys.task(ticket), keys.events(ticket))

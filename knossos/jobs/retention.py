@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from rq.defaults import RQ_KEY_PREFIX
+
 from knossos.jobs import keys, workspace
 from knossos.jobs.engine import PAGE, Engine
 
@@ -48,7 +50,7 @@ def purge(engine: Engine, now: float | None = None) -> Purged:
                 hours = settings.task_lifetime / 3600
                 if engine.expire(record.ticket, f"The task was not finished within {hours:g} hours."):
                     expired.append(record.ticket)
-    stray = _drop_index_entries(engine) + _drop_stray_keys(engine)
+    stray = _drop_index_entries(engine) + _drop_stray_jobs(engine) + _drop_stray_keys(engine)
     return Purged(tuple(removed), tuple(expired), stray, tuple(workspace.sweep(settings.work_folder)))
 
 
@@ -59,6 +61,20 @@ def _drop_index_entries(engine: Engine) -> int:
         for member, _score in redis.zscan_iter(index, count=1000):
             if not redis.exists(keys.task(member.decode())):
                 dropped += int(redis.zrem(index, member))
+    return dropped
+
+
+def _drop_stray_jobs(engine: Engine) -> int:
+    """Leave no job in RQ whose record is gone, and no entry of its list of cancelled ones without a job."""
+    redis, dropped = engine.redis, 0
+    for key in redis.scan_iter(match=f"{RQ_KEY_PREFIX}:job:*", count=1000, _type="hash"):
+        ticket = key.decode().rpartition(":")[2]
+        if ticket.isdigit() and not redis.exists(keys.task(ticket)):
+            dropped += int(redis.delete(key))
+    for registry in redis.scan_iter(match=f"{RQ_KEY_PREFIX}:canceled:*", count=1000, _type="zset"):
+        for member, _score in redis.zscan_iter(registry, count=1000):
+            if not redis.exists(f"{RQ_KEY_PREFIX}:job:{member.decode()}"):
+                redis.zrem(registry, member)
     return dropped
 
 

@@ -27,7 +27,7 @@ SERIALIZER = "json"
 #: What a job says that was not told why it failed: its worker, or its worker's machine, is gone.
 WORKER_LOST = JobFailure(
     code="worker_lost",
-    message="The worker that ran this task died, and so it went each time the task was started again.",
+    message="The worker that ran this task died, and the task may not be started again.",
 )
 
 

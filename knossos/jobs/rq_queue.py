@@ -46,15 +46,21 @@ class ReliableQueue(Queue):
         while True:
             for key in queue_keys:
                 if job_id := connection.lmove(key, f"{key}:intermediate"):
-                    return key, job_id
+                    return key, readable(connection, key, job_id)
             if timeout is None:
                 return None
             if waited >= timeout:
                 raise DequeueTimeout(timeout, queue_keys)
             first = queue_keys[0]
             if job_id := connection.blmove(first, f"{first}:intermediate", POLL_SECONDS):
-                return first, job_id
+                return first, readable(connection, first, job_id)
             waited += POLL_SECONDS
+
+    @classmethod
+    def lmove(cls, connection: Any, queue_key: str, timeout: int | None) -> Any:
+        """Take a job from the only queue."""
+        found: Any = super().lmove(connection, queue_key, timeout)
+        return found and (found[0], readable(connection, queue_key, found[1]))
 
     @classmethod
     def _fetch_dequeued_job(  # type: ignore[override]
@@ -78,7 +84,13 @@ class ReliableQueue(Queue):
         """Return to the queue what a worker took and did not begin. Called by the caretaker every few seconds."""
         between = IntermediateQueue(self.key, self.connection)
         returned = []
-        for job_id in between.get_job_ids():
+        entries: Any = self.connection.lrange(between.key, 0, -1)
+        for entry in entries:
+            try:
+                job_id = entry.decode()
+            except UnicodeDecodeError:
+                self.connection.lrem(between.key, 1, entry)
+                continue
             if job_id in self.started_job_registry.get_job_ids(cleanup=False):
                 continue
             if self._seconds_between(between, job_id) < BEGIN_SECONDS:
@@ -96,6 +108,17 @@ class ReliableQueue(Queue):
         key = between.get_first_seen_key(job_id)
         self.connection.set(key, now, nx=True, ex=3600)
         return float(now - float(self.connection.get(key) or now))
+
+
+def readable(connection: Any, queue_key: str, entry: bytes) -> bytes:
+    """The entry that was taken, if it is text. What is none is dropped, and the worker looks again."""
+    try:
+        entry.decode()
+    except UnicodeDecodeError:
+        log.error("queue %s: entry %.100r is no job and was dropped", queue_key, entry)
+        connection.lrem(f"{queue_key}:intermediate", 1, entry)
+        raise DequeueTimeout(0, queue_key) from None
+    return entry
 
 
 def connection_errors() -> tuple[type[redis.RedisError], ...]:

@@ -20,11 +20,13 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
-from rq import Worker
+from rq import Worker, worker_registration
 from rq.job import Job
 from rq.queue import Queue
+from rq.registry import clean_registries
 from rq.scheduler import RQScheduler
 from rq.timeouts import JobTimeoutException
+from rq.utils import now
 
 from knossos.errors import KnossosError
 from knossos.jobs import keys, workspace
@@ -32,7 +34,7 @@ from knossos.jobs.context import JobContext
 from knossos.jobs.errors import JobCancelled, JobInterrupted
 from knossos.jobs.records import JobFailure
 from knossos.jobs.rq_job import SERIALIZER, EngineJob
-from knossos.jobs.rq_queue import ReliableQueue
+from knossos.jobs.rq_queue import ReliableQueue, connection_errors
 
 if TYPE_CHECKING:
     from rq.executions import Execution
@@ -45,6 +47,8 @@ DEQUEUE_SECONDS = 2
 HEARTBEATS = 3
 #: prctl's number for "send me this signal when my parent dies" (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
+#: prctl's number for "what my descendants orphan becomes my child".
+PR_SET_CHILD_SUBREAPER = 36
 
 log = logging.getLogger("knossos.jobs")
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -63,6 +67,7 @@ class EngineWorker(Worker):
         self._lost_seconds = engine.settings.worker_lost_seconds
         self._grace_ends: float | None = None
         self._handing_back = False
+        adopt_orphans()
         super().__init__(
             [engine.queue(name) for name in queues],
             connection=engine.redis,
@@ -98,16 +103,27 @@ class EngineWorker(Worker):
             self._stopped_job_id = job.id
             self.kill_horse()
 
-    def run_maintenance_tasks(self) -> None:
-        """Look after the queues: lost jobs, jobs that nobody began, retries that are due, folders left behind."""
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+    def clean_registries(self) -> None:
+        """The caretaker's round of each queue: lost jobs, jobs that nobody began. A bad entry ends no worker."""
         for queue in cast("list[ReliableQueue]", self.queues):
-            if queue.acquire_maintenance_lock():
-                try:
-                    for job_id in queue.give_back():
-                        log.warning("task %s was taken and not begun; it is back in its queue", job_id)
-                finally:
-                    queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
+            if not queue.acquire_maintenance_lock():
+                continue
+            try:
+                clean_registries(queue, self._exc_handlers)
+                worker_registration.clean_worker_registry(queue)
+                for job_id in queue.give_back():
+                    log.warning("task %s was taken and not begun; it is back in its queue", job_id)
+            except connection_errors():
+                raise
+            except Exception:
+                log.exception("queue %s cannot be looked after", queue.name)
+            finally:
+                queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
+        self.last_cleaned_at: Any = now()
+
+    def run_maintenance_tasks(self) -> None:
+        """Look after the queues, retries that are due, and folders that were left behind."""
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         waiting = any(self.connection.zcard(queue.scheduled_job_registry.key) for queue in self.queues)
         scheduler: Any = self._retry_scheduler
         if waiting and scheduler.acquire_locks():
@@ -151,7 +167,9 @@ class EngineWorker(Worker):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 if os.getpgid(self.horse_pid) == self.horse_pid:
                     os.killpg(self.horse_pid, signal.SIGKILL)
-        return super().wait_for_horse()
+        ended = super().wait_for_horse()
+        end_orphans()
+        return ended
 
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
         super().monitor_work_horse(job, queue, execution)
@@ -271,6 +289,29 @@ def explain(error: BaseException | None, timeout: Any) -> JobFailure:
         code="internal",
         message="The server made a mistake. Its log says more; please tell the operator the number of this task.",
     )
+
+
+def adopt_orphans() -> None:
+    """From now on what a descendant leaves behind becomes a child of this process, in whatever session it is."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_orphans() -> None:
+    """End all children: between two jobs a worker has none but those that a job left behind."""
+    while children := _children():
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def _children() -> list[int]:
+    found: list[int] = []
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/children") as file:
+            found += [int(pid) for pid in file.read().split()]
+    return found
 
 
 def _ours(job: Job) -> EngineJob:

@@ -25,13 +25,17 @@ if ARGV[3] == 'log' then
     if line == math.floor(limit / 2) then
         redis.call('HSET', KEYS[1], 'head', id)
     elseif line > limit then
-        local head = redis.call('HGET', KEYS[1], 'head')
-        for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '(' .. head, '+', 'COUNT', 16)) do
+        -- The oldest line after the first half goes. 'head' moves past it, and past what is no line, for good.
+        local head, cut = redis.call('HGET', KEYS[1], 'head'), false
+        while not cut do
+            local entry = redis.call('XRANGE', KEYS[2], '(' .. head, '+', 'COUNT', 1)[1]
+            head = entry[1]
             if entry[2][2] == 'log' then
-                redis.call('XDEL', KEYS[2], entry[1])
-                break
+                redis.call('XDEL', KEYS[2], head)
+                cut = true
             end
         end
+        redis.call('HSET', KEYS[1], 'head', head)
     end
 else
     local id = redis.call('XADD', KEYS[2], '*', 'type', ARGV[3], 'data', ARGV[4])
@@ -136,6 +140,18 @@ redis.call('HDEL', KEYS[1], 'question', 'question_id')
 redis.call('XADD', KEYS[2], '*', 'type', 'answered', 'data', ARGV[3])
 redis.call('PUBLISH', ARGV[4], ARGV[5])
 return 'ok'
+"""
+
+#: Answer the open question, once. Answers 1 where it was taken.
+#: KEYS: task. ARGV: question id ("" for whichever is open), answer, start of the answers' keys, seconds to keep it.
+ANSWER = """
+local open = redis.call('HGET', KEYS[1], 'question_id')
+if not open or (ARGV[1] ~= '' and ARGV[1] ~= open) then return 0 end
+if redis.call('HGET', KEYS[1], 'answered') == open then return 0 end
+redis.call('HSET', KEYS[1], 'answered', open)
+redis.call('RPUSH', ARGV[3] .. open, ARGV[2])
+redis.call('EXPIRE', ARGV[3] .. open, ARGV[4])
+return 1
 """
 
 #: Put a job back into its queue that a worker took and never began (it died in between). Answers 1 where it did.

@@ -16,6 +16,8 @@ from knossos.settings import Settings
 
 #: Seconds for which a worker's commands wait for a Redis that restarts.
 PATIENCE_SECONDS = 60
+#: Seconds between two loops of a worker whose first one broke.
+PAUSE_SECONDS = 0.5
 
 log = logging.getLogger("knossos.jobs")
 
@@ -35,17 +37,19 @@ def run(settings: Settings, queues: tuple[str, ...] = ("default",)) -> int:
     engine = Engine(settings, patience_seconds=PATIENCE_SECONDS)
     gc.collect()
     gc.freeze()  # what is loaded by now stays for ever: a fork need not copy the pages that a collection would touch
-    while True:
-        worker = EngineWorker(engine, queues)
-        log.info("worker %s waits for tasks on %s", worker.name[:8], ", ".join(queues))
-        try:
-            worker.work(logging_level=None)
-        except (StopRequested, SystemExit):
-            return EXIT_OK
-        except Exception:
-            log.exception("the worker's loop broke")
-        if worker.stopping:
-            log.info("stopped")
-            return EXIT_OK
-        log.warning("the worker's loop ended; it starts anew")
-        time.sleep(0.5)
+    try:
+        while True:
+            worker = EngineWorker(engine, queues)
+            log.info("worker %s waits for tasks on %s", worker.name[:8], ", ".join(queues))
+            try:
+                worker.work(logging_level=None)
+            except Exception:
+                log.exception("the worker's loop broke")
+            if worker.stopping:
+                break
+            log.warning("the worker's loop ended; it starts anew")
+            time.sleep(PAUSE_SECONDS)
+    except (StopRequested, SystemExit):
+        pass  # told to stop between two loops, or while a loop was being set up
+    log.info("stopped")
+    return EXIT_OK

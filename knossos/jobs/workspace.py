@@ -1,15 +1,17 @@
 """A private folder for each execution of a job, which never outlives it.
 
-The folder is made when a job first asks for it, and a lock beside it is held for as long as the process lives. The
-process removes it at its end; whatever could not (SIGKILL, a power cut) leaves a folder whose lock nobody holds, and
-``sweep`` removes exactly those.
+A lock beside it is held for as long as the process lives, and names its process group; the folder itself is made when
+a job first asks for it. The process removes both at its end; whatever could not (SIGKILL, a power cut) leaves a lock
+that nobody holds, and ``sweep`` removes exactly those, with what is left of their process groups.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
+import signal
 from pathlib import Path
 
 LOCK_SUFFIX = ".lock"
@@ -22,12 +24,17 @@ class Workspace:
         self.folder = root / f"{ticket}-{execution[:12]}"
         self._lock: int | None = None
 
-    def open(self) -> Path:
-        """Make the folder, and hold its lock. Calling it again answers the same folder."""
+    def hold(self) -> None:
+        """Take the lock: from now on this execution is known to live, or to have died."""
         if self._lock is None:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(self.folder.with_name(self.folder.name + LOCK_SUFFIX))
-            self.folder.mkdir(exist_ok=True)
+            os.write(self._lock, str(os.getpgrp()).encode())
+
+    def open(self) -> Path:
+        """Make the folder. Calling it again answers the same folder."""
+        self.hold()
+        self.folder.mkdir(exist_ok=True)
         return self.folder
 
     def close(self) -> None:
@@ -39,24 +46,44 @@ class Workspace:
 
 
 def sweep(root: Path) -> list[str]:
-    """Remove the folders whose process is gone, and answer their names."""
+    """Remove what belongs to executions whose process is gone, and answer the folders' names.
+
+    What cannot be removed (another user's, say) is left for whoever can: it must not keep a worker from working.
+    """
     removed = []
     for lock in sorted(root.glob("*" + LOCK_SUFFIX)):
-        folder = lock.with_name(lock.name.removesuffix(LOCK_SUFFIX))
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            remove(folder)
-            removed.append(folder.name)
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            if _sweep(lock):
+                removed.append(lock.name.removesuffix(LOCK_SUFFIX))
     return removed
+
+
+def _sweep(lock: Path) -> bool:
+    descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        group = os.read(descriptor, 20)
+        if group.isdigit():
+            _end_leftovers(int(group))
+        remove(lock.with_name(lock.name.removesuffix(LOCK_SUFFIX)))
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _end_leftovers(group: int) -> None:
+    """End a process group whose leader is gone. While it has members, the kernel gives its number to nobody else."""
+    if group > 1 and group != os.getpgrp() and not _lives(group):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is a process of that number that has not ended. One that only waits to be buried has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 def remove(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from knossos.jobs import Engine, Event, JobNotFinished, JobNotFound, JobRecord, JobSpec, JobState, keys
+from knossos.jobs.retention import purge
 from knossos.settings import Settings
 from tests.support.processes import Process, wait_for
 
@@ -113,6 +114,16 @@ def test_a_long_log_keeps_its_first_and_last_halves_and_its_numbers(
     progress = [event.data for event in engine.events(ticket) if event.type == "progress"]
     assert progress == [{"fraction": 0.99, "text": "at 100"}]
     assert engine.find(ticket).progress == (0.99, "at 100")
+
+
+def test_a_log_stays_bounded_behind_any_number_of_other_events(settings: Settings, start_worker: StartWorker) -> None:
+    small = settings.model_copy(update={"log_max_lines": 20})
+    engine = Engine(small)
+    start_worker(use=small)
+    ticket = engine.submit(spec("ask_and_talk", questions=25, lines=100)).ticket
+    ended(engine, ticket)
+    lines = [event.data["line"] for event in engine.events(ticket) if event.type == "log"]
+    assert len(lines) == 20
 
 
 def test_events_after_one_are_those_that_followed_it(engine: Engine, start_worker: StartWorker) -> None:
@@ -253,6 +264,41 @@ def test_a_worker_that_was_only_asleep_cannot_write_into_the_job_that_another_on
     assert ended(engine, other).state is JobState.SUCCEEDED
 
 
+def test_what_a_job_started_ends_even_where_worker_and_horse_are_killed_together(
+    engine: Engine, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    worker, pid_file = start_worker(), tmp_path / "pid"
+    ticket = engine.submit(spec("spawn", retries=0, pid_file=str(pid_file))).ticket
+    begun(engine, ticket, "spawned")
+    for pid in _children(worker.popen.pid):
+        os.kill(pid, 19)
+    worker.popen.send_signal(19)
+    for pid in [*_children(worker.popen.pid), worker.popen.pid]:
+        os.kill(pid, 9)
+    worker.popen.wait(20)
+    start_worker()
+    wait_for(lambda: not _alive(int(pid_file.read_text())), "the end of what the job had started")
+
+
+def test_what_a_job_starts_in_a_session_of_its_own_ends_with_it(
+    engine: Engine, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    start_worker()
+    pid_file = tmp_path / "pid"
+    ticket = engine.submit(spec("spawn", pid_file=str(pid_file), own_session=True)).ticket
+    begun(engine, ticket, "spawned")
+    engine.cancel(ticket)
+    wait_for(lambda: not _alive(int(pid_file.read_text())), "the end of what the job had started")
+
+
+def test_a_lock_that_cannot_be_opened_keeps_no_worker_from_working(
+    engine: Engine, start_worker: StartWorker, settings: Settings
+) -> None:
+    (settings.work_folder / "9-abc.lock").mkdir(parents=True)
+    start_worker()
+    assert ended(engine, engine.submit(spec("echo")).ticket).state is JobState.SUCCEEDED
+
+
 def test_a_worker_told_to_stop_lets_its_job_finish(engine: Engine, start_worker: StartWorker, tmp_path: Path) -> None:
     worker, until = start_worker(), tmp_path / "go"
     ticket = engine.submit(spec("linger", until=str(until))).ticket
@@ -299,14 +345,16 @@ def test_a_job_that_was_taken_and_not_begun_goes_back_to_its_queue(engine: Engin
 def test_garbage_in_the_queue_ends_no_worker(engine: Engine, start_worker: StartWorker) -> None:
     worker = start_worker()
     queue = engine.queue("default")
-    engine.redis.rpush(queue.key, "no-such-job", "\x00\xff")
+    engine.redis.rpush(queue.key, "no-such-job", b"\xff\xfe")
+    engine.redis.lpush(f"{queue.key}:intermediate", b"\xff")
     engine.redis.hset("rq:job:77", mapping={"created_at": "never", "data": b"no json", "status": "queued"})
     engine.redis.rpush(queue.key, "77")
     engine.redis.publish(f"rq:pubsub:{'x' * 32}", "no json")
     ticket = engine.submit(spec("echo")).ticket
     assert ended(engine, ticket).state is JobState.SUCCEEDED
+    wait_for(lambda: engine.redis.llen(f"{queue.key}:intermediate") == 0, "the caretaker to drop what is no job")
     assert worker.popen.poll() is None
-    assert engine.redis.llen(f"{queue.key}:intermediate") == 0
+    assert "it starts anew" not in worker.log
 
 
 def test_a_worker_of_several_queues_serves_all(engine: Engine, start_worker: StartWorker) -> None:
@@ -332,7 +380,8 @@ def test_a_question_reaches_the_watchers_and_its_answer_the_job(engine: Engine, 
     question = wait_for(lambda: [e for e in engine.events(ticket) if e.type == "question"], "the question")[0]
     assert question.data["data"] == {"image": "http://127.0.0.1/captcha.png"}
     assert not engine.answer(ticket, "late", question_id="another")
-    assert engine.answer(ticket, "k7q", question_id=question.data["id"])
+    answers = [engine.answer(ticket, text, question_id=question.data["id"]) for text in ("k7q", "second")]
+    assert answers == [True, False]
     assert ended(engine, ticket).state is JobState.SUCCEEDED
     assert engine.result(ticket) == "k7q"
     assert "question" not in kinds(engine.events(ticket))
@@ -389,6 +438,17 @@ def test_a_listing_is_newest_first_and_can_be_narrowed_and_paged(engine: Engine)
     assert [r.ticket for r in engine.list_jobs(states={JobState.CANCELLED})] == [tickets[0]]
     assert [r.ticket for r in engine.list_jobs(limit=2, before=tickets[4])] == [tickets[3], tickets[2]]
     assert engine.list_jobs(kind="other") == []
+
+
+def test_what_is_no_record_hides_no_other_one(engine: Engine) -> None:
+    engine.redis.zadd(keys.TASKS, {"abc": 5, "6": 6, "7": 7})
+    engine.redis.set(keys.task(6), "no hash")
+    engine.redis.hset(keys.task(7), "kind", "half a record")
+    engine.redis.set(keys.TICKET, 10)
+    ticket = engine.submit(spec("echo")).ticket
+    assert [record.ticket for record in engine.list_jobs()] == [ticket]
+    purge(engine)
+    assert [record.ticket for record in engine.list_jobs()] == [ticket]
 
 
 def test_a_forgotten_job_leaves_nothing_behind(engine: Engine, start_worker: StartWorker) -> None:

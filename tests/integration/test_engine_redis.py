@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,3 +118,15 @@ def test_without_redis_a_worker_says_so_in_one_line_and_ends(settings: Settings,
     last = worker.log.strip().splitlines()[-1]
     assert last.startswith("Redis at redis://:***@127.0.0.1:")
     assert "hush" not in worker.log
+
+
+def test_a_redis_that_accepts_and_never_answers_is_given_up_after_one_try(settings: Settings) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(5)
+        with pytest.raises(MissingDependency, match="does not answer"):
+            ping(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        silent.settimeout(0.2)
+        silent.accept()[0].close()
+        with pytest.raises(TimeoutError):
+            silent.accept()

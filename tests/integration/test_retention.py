@@ -49,7 +49,7 @@ def test_an_ended_job_leaves_redis_by_itself_should_cron_never_run(engine: Engin
     ticket = engine.submit(SPEC).ticket
     assert engine.redis.ttl(keys.task(ticket)) == -1
     engine.cancel(ticket)
-    for key in (keys.task(ticket), keys.events(ticket)):
+    for key in (keys.task(ticket), keys.events(ticket), f"rq:job:{ticket}"):
         assert 0 < engine.redis.ttl(key) <= engine.keep_seconds
 
 
@@ -62,6 +62,14 @@ def test_keys_that_belong_to_no_job_go(engine: Engine) -> None:
     assert purge(engine).stray_keys == 4
     assert [record.ticket for record in engine.list_jobs()] == [kept]
     assert engine.events(kept)
+
+
+def test_a_job_of_rq_whose_record_is_gone_goes_too(engine: Engine) -> None:
+    ticket = engine.submit(SPEC).ticket
+    engine.cancel(ticket)
+    engine.redis.delete(keys.task(ticket))
+    purge(engine)
+    assert not engine.redis.exists(f"rq:job:{ticket}", "rq:canceled:default", keys.events(ticket))
 
 
 def test_two_purges_at_once_remove_everything_once(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from knossos.errors import KnossosError
-from knossos.jobs import JobContext
+from knossos.jobs import JobContext, QuestionTimeout
 
 
 class Broken(KnossosError):
@@ -71,7 +72,7 @@ def linger(context: JobContext, payload: dict[str, Any]) -> str:
 
 def spawn(context: JobContext, payload: dict[str, Any]) -> None:
     """Start another program that outlives a careless job, tell its number, and wait for it."""
-    child = subprocess.Popen(["sleep", "600"])
+    child = subprocess.Popen(["sleep", "600"], start_new_session=bool(payload.get("own_session")))
     Path(payload["pid_file"]).write_text(str(child.pid))
     context.info("spawned")
     child.wait()
@@ -85,6 +86,15 @@ def die(context: JobContext, payload: dict[str, Any]) -> None:
 def ask(context: JobContext, payload: dict[str, Any]) -> str:
     """Ask the user."""
     return context.ask("captcha", {"image": "http://127.0.0.1/captcha.png"}, payload.get("seconds"))
+
+
+def ask_and_talk(context: JobContext, payload: dict[str, Any]) -> None:
+    """Ask many questions that nobody answers, then log many lines."""
+    for _ in range(payload["questions"]):
+        with contextlib.suppress(QuestionTimeout):
+            context.ask("captcha", {}, 0.01)
+        context.info("asked")
+    talk(context, payload)
 
 
 def workspace(context: JobContext, payload: dict[str, Any]) -> str:
