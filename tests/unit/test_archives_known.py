@@ -92,7 +92,7 @@ def test_what_is_used_stays_and_what_is_not_goes(store: Inspections, tmp_path: P
 def test_a_nameless_file_is_called_after_the_archive_it_is_found_in_this_time(store: Inspections) -> None:
     entry = Entry("old.vp", 1, "0" * 32, "1" * 64)
     single = Inspection(
-        format="gz", entries=[entry], total_bytes=1, captured={"old.vp": b"x"}, named_after_archive=True
+        format="gz", entries=[entry], total_bytes=1, captured={"old.vp": b"x"}, named_after_archive="old.vp"
     )
     store.save(KEY, single)
     found = store.load(KEY, "new.vp.gz")

@@ -19,7 +19,7 @@ from knossos.packaging.archives.errors import (
     ArchiveUnsupported,
     printable,
 )
-from knossos.packaging.archives.formats import Kind
+from knossos.packaging.archives.formats import Kind, name_for_nameless
 from knossos.packaging.archives.hashing import EMPTY, Cut, Digest
 from knossos.packaging.archives.limits import Limits
 from knossos.packaging.archives.links import check_symlinks, refused
@@ -57,6 +57,8 @@ class Plan:
     hard_links: set[str] = field(default_factory=set)
     #: A name may have held a line break.
     has_underscores: bool = False
+    #: The entry without a name, which is called after the archive.
+    nameless: str = ""
 
     def line_break(self, shown: str) -> ArchiveNameRefused:
         return ArchiveNameRefused(
@@ -74,8 +76,12 @@ def plan_of(
     packed_bytes: int,
     limits: Limits,
     keep: Callable[[str, int], bool],
+    is_nameless: Callable[[str], bool] = lambda shown: False,
 ) -> Plan:
     """Read a listing and refuse it at the first entry that cannot be.
+
+    Args:
+        is_nameless: whether an entry that is listed by this name has none in truth.
 
     Raises:
         ArchiveError
@@ -95,7 +101,11 @@ def plan_of(
             plan.entries.append(Planned(printable(listed.path), listed.size or 0, FORK))
             plan.stream_bytes += listed.size or 0
             continue
-        planned = _planned(listed, link, names.add_file(listed.path), archive)
+        nameless = is_nameless(listed.path)
+        name = names.add_file(name_for_nameless(archive) if nameless else listed.path)
+        planned = _planned(listed, link, name, archive, may_be_piped=nameless)
+        if nameless:
+            plan.nameless = name
         if planned.role == FILE:
             unpacked += planned.emits
             limits.check_bytes(unpacked, packed_bytes, archive)
@@ -115,7 +125,7 @@ def _rar5_link(listed: Listed) -> str:
     return rest.split(" ", 1)[0] if found else ""
 
 
-def _planned(listed: Listed, rar5_link: str, name: str, archive: str) -> Planned:
+def _planned(listed: Listed, rar5_link: str, name: str, archive: str, *, may_be_piped: bool) -> Planned:
     shown = printable(name)
     if rar5_link == "HardLink":
         return Planned(name, 0, HARD_LINK, target=listed.hard_link)
@@ -128,7 +138,8 @@ def _planned(listed: Listed, rar5_link: str, name: str, archive: str) -> Planned
         if size > LONGEST_TARGET:
             raise refused(name, f"({size} bytes)", archive, "is too long")
         return Planned(name, size, SYMLINK, listed.crc, listed.symlink, keep=True)
-    if listed.unix_type in tuple("pcbs"):
+    # A file that was packed from standard input has the mode of that, but a content, which no FIFO or device has.
+    if listed.unix_type in tuple("pcbs") and not (may_be_piped or listed.size):
         raise ArchiveSpecialFile(
             f"{archive}: '{shown}' is a FIFO, a device or a socket; mods hold only files and folders: remove it",
             archive=archive,
@@ -253,6 +264,7 @@ class Contents:
             links=links,
             warnings=warnings,
             captured=captured,
+            named_after_archive=self._plan.nameless if self._plan.nameless in entries else "",
         )
 
     def _target(self, planned: Planned) -> str:

@@ -91,6 +91,8 @@ class Archive:
     #: How many files it comes in.
     volumes: int
     source: Source
+    #: What 7-Zip calls an entry that has no name, after the name by which it gets the archive.
+    placeholder: str
 
 
 @contextmanager
@@ -121,12 +123,19 @@ def opened(path: Path, name: str | None = None) -> Iterator[Archive]:
                 raise ArchiveUnreadable(f"{name}: volumes cannot have '*' or '?' in their names", archive=name)
             packed = sum(volume.stat().st_size for volume in volumes)
             source = Source(name, str(path.absolute()), type_switch=f"{SWITCHES.get(kind, '')}.split")
+            placeholder = name_for_nameless(path.name)
         else:
             packed = about.st_size
-            source = Source(name, f"/proc/self/fd/{descriptor}", (descriptor,), SWITCHES.get(kind, ""))
-        yield Archive(name, descriptor, kind, packed, len(volumes), source)
+            source = of_descriptor(name, descriptor, kind)
+            placeholder = name_for_nameless(str(descriptor))
+        yield Archive(name, descriptor, kind, packed, len(volumes), source, placeholder)
     finally:
         os.close(descriptor)
+
+
+def of_descriptor(name: str, descriptor: int, kind: Kind) -> Source:
+    """An archive as 7-Zip is told of it: an open descriptor, so that no file name is parsed."""
+    return Source(name, f"/proc/self/fd/{descriptor}", (descriptor,), SWITCHES.get(kind, ""))
 
 
 def find_kind(descriptor: int, size: int, name: str) -> Kind:
@@ -197,6 +206,14 @@ def name_without_suffix(archive: str) -> str:
     if _TAR_SUFFIXES.search(archive):
         return _TAR_SUFFIXES.sub(".tar", archive)
     return _SUFFIXES.sub("", archive) if _SUFFIXES.sub("", archive) else archive
+
+
+def name_for_nameless(archive: str) -> str:
+    """What 7-Zip calls an entry without a name (``7zz a -si foo.7z`` makes one), as clients see it on disk."""
+    volume = volume_of(archive)
+    name = volume[0] if volume else archive
+    dot = name.rfind(".")
+    return name[:dot] if dot > 0 else f"{name}~"
 
 
 def gzip_name(descriptor: int) -> str | None:

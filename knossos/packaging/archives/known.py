@@ -23,7 +23,7 @@ from knossos.packaging.archives.model import Entry, Inspection, Link, LinkKind
 from knossos.settings import Settings
 
 #: Raise it with every change of what is written, or of what an inspection would find.
-SCHEMA = 1
+SCHEMA = 2
 #: Seconds between two touches of a file that is used all the time.
 _TOUCH_SECONDS = 3600
 #: Seconds after which a file that was never finished is a left-over.

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from knossos.packaging.archives.formats import name_without_suffix
+from knossos.packaging.archives.formats import COMPRESSORS, name_for_nameless, name_without_suffix
+from knossos.packaging.archives.names import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,24 @@ class Inspection(BaseModel):
     warnings: list[str] = []
     #: Contents of the small files that were asked for, by name.
     captured: dict[str, bytes] = {}
-    #: True where the only entry has no name of its own, and is called after the archive.
-    named_after_archive: bool = False
+    #: The entry that has no name of its own and is called after the archive; "" where each has one.
+    named_after_archive: str = ""
 
     def for_archive(self, name: str) -> Inspection:
-        """The same contents found in a file of another name, which matters where the entry is called after it."""
+        """The same contents found in a file of another name, which matters where an entry is called after it.
+
+        Raises:
+            ArchiveNameRefused, ArchiveNamesCollide: called after that name, the entry cannot be.
+        """
         if not self.named_after_archive:
             return self
-        old = self.entries[0]
-        new = Entry(name_without_suffix(name), old.size, old.md5, old.sha256, old.crc32)
-        captured = {new.name: self.captured[old.name]} if old.name in self.captured else {}
-        return self.model_copy(update={"entries": [new], "captured": captured})
+        after = name_without_suffix if self.format in COMPRESSORS else name_for_nameless
+        renamed = {self.named_after_archive: after(name)}
+        names = Names(name)
+        entries = [
+            Entry(names.add_file(renamed.get(old.name, old.name)), old.size, old.md5, old.sha256, old.crc32)
+            for old in self.entries
+        ]
+        captured = {renamed.get(key, key): data for key, data in self.captured.items()}
+        update = {"entries": entries, "captured": captured, "named_after_archive": after(name)}
+        return self.model_copy(update=update)

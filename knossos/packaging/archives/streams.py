@@ -82,7 +82,7 @@ class _Single:
             entries=[Entry(self._name, self._size, digest.md5, digest.sha256)],
             total_bytes=self._size,
             captured={} if self._kept is None else {self._name: bytes(self._kept)},
-            named_after_archive=self._named_after_archive,
+            named_after_archive=self._name if self._named_after_archive else "",
         )
 
 

@@ -97,16 +97,21 @@ class Acquirer:
         return inspection
 
     def readable(self, bundle: Bundle, sources: Sequence[Source]) -> Path:
-        """Where 7-Zip can read it: the volumes of a split archive lie together, alone, under their own names."""
+        """Where 7-Zip can read it: the volumes of a split archive lie together, alone.
+
+        They are called after their contents: an entry without a name, which 7-Zip calls after the archive, then gets
+        a name that no other has, and is known by it.
+        """
         if volume_of(bundle.first.file.filename) is None:
             return sources[0].path
         folder = self._folder(bundle.first) / "volumes"
         folder.mkdir(exist_ok=True)
-        for item, source in zip(bundle.items, sources, strict=True):
-            place = folder / volume_name(bundle.first, item)
+        stem = _joint_sha256(sources)
+        places = [folder / volume_name(stem, item) for item in bundle.items]
+        for place, source in zip(places, sources, strict=True):
             if not place.is_symlink():
                 place.symlink_to(source.path)
-        return folder / bundle.first.file.filename
+        return places[0]
 
     def _from_mirror(self, link: str) -> Source:
         if self.mirror is None:

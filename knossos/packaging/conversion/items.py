@@ -66,10 +66,9 @@ def items_of(bundles: Sequence[Bundle]) -> list[Item]:
     return sorted((item for bundle in bundles for item in bundle.items), key=lambda item: item.key)
 
 
-def volume_name(first: Item, item: Item) -> str:
-    """What a volume is called beside the first one, so that their names fit together in case as well."""
-    volume = volume_of(first.file.filename)
-    return f"{volume[0]}.{item.file.filename.rpartition('.')[2]}" if volume else item.file.filename
+def volume_name(stem: str, item: Item) -> str:
+    """What a volume is called beside the others, whose names must fit together in case as well."""
+    return f"{stem}.{item.file.filename.rpartition('.')[2]}"
 
 
 def _group(key: Key, file: ModFile) -> object:
