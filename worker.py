@@ -15,13 +15,14 @@ from knossos.settings import load_settings
 
 
 def main(queues: list[str]) -> int:
-    """Load the settings, then the jobs' code (once, before any fork), then work."""
+    """Load the settings and all that jobs need (once, before any fork), try it, then work."""
     try:
         settings = load_settings()
         configure_logging(settings, process="worker")
-        import knossos.packaging.conversion
         import knossos.packaging.webhook  # noqa: F401
+        from knossos.packaging.self_test import self_test
 
+        self_test(settings)
         return worker.run(settings, tuple(queues) or ("default",))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
