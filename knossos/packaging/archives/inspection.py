@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from knossos.packaging.archives.contents import Contents, Plan, plan_of
 from knossos.packaging.archives.errors import ArchiveError, EntryNotFound, EntryTooBig, printable
-from knossos.packaging.archives.formats import COMPRESSORS, Archive, Kind, opened
+from knossos.packaging.archives.formats import COMPRESSORS, Archive, Kind, of_descriptor, opened
 from knossos.packaging.archives.hashing import hash_stream
 from knossos.packaging.archives.limits import Clock, Limits
 from knossos.packaging.archives.listing import parse_listing
@@ -150,12 +151,17 @@ def _inspect_listed(
         directory = look_at_zip(archive.descriptor, archive.packed_bytes)
         clock.limits.check_entries(directory.entries or 0, archive.name)
     with sevenzip.listing(archive.source, clock) as listing, sevenzip.contents(archive.source, clock) as stream:
-        plan = _list(archive, clock, listing, keep)
-        if plan.has_underscores and directory.has_line_breaks is not False:
-            _refuse_line_breaks(archive, clock, sevenzip, plan)
-        contents = Contents(archive.name, plan)
-        total = plan.stream_bytes
-        digests = hash_stream(stream.readinto, contents, _Teller(progress, total))
+        plan = _list(archive, clock, sevenzip, listing, keep)
+        with ExitStack() as at_once:
+            odd = None
+            if plan.has_underscores and directory.has_line_breaks is not False:
+                # 7-Zip prints a line break in a name as "_": ask it, meanwhile, for the names that have one.
+                odd = at_once.enter_context(sevenzip.listing(archive.source, clock, "-ir!*\n*"))
+            contents = Contents(archive.name, plan)
+            total = plan.stream_bytes
+            digests = hash_stream(stream.readinto, contents, _Teller(progress, total))
+            for listed in parse_listing(odd.chunks(), archive.name) if odd else ():
+                raise plan.line_break(listed.path)
         status = stream.finish()
         broken = stream.failed_entries() if status == EXIT_FATAL else None
         contents.verify(digests, broken, lambda: explain(stream, archive))
@@ -164,20 +170,31 @@ def _inspect_listed(
         return contents.inspection(archive.kind, digests)
 
 
-def _list(archive: Archive, clock: Clock, listing: Run, keep: Capture) -> Plan:
+def _list(archive: Archive, clock: Clock, sevenzip: SevenZip, listing: Run, keep: Capture) -> Plan:
+    def is_nameless(shown: str) -> bool:
+        return shown == archive.placeholder and _has_nameless(archive, clock, sevenzip)
+
     listed = parse_listing(listing.chunks(), archive.name)
-    plan = plan_of(listed, archive.name, archive.kind, archive.packed_bytes, clock.limits, keep)
+    plan = plan_of(listed, archive.name, archive.kind, archive.packed_bytes, clock.limits, keep, is_nameless)
     if listing.finish() == EXIT_FATAL:
         raise explain(listing, archive)
     return plan
 
 
-def _refuse_line_breaks(archive: Archive, clock: Clock, sevenzip: SevenZip, plan: Plan) -> None:
-    """7-Zip prints a line break in a name as ``_``: ask it for the names that have one."""
-    with sevenzip.listing(archive.source, clock, "-ir!*\n*") as odd:
-        for listed in parse_listing(odd.chunks(), archive.name):
-            raise plan.line_break(listed.path)
-        odd.finish()
+def _has_nameless(archive: Archive, clock: Clock, sevenzip: SevenZip) -> bool:
+    """Whether the entry that is listed by the archive's placeholder has no name in truth.
+
+    7-Zip makes the name up from the one by which it gets the archive: by another descriptor, it is another.
+    """
+    if archive.volumes > 1:
+        return True
+    other = os.dup(archive.descriptor)
+    try:
+        source = of_descriptor(archive.name, other, archive.kind)
+        with sevenzip.listing(source, clock) as listing:
+            return all(listed.path != archive.placeholder for listed in parse_listing(listing.chunks(), archive.name))
+    finally:
+        os.close(other)
 
 
 def _inspect_stream(
