@@ -1,90 +1,15 @@
-"""The command line of the client: arguments in, exit code out.
-
-Exit codes: 0 done; 1 the task failed; 2 the input or the call is wrong; 3 the server cannot be reached;
-4 access denied; 130 stopped watching (Ctrl-C), the task goes on.
-"""
+"""The command line of the client: ``python -m knossos.client``. See ``client_command`` for what it does."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 
-from knossos.client import commands
-from knossos.client.bars import plain
-from knossos.client.errors import EXIT_DETACHED, EXIT_DONE, exit_code
-from knossos.client.screens import make_screen
-from knossos.client.server import Server, Task
-from knossos.errors import InvalidInput, KnossosError
-from knossos.settings import client_key
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Do what the arguments say; return the exit code."""
-    options = _parser().parse_args(arguments)
-    screen = make_screen(options.json)
-    server = Server(options.server)
-    try:
-        if not server.url.startswith(("http://", "https://")):
-            raise InvalidInput("--server: expected an address such as https://fsnebula.example")
-        match options.command:
-            case "convert":
-                key = options.key or client_key()
-                commands.convert(server, screen, options.source, options.target, key, options.webhook)
-            case "watch":
-                commands.watch(server, screen, Task(options.ticket, options.token), options.target)
-            case "cancel":
-                commands.cancel(server, screen, Task(options.ticket, options.token))
-    except KnossosError as error:
-        screen.close()
-        _report(error, options.json)
-        return exit_code(error)
-    except KeyboardInterrupt:
-        return EXIT_DETACHED
-    finally:
-        screen.close()
-        server.close()
-    return EXIT_DONE
-
-
-def _report(error: KnossosError, as_json: bool) -> None:
-    if as_json:
-        entry = {"event": "error", "code": error.code, "message": error.message, **error.details}
-        sys.stdout.write(json.dumps(entry, default=str) + "\n")
-        return
-    lines = error.message.split("\n")
-    lines += [f"  {entry.get('path') or '(all of it)'}: {entry.get('message')}" for entry in _errors(error)]
-    sys.stderr.write("".join(f"{plain(line)}\n" for line in lines))
-
-
-def _errors(error: KnossosError) -> list[dict[str, object]]:
-    return error.details.get("errors", []) if isinstance(error, InvalidInput) else []
-
-
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL", help="default: %(default)s")
-    common.add_argument("--json", action="store_true", help="write events to stdout as one JSON object a line")
-    task = argparse.ArgumentParser(add_help=False)
-    task.add_argument("ticket", type=int, help="the task's number")
-    task.add_argument("--token", default="", help="the task's token")
-    parser = argparse.ArgumentParser(
-        prog="python -m knossos.client",
-        description="Have mods packaged by a Knossos server, and watch how it does that.",
-        epilog="Exit codes: 0 done, 1 the task failed, 2 wrong input, 3 the server cannot be reached, "
-        "4 access denied, 130 stopped watching (Ctrl-C); the task goes on and can be watched again.",
-    )
-    command = parser.add_subparsers(dest="command", required=True)
-    convert = command.add_parser("convert", parents=[common], help="package a mod and fetch the repository JSON")
-    convert.add_argument("source", metavar="mod.json", help="the mod description; - is stdin")
-    convert.add_argument("target", metavar="out.json", help="where the repository JSON goes; - is stdout")
-    convert.add_argument("--key", default="", help="API key; default: the variable KNOSSOS_API_KEY")
-    convert.add_argument("--webhook", default="", metavar="URL", help="address that is told when the task ends")
-    watch = command.add_parser("watch", parents=[common, task], help="watch a task, from its beginning")
-    watch.add_argument("target", metavar="out.json", nargs="?", help="where its repository JSON goes")
-    command.add_parser("cancel", parents=[common, task], help="end a task")
-    return parser
-
+from knossos.packaging.interruption import end_at_once_when_interrupted, ignore_interruptions
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_at_once_when_interrupted("interrupted; no task was started")
+    from knossos.client.client_command import main
+
+    code = main()
+    ignore_interruptions()
+    sys.exit(code)

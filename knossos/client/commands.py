@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shlex
-import signal
 import sys
-import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,8 @@ from knossos.client.following import CONNECT_SECONDS, CONNECTION_ERRORS, Followe
 from knossos.client.screens import Screen
 from knossos.client.server import Server, Task, denied
 from knossos.errors import InvalidInput
+from knossos.packaging.interruption import wanted_signals
+from knossos.packaging.output_file import check_target, write_output
 
 
 def convert(server: Server, screen: Screen, source: str, target: str, key: str, webhook: str) -> None:
@@ -43,7 +42,7 @@ def watch(server: Server, screen: Screen, task: Task, target: str | None) -> Non
         result = server.retrieve(task)
         if result is None:
             raise TaskFailed(f"The server has not written the result of task {task.ticket}.", ticket=task.ticket)
-        write_result(result, target)
+        write_output(target, [result if target != "-" else f"{result}\n"])
     screen.note(f"Task {task.ticket} is done" + (f": {target}" if target not in (None, "-") else "."))
 
 
@@ -97,50 +96,13 @@ def read_description(source: str) -> str:
     return text
 
 
-def check_target(target: str) -> None:
-    """Find out before the work that its result can be written.
-
-    Raises:
-        InvalidInput: it cannot.
-    """
-    path = Path(target)
-    if target != "-" and (path.is_dir() or not os.access(path.parent, os.W_OK)):
-        raise InvalidInput(f"{target}: expected the name of a file in a folder that can be written to")
-
-
-def write_result(text: str, target: str) -> None:
-    """Write the result; "-" is stdout. A file is there as a whole or not at all."""
-    if target == "-":
-        sys.stdout.write(text + "\n")
-        return
-    path = Path(target)
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(handle)
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _run(work: Coroutine[Any, Any, None], task: Task, again: str) -> None:
     """Run to the end, or until Ctrl-C, which leaves the task alone."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         working = loop.create_task(work)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in wanted_signals():
             loop.add_signal_handler(number, working.cancel)
         await working
 

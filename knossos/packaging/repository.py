@@ -7,6 +7,7 @@ that are never null, lower-case hex). Everything of the description is in it, wi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -32,8 +33,12 @@ class RepositoryFile(_Output):
     checksum: Checksum
 
 
-class InstalledFile(_Output):
-    """A file as installed: ``archive`` is the download it is in, ``orig_name`` its path there (None: it is that)."""
+@dataclass(frozen=True, slots=True)
+class InstalledFile:
+    """A file as installed: ``archive`` is the download it is in, ``orig_name`` its path there (None: it is that).
+
+    No model: there may be a hundred thousand, and one takes a tenth of a model's memory.
+    """
 
     filename: str
     archive: str

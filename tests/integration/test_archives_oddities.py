@@ -75,7 +75,7 @@ def test_a_nameless_entry_beside_others_gets_its_name_in_zip_and_rar(sevenzip: S
         assert found(inspection) == sorted(unpacked(tmp_path / name, sevenzip)) == [name[:3], "ok.txt"]
 
 
-def test_entries_that_are_truly_called_like_our_descriptors_keep_their_names(sevenzip: SevenZip, tmp_path: Path) -> None:
+def test_entries_that_are_truly_called_like_descriptors_keep_their_names(sevenzip: SevenZip, tmp_path: Path) -> None:
     names = [f"{number}~" for number in range(64)]
     (tmp_path / "a.zip").write_bytes(zip_bytes(Member(name, b"1") for name in names))
     inspection = look(tmp_path / "a.zip", sevenzip)

@@ -197,6 +197,44 @@ def test_a_task_that_fails_says_why_and_leaves_what_was_there(servers: Servers, 
     assert target.read_text() == "before"
 
 
+def test_standard_output_that_is_full_is_one_line(servers: Servers, engine: Engine, mod: str) -> None:
+    command = [sys.executable, "-m", "knossos.client", "convert", mod, "-", "--server", servers.url, "--key", KEY]
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    submitted(engine).succeed(RESULT)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1] == "standard output cannot be written: No space left on device"
+    assert "Traceback" not in errors
+
+
+def test_events_that_cannot_be_written_end_it_with_one_line(servers: Servers, engine: Engine, mod: str) -> None:
+    command = [sys.executable, "-m", "knossos.client", "convert", mod, str(servers.folder / "out.json"), "--json"]
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen(
+            [*command, "--server", servers.url, "--key", KEY], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert errors == "what happens cannot be written down: No space left on device\n"
+
+
+def test_events_and_the_result_are_not_mixed_on_standard_output(mod: str) -> None:
+    code, output, errors = run("convert", mod, "-", "--json", "--server", "http://127.0.0.1:1")
+    assert (code, errors) == (2, "")
+    assert json.loads(output)["message"].startswith("--json: the events go to standard output; name a file")
+
+
+def test_a_hang_up_leaves_the_task_alone(servers: Servers, engine: Engine, mod: str) -> None:
+    client = Client("convert", mod, str(servers.folder / "out.json"), "--server", servers.url)
+    job = submitted(engine)
+    wait_for(servers.watchers)
+    client.process.send_signal(signal.SIGHUP)
+    code, _, errors = client.end()
+    assert code == 130
+    assert f"Task {job.ticket} goes on without us" in errors
+
+
 def test_events_are_json_for_programs(servers: Servers, engine: Engine, mod: str) -> None:
     client = Client("convert", mod, str(servers.folder / "out.json"), "--server", servers.url, "--json")
     job = submitted(engine)

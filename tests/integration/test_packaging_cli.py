@@ -179,7 +179,7 @@ def test_programs_read_one_json_object_a_line(home: Path, server: FileServer) ->
     assert json.loads(done.stderr.splitlines()[-1])["exit_code"] == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_leaves_nothing_behind(home: Path, server: FileServer, number: int) -> None:
     urls = [server.file(f"/{name}.zip", b"x" * 100, always=Silent(after=10)) for name in ("a", "b")]
     describe(home, mod([file(url) for url in urls]))
@@ -196,6 +196,60 @@ def test_an_interrupted_run_leaves_nothing_behind(home: Path, server: FileServer
     assert "Traceback" not in said
     assert list((home / "temporary").iterdir()) == []
     assert not (home / "out.json").exists()
+
+
+@pytest.mark.parametrize(("module", "slow"), [("knossos.packaging", "rich"), ("knossos.client", "tornado")])
+def test_ctrl_c_while_it_starts_is_one_line(home: Path, module: str, slow: str) -> None:
+    (home / slow).mkdir()
+    (home / slow / "__init__.py").write_text("import time\nopen('importing', 'w')\ntime.sleep(60)\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", module], cwd=home, env=environment(home), stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    while not (home / "importing").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.startswith("interrupted")
+    assert len(said.splitlines()) == 1
+
+
+def test_the_hang_up_that_nohup_ignores_ends_nothing(home: Path, server: FileServer) -> None:
+    describe(home, mod([file(server.file("/a.zip", zip_of({"a": b"one"})))]))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        done = run(home, "mod.json", "out.json", preexec_fn=lambda: os.kill(os.getpid(), signal.SIGHUP))
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    assert done.returncode == 0
+
+
+def test_each_error_is_told_once(home: Path, server: FileServer) -> None:
+    describe(home, mod([file(server.status(f"/{name}.zip", 404)) for name in "ab"]))
+    said = run(home, "mod.json", "out.json").stderr
+    assert said.count("error: a.zip ") == said.count("error: b.zip ") == 1
+    assert said.count("error: ") == 3
+    assert "2 of 2 files failed" in said
+    describe(home, mod([file(server.url("/a.zip"))]))
+    assert run(home, "mod.json", "out.json", "--quiet").stderr.count("error: ") == 1
+
+
+def test_the_words_of_the_command_line_are_its_own(home: Path) -> None:
+    describe(home, mod())
+    assert "1 mod, and" in run(home, "mod.json", "--check").stderr
+    said = run(home, "mod.json", "out.json", "--allow-network", "foo").stderr
+    assert said == "error: --allow-network foo: expected a network such as 10.0.0.0/8 or fd00::/8\n"
+
+
+def test_standard_output_that_is_full_is_one_line(home: Path) -> None:
+    describe(home, mod())
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command("mod.json", "-", "-q"), cwd=home, env=environment(home), stdout=full, stderr=subprocess.PIPE,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "error: standard output cannot be written: No space left on device\n")
 
 
 def test_a_terminal_gets_bars_and_no_control_characters_from_outside(home: Path, server: FileServer) -> None:
