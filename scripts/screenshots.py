@@ -30,6 +30,11 @@ LOOKS: tuple[tuple[str, ViewportSize, Literal["light", "dark"]], ...] = (
     ("-phone", {"width": 360, "height": 740}, "light"),
 )
 
+#: What stands for a hoster's picture.
+CODE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
+
 #: The pictures that the documents show.
 FOR_DOCS = {"converter", "tasks", "watch", "watch-dark", "watch-phone", "watch-succeeded"}
 
@@ -53,6 +58,8 @@ def take_all(site: Site, folder: Path, everything: bool) -> None:
     jobs = {
         "succeeded": scenes.succeeded(site.engine),
         "failed": scenes.failed(site.engine),
+        "cancelled": scenes.cancelled(site.engine),
+        "asking": scenes.asking(site.engine, CODE),
         "running": scenes.running(site.engine),
     }
     scenes.remember_sizes(site.settings)
@@ -90,6 +97,8 @@ def start(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
 
 def converter(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
     visit.page.goto("/converter")
+    for button in visit.page.get_by_role("button", name="Start with an empty one").all():
+        button.click()
     visit.page.get_by_role("button", name="Insert example").click()
     visit.page.get_by_text("Well-formed JSON").wait_for()
 
@@ -135,6 +144,8 @@ PAGES: dict[str, Take] = {
     "converter-errors": converter_errors,
     "watch": watch("running", "Downloading and reading"),
     "watch-failed": watch("failed", "could not be downloaded"),
+    "watch-cancelled": watch("cancelled", "This task was cancelled"),
+    "watch-asking": watch("asking", "A file hoster asks for a code"),
     "watch-succeeded": watch("succeeded", "Voice acting"),
     "login": login,
     "tasks": tasks,

@@ -103,7 +103,7 @@ class WatcherHandler(Quiet, WebSocketHandler):
 
     def prepare(self) -> None:
         headers = self.request.headers
-        if not may_connect(headers.get("Origin"), self.request.host, self.live.settings):
+        if not may_connect(headers.get("Origin"), self.request.host, self.live.settings, self.request.protocol):
             raise HTTPError(403, "Pages of this origin may not connect; see ALLOWED_ORIGINS.")
         self._token = self.get_query_argument("token", None)
         self._after = self.get_query_argument("after", None)

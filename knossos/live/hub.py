@@ -32,6 +32,8 @@ EVENTS = 100
 REPLAY_EVENTS = 200
 #: Events before the last that a client has seen among which its last log line is looked for.
 LINE_SEARCH_EVENTS = 20
+#: Seconds between two looks whether a channel has come to the event that one of its watchers knows already.
+OVERTAKEN_SECONDS = 0.02
 #: Seconds in which every open channel is read once even if nothing was announced, and in how many parts.
 SWEEP_SECONDS = 5.0
 SWEEP_PARTS = 50
@@ -93,8 +95,7 @@ class Hub:
             channel.opening = self._start(self._find_end(channel))
         await asyncio.shield(channel.opening)
         if position(watcher.after) > position(channel.cursor):
-            # The event it names was removed since (a question, a progress), or it never was.
-            watcher.after = channel.cursor
+            await self._catch_up_with(watcher, channel)
         tale = Tale()
         if watcher.after != BEGINNING:
             tale = Tale(line=await self._last_line(channel, watcher.after), last_id=watcher.after)
@@ -140,6 +141,21 @@ class Hub:
         channel.opened = True
         # What was announced while the cursor was not known.
         self._mark(channel)
+
+    async def _catch_up_with(self, watcher: Watcher, channel: Channel) -> None:
+        """Deal with a watcher who names an event behind the cursor.
+
+        It has read that event elsewhere, faster than we: then the channel must come there first, for nobody is told
+        anything twice. Or there never was one: events are only removed once there are later ones. Then what it has
+        seen was not this, and it is told everything.
+        """
+        last = await self.ask("XREVRANGE", channel.key, "+", "-", "COUNT", 1)
+        if not last or position(watcher.after) > position(last[0][0]):
+            watcher.after = BEGINNING
+            return
+        while position(watcher.after) > position(channel.cursor) and not watcher.closed:
+            self._mark(channel)
+            await asyncio.sleep(OVERTAKEN_SECONDS)
 
     async def _last_line(self, channel: Channel, event_id: str) -> int | None:
         """Find the number of the log line that a client has seen last; None when that cannot be told."""

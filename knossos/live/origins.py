@@ -10,31 +10,42 @@ from urllib.parse import SplitResult, urlsplit
 
 from knossos.settings import Settings
 
-_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+#: Scheme, host and port.
+Place = tuple[str, str | None, int | None]
 
 
-def may_connect(origin: str | None, host: str, settings: Settings) -> bool:
-    """Say whether a page of ``origin`` may open a socket to us, who were called ``host`` (with or without a port).
+def may_connect(origin: str | None, host: str, settings: Settings, scheme: str = "http") -> bool:
+    """Say whether a page of ``origin`` may open a socket to us.
 
-    The port does not matter for our own name: without a proxy the pages come from the HTTP server's port.
+    Args:
+        origin: as browsers send it; None for a program.
+        host: what we were called, with or without a port.
+        scheme: ``http``, or ``https`` for a socket that came encrypted, to us or to the proxy in front of us.
     """
     if origin is None:
         return True
     page = _split(origin)
-    if page is None or page.scheme not in ("http", "https"):
+    if page is None or page.scheme not in _DEFAULT_PORTS:
         return False
-    own = _split(f"//{host}")
-    if own is not None and own.hostname == page.hostname:
-        return True
-    return any(_same(page, allowed) for allowed in (settings.public_url, *settings.allowed_origins) if allowed)
+    return _place(page) in _allowed(host, settings, scheme)
 
 
-def _same(page: SplitResult, allowed: str) -> bool:
-    other = _split(allowed)
-    return other is not None and _place(other) == _place(page)
+def _allowed(host: str, settings: Settings, scheme: str) -> set[Place]:
+    """Where pages may come from: what the settings name, this very address, and, where nothing stands in front of us
+    and PUBLIC_URL does not say otherwise, the HTTP server beside us."""
+    named = (settings.public_url, *settings.allowed_origins)
+    places = {_place(parts) for address in named if address and (parts := _split(address))}
+    own = _split(f"{scheme}://{host}")
+    if own is not None:
+        places.add(_place(own))
+        if not settings.public_url and not settings.trusted_proxies:
+            places.add((own.scheme, own.hostname, settings.api_listen[1]))
+    return places
 
 
-def _place(parts: SplitResult) -> tuple[str, str | None, int | None]:
+def _place(parts: SplitResult) -> Place:
     return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
 
 

@@ -111,7 +111,7 @@ class Guard:
 def refusal(url: str, reason: str) -> AddressRefused:
     """The error for a URL that the guard does not let through."""
     shown = without_password(url)
-    hint = "; the setting ALLOWED_PRIVATE_NETWORKS can allow it" if "public" in reason or "itself" in reason else ""
+    hint = "; the operator can allow it in ALLOWED_PRIVATE_NETWORKS" if "public" in reason or "itself" in reason else ""
     return AddressRefused(f"{shown} is refused: {reason}{hint}", url=shown, reason=reason)
 
 

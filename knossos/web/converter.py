@@ -18,7 +18,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from knossos.accounts.access import may_list_tasks
 from knossos.errors import AccessDenied, InvalidInput
 from knossos.jobs import JobNotFound, JobRecord, JobSpec, JobState
-from knossos.packaging.description import ConversionRequest, NotJson, parse_request
+from knossos.packaging.description import AmbiguousJson, ConversionRequest, NotJson, parse_request
 from knossos.packaging.webhook import check_webhook_url, webhook_spec
 from knossos.web.addresses import mirror_base
 from knossos.web.authentication import current_session, submitting_owner, watched_task
@@ -45,7 +45,7 @@ def submit() -> Response:
     limit = settings.max_description_bytes
     request.max_content_length = request.max_form_memory_size = _ESCAPED * limit + _OTHER_FIELDS_BYTES
     owner = submitting_owner()
-    data = request.form.get("data", "").encode("utf-8", "replace")
+    data = _description_text(limit)
     if len(data) > limit:
         raise RequestEntityTooLarge
     description = parse_request(data)
@@ -60,6 +60,8 @@ def submit() -> Response:
         owner=owner,
         payload={
             "request": description.as_payload(),
+            # As it was sent, for those who want to change it and send it again.
+            "description": data.decode("utf-8", "replace"),
             "mirror_url": mirror_base(settings, request.scheme, request.host),
         },
         timeout_seconds=settings.conversion_timeout_seconds,
@@ -107,6 +109,14 @@ def status_of(record: JobRecord) -> dict[str, Any]:
     return status
 
 
+def _description_text(limit: int) -> bytes:
+    """The field ``data``, also where a client sends it as a file of a multipart form; a byte too many at the most."""
+    part = request.files.get("data")
+    if part is not None and "data" not in request.form:
+        return part.stream.read(limit + 1)
+    return request.form.get("data", "").encode("utf-8", "replace")
+
+
 def title_of(description: ConversionRequest) -> str:
     """What the task is called in lists."""
     first = description.mods[0]
@@ -134,7 +144,7 @@ def _denied(error: AccessDenied) -> Response:
 def _refused(error: InvalidInput) -> Response:
     """A description that breaks the rules: status 200, as old clients expect; programs of today read ``errors``."""
     body: dict[str, Any] = {"ticket": None, "token": None, "error": True, "message": error.message}
-    if not isinstance(error, NotJson):
+    if not isinstance(error, NotJson) or isinstance(error, AmbiguousJson):
         body["errors"] = error.errors
     return jsonify(body)
 

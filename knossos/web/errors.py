@@ -14,6 +14,7 @@ import redis
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import NotFound as NoSuchPage
 
 from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound
 from knossos.jobs import JobNotFinished
@@ -59,13 +60,20 @@ def answer(status: int, code: str, message: str, **more: Any) -> Response:
     return response
 
 
+def message_of(error: HTTPException) -> str:
+    """What to say of it; the library's own words for a wrong address are about typing into a browser."""
+    if isinstance(error, NoSuchPage) and error.description == NoSuchPage.description:
+        return "There is nothing at this address."
+    return error.description or error.name
+
+
 def _http_error(error: HTTPException) -> Response:
     if error.response is not None:
         return make_response(error.response)
     status = error.code or 500
     if 300 <= status < 400:
         return make_response(error.get_response())
-    response = answer(status, error.name.lower().replace(" ", "_"), error.description or error.name)
+    response = answer(status, error.name.lower().replace(" ", "_"), message_of(error))
     response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
     return response
 

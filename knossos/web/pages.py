@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template, request, url_for
 
 from knossos.errors import AccessDenied
 from knossos.jobs import JobState
 from knossos.web.addresses import public_base, websocket_base
 from knossos.web.authentication import controls, watched_task
+from knossos.web.converter import KIND
 from knossos.web.services import services
 from knossos.web.task_feeds import listed_owner
 from knossos.web.task_views import task_view
@@ -62,6 +63,7 @@ def watch(ticket: int) -> str:
         # An open server shows tasks to everyone; the token, with which one has the result, it does not.
         token=record.token if allowed else "",
         controls=allowed,
+        again=url_for("pages.converter", again=ticket, token=record.token) if allowed and record.kind == KIND else "",
         sockets=websocket_base(services().settings, request.scheme, request.host),
         state_names=STATE_NAMES,
         now=time.time(),

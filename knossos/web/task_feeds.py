@@ -15,9 +15,10 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from knossos.accounts.access import may_list_tasks, owner_of_account
 from knossos.errors import AccessDenied, InvalidInput, NotFound
-from knossos.live.messages import BEGINNING, Style, Tale, encode, is_event_id
+from knossos.live.messages import BEGINNING, Style, Tale, encode, is_event_id, position
 from knossos.web import captcha as captchas
 from knossos.web.authentication import controlled_task, current_session, watched_task
+from knossos.web.converter import KIND
 from knossos.web.result_tree import result_tree
 from knossos.web.services import services
 from knossos.web.task_views import row_view, task_view
@@ -62,12 +63,20 @@ def task(ticket: int) -> Response:
 
 @blueprint.get("/<ticket:ticket>/events")
 def events(ticket: int) -> Response:
-    """What happened after the event ``after``, as the WebSocket would tell it."""
-    watched_task(ticket)
+    """What happened after the event ``after``, as the WebSocket would tell it.
+
+    After an event that never was, and could not come any more, that is everything.
+    """
+    record = watched_task(ticket)
     after = request.args.get("after", BEGINNING)
     if not is_event_id(after):
         raise InvalidInput("after: expected the id of an event, such as 1700000000000-0")
-    found = services().engine.events(ticket, after=after, count=MAX_EVENTS)
+    engine = services().engine
+    found = engine.events(ticket, after=after, count=MAX_EVENTS)
+    if not found and record.state.finished:
+        whole = engine.events(ticket)
+        if whole and position(whole[-1].id) < position(after):
+            found, after = whole[:MAX_EVENTS], BEGINNING
     tale = Tale(line=0 if after == BEGINNING else None, last_id=after)
     told = tale.tell(found)
     messages = [encode(message, Style.NEW) for message in told if Style.NEW in message.styles]
@@ -77,7 +86,9 @@ def events(ticket: int) -> Response:
 @blueprint.post("/<ticket:ticket>/cancel")
 def cancel(ticket: int) -> Response:
     record = controlled_task(ticket)
-    if record.state.finished or not services().engine.cancel(ticket, "Cancelled on its page."):
+    session = current_session()
+    reason = f"Cancelled by {session.name}." if session else "Cancelled on its page by somebody who has its link."
+    if record.state.finished or not services().engine.cancel(ticket, reason):
         raise InvalidInput("The task has ended already.")
     return jsonify(error=False)
 
@@ -102,6 +113,21 @@ def captcha(ticket: int) -> Response:
     address = captchas.image_address(services().engine.events(ticket))
     data, kind = captchas.fetch_image(services().outgoing, address)
     return Response(data, mimetype=kind)
+
+
+@blueprint.get("/<ticket:ticket>/description")
+def description(ticket: int) -> Response:
+    """The description that was sent, word for word, to be changed and sent again."""
+    record = controlled_task(ticket)
+    payload = services().engine.payload(ticket)
+    text, request_data = payload.get("description"), payload.get("request")
+    if record.kind != KIND or not isinstance(request_data, dict):
+        raise NotFound(f"task {ticket} was made without a description")
+    if not isinstance(text, str):
+        # It was not sent over HTTP: what was understood of it says the same.
+        kept = {name: value for name, value in request_data.items() if name != "warnings"}
+        text = json.dumps(kept, ensure_ascii=False, indent=2)
+    return Response(text, mimetype="application/json")
 
 
 @blueprint.get("/<ticket:ticket>/result")

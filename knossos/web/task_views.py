@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from knossos.jobs import JobFailure, JobRecord
+from knossos.jobs import JobFailure, JobRecord, JobState
 from knossos.web.advice import advice_for
 
 #: Most reasons, and most values of one fact, that are shown.
@@ -22,6 +22,14 @@ _FACT_NAMES = {
     "target": "Leads to",
     "url": "Link",
     "links": "Links",
+}
+#: Facts that are not repeated where the message names them.
+_IN_THE_MESSAGE = ("archive", "file", "url")
+#: What a task is at before it says so itself, and after its end.
+_STAGES = {
+    JobState.QUEUED: "Waits for a free worker.",
+    JobState.RUNNING: "A worker has started this task.",
+    JobState.SUCCEEDED: "Finished.",
 }
 
 
@@ -41,6 +49,7 @@ def task_view(record: JobRecord) -> dict[str, Any]:
         "ended": record.ended_at,
         "fraction": fraction,
         "text": text,
+        "stage": stage_of(record),
         "failure": failure_view(record.failure) if record.failure else None,
     }
 
@@ -58,37 +67,77 @@ def row_view(record: JobRecord, watch_url: str) -> dict[str, Any]:
         "ended": record.ended_at,
         "fraction": fraction,
         "text": text,
-        "message": record.failure.message if record.failure else None,
+        "message": short_message(record.failure) if record.failure else None,
         "watch": watch_url,
     }
 
 
+def stage_of(record: JobRecord) -> str:
+    """One sentence on what the task is at, or on how it ended."""
+    if record.failure:
+        return first_line(record.failure.message)
+    if record.state is JobState.RUNNING and record.progress:
+        return record.progress[1]
+    return _STAGES.get(record.state, "")
+
+
+def short_message(failure: JobFailure) -> str:
+    """A failure in one line, beginning with what matters: of a file whose only trouble is its links, their reasons."""
+    match _reasons_in(failure):
+        case [{"file": str(file), "links": [*links]}] if links:
+            reasons = dict.fromkeys(_without_url(link) for link in links if isinstance(link, Mapping))
+            return f"{file}: {'; '.join(reasons)}"
+        case [first, *_] as reasons if len(reasons) > 1 and first.get("message"):
+            return f"{first_line(str(first['message']))} (and {len(reasons) - 1} more)"
+    return first_line(failure.message)
+
+
+def first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]
+
+
 def failure_view(failure: JobFailure) -> dict[str, Any]:
     """A failure for people: for each of its reasons which file and which link it was, and what to do."""
-    details = failure.details
-    found = [reason for name in ("files", "mods") for reason in details.get(name) or [] if isinstance(reason, Mapping)]
+    found = _reasons_in(failure)
     shown = [_reason(reason) for reason in found[:MAX_SHOWN]]
+    if not shown:
+        shown = [{**_reason({**failure.details, "message": failure.message, "code": failure.code}), "message": ""}]
+    advice = list(dict.fromkeys(reason["advice"] for reason in shown))
+    if len(advice) == 1:
+        shown = [{**reason, "advice": ""} for reason in shown]
     return {
         "code": failure.code,
         "message": failure.message,
-        "reasons": shown or [{**_reason({**details, "code": failure.code}), "message": ""}],
+        "reasons": shown,
+        #: What to do, where that is the same for all reasons.
+        "advice": advice[0] if len(advice) == 1 else "",
         "more": len(found) - len(shown) if found else 0,
     }
 
 
+def _reasons_in(failure: JobFailure) -> list[Mapping[str, Any]]:
+    """The reasons of a failure that has several, of files before those of mods."""
+    lists = [failure.details.get(name) for name in ("files", "mods")]
+    return [one for reasons in lists if isinstance(reasons, list) for one in reasons if isinstance(one, Mapping)]
+
+
 def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
+    message = str(reason.get("message", ""))
     return {
-        "message": str(reason.get("message", "")),
-        "facts": facts(reason),
+        # Where the links are listed below it, the text's own list of them, and what it advises, would be said twice.
+        "message": first_line(message) if reason.get("links") else message,
+        "facts": facts(reason, message),
         "advice": advice_for(str(reason.get("code", ""))),
     }
 
 
-def facts(details: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is known of a failure, as named lists of short texts."""
+def facts(details: Mapping[str, Any], message: str = "") -> dict[str, list[str]]:
+    """What is known of a failure, as named lists of short texts, without what the message says already."""
     found: dict[str, list[str]] = {}
     for name, title in _FACT_NAMES.items():
         value = details.get(name)
+        if name in _IN_THE_MESSAGE and isinstance(value, str) and value in message:
+            continue
         values = value if isinstance(value, list | tuple) else [value]
         if texts := [_text(one) for one in values if one not in (None, "")][:MAX_SHOWN]:
             found[title] = texts
@@ -96,6 +145,14 @@ def facts(details: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping) and isinstance(value.get("url"), str) and value["url"] in str(value.get("reason")):
+        return str(value["reason"])
     if isinstance(value, Mapping):
         return ": ".join(str(part) for part in value.values() if part not in (None, ""))
     return str(value)
+
+
+def _without_url(link: Mapping[str, Any]) -> str:
+    """Why a link failed, in a text that is about its file: "the server answers 404"."""
+    url, reason = str(link.get("url", "")), str(link.get("reason", ""))
+    return reason.removeprefix(url).removeprefix(":").strip() or url

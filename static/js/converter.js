@@ -6,6 +6,8 @@ import * as format from "./format.js";
 import { findProblem, lineOf, offsetOf, positions } from "./json_text.js";
 
 const KEY_STORE = "knossos.apiKey";
+// What is written here, until the tab is closed: so that it is still there when one comes back to it.
+const DRAFT_STORE = "knossos.draft";
 const CHECK_DELAY_MS = 200;
 
 const page = document.querySelector("[data-converter]");
@@ -41,12 +43,15 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   submit();
 });
+const keptDraft = takeDraft();
 check();
+begin();
 
 /** Say whether the text is JSON; true when it is. */
 function check() {
   window.clearTimeout(timer);
   clearProblems();
+  keepDraft();
   const problem = findProblem(editor.text);
   const empty = editor.text.trim() === "";
   editor.markAt(problem && !empty ? problem.offset : null);
@@ -132,6 +137,52 @@ async function openFile(file) {
     return;
   }
   replaceText(await file.text(), `Opened ${file.name}.`);
+}
+
+/** Bring back the description of a task that is to be sent again, or what was written here last. */
+async function begin() {
+  const query = new URLSearchParams(window.location.search);
+  if (query.has("again")) {
+    // The draft is kept by now: coming back, or loading anew, must not undo what is changed from here on.
+    window.history.replaceState(null, "", window.location.pathname);
+    const url = new URL(page.dataset.descriptionUrl.replace("/0/", `/${query.get("again")}/`), window.location.href);
+    url.searchParams.set("token", query.get("token") ?? "");
+    try {
+      const response = await fetch(url);
+      if (!response.ok) throw new Error(String(response.status));
+      replaceText(await response.text(), `This is the description of task #${query.get("again")}.`);
+    } catch {
+      showProblems("The description of that task could not be had: it may have been removed since.", []);
+    }
+  } else if (keptDraft) {
+    const empty = element("button", { type: "button", class: "btn btn-sm btn-link" }, "Start with an empty one");
+    empty.addEventListener("click", () => {
+      editor.text = "";
+      check();
+      show(notice, false);
+      editor.field.focus();
+    });
+    notice.replaceChildren(element("span", {}, "This is what you wrote here last."), empty);
+    show(notice, true);
+  }
+}
+
+function keepDraft() {
+  try {
+    if (editor.text.trim() === "") sessionStorage.removeItem(DRAFT_STORE);
+    else sessionStorage.setItem(DRAFT_STORE, editor.text);
+  } catch {
+    // The store is full: it holds a few megabytes.
+    sessionStorage.removeItem(DRAFT_STORE);
+  }
+}
+
+/** Put the draft into the empty field; whether there was one. */
+function takeDraft() {
+  const draft = sessionStorage.getItem(DRAFT_STORE) ?? "";
+  if (draft === "" || editor.text.trim() !== "") return false;
+  editor.text = draft;
+  return true;
 }
 
 async function insertExample() {

@@ -10,6 +10,8 @@ const PHASES = {
   done: "Done",
   failed: "Failed",
 };
+// What a file that was not done is called once its task has ended.
+const AFTER_THE_END = { waiting: "Not started", downloading: "Stopped", inspecting: "Stopped" };
 
 export class FilesView {
   constructor(root) {
@@ -17,9 +19,18 @@ export class FilesView {
     this.list = root.querySelector("[data-rows]");
     this.summary = root.querySelector("[data-summary]");
     this.rows = [];
+    this.files = [];
+    this.ended = false;
+  }
+
+  /** The task has ended: nothing moves any more. */
+  end() {
+    this.ended = true;
+    this.update(this.files);
   }
 
   update(files) {
+    this.files = files;
     this.root.hidden = files.length === 0;
     while (this.rows.length < files.length) {
       const row = new FileRow();
@@ -27,9 +38,10 @@ export class FilesView {
       this.list.append(row.node);
     }
     while (this.rows.length > files.length) this.rows.pop().node.remove();
-    files.forEach((file, index) => this.rows[index].update(file));
-    const done = files.filter((file) => file.phase === "done").length;
-    setText(this.summary, `${done} of ${format.count(files.length, "file")} done`);
+    files.forEach((file, index) => this.rows[index].update(file, this.ended));
+    const inPhase = (phase) => files.filter((file) => file.phase === phase).length;
+    const failed = inPhase("failed");
+    setText(this.summary, `${inPhase("done")} of ${format.count(files.length, "file")} done${failed ? `, ${failed} failed` : ""}`);
   }
 }
 
@@ -49,16 +61,19 @@ class FileRow {
     this.node = element("li", { class: "file-row" }, this.name, this.phase, this.bar, this.rate, this.amount, this.note);
   }
 
-  update(file) {
-    const { phase, done_bytes: done, total_bytes: total } = file;
+  update(file, ended) {
+    const { done_bytes: done, total_bytes: total } = file;
+    const phase = ended && file.phase in AFTER_THE_END ? "stopped" : file.phase;
     const moving = phase === "downloading" || phase === "inspecting";
-    const fraction = phase === "done" ? 1 : total ? Math.min(1, done / total) : 0;
+    // A failed file's bar is full, of the colour of failures: an empty one says nothing.
+    const fraction = phase === "done" || phase === "failed" ? 1 : total ? Math.min(1, done / total) : 0;
+    const word = phase === "stopped" ? AFTER_THE_END[file.phase] : (PHASES[phase] ?? phase);
     this.node.dataset.phase = phase;
     setText(this.name, file.name);
     this.name.title = file.name;
-    setText(this.phase, PHASES[phase] ?? phase);
+    setText(this.phase, word);
     this.fill.style.width = `${fraction * 100}%`;
-    this.bar.setAttribute("aria-label", `${PHASES[phase] ?? phase}: ${file.name}`);
+    this.bar.setAttribute("aria-label", `${word}: ${file.name}`);
     if (moving && !total) this.bar.removeAttribute("aria-valuenow");
     else this.bar.setAttribute("aria-valuenow", String(Math.floor(fraction * 100)));
     this.bar.classList.toggle("is-unknown", moving && !total);

@@ -25,7 +25,8 @@ export function speed(bytesPerSecond) {
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
-  const whole = Math.max(0, Math.round(seconds));
+  if (seconds < 1) return "under 1 s";
+  const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   const minutes = Math.floor(whole / 60);
   if (minutes < 60) return `${minutes} min ${String(whole % 60).padStart(2, "0")} s`;

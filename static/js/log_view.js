@@ -24,6 +24,7 @@ export class LogView {
     this.block = null;
     this.visible = 0;
     this.frame = 0;
+    this.ended = false;
     this.follow(true);
     this.followButton.addEventListener("click", () => this.follow(!this.following));
     this.level.addEventListener("change", () => this.refilter());
@@ -36,6 +37,12 @@ export class LogView {
   add(line) {
     this.waiting.push(line);
     this.frame ||= window.requestAnimationFrame(() => this.flush());
+  }
+
+  /** Nothing more will come. */
+  end() {
+    this.ended = true;
+    this.count();
   }
 
   flush() {
@@ -93,7 +100,7 @@ export class LogView {
     const total = this.rows.length;
     const all = format.count(total, "line");
     setText(this.counter, this.visible === total ? all : `${this.visible.toLocaleString("en-GB")} of ${all}`);
-    setText(this.empty, total === 0 ? "Nothing has been written yet." : "No line passes the filter.");
+    setText(this.empty, total > 0 ? "No line passes the filter." : this.ended ? "Nothing was written." : "Nothing has been written yet.");
     show(this.empty, this.visible === 0);
   }
 

@@ -41,6 +41,8 @@ setServerTime(Number(page.dataset.now));
 const title = document.title;
 const files = new FilesView(find("files"));
 const log = new LogView(find("log"), { onSerious: () => undefined });
+// What stands before the task's name in the title: an open question before the percentage.
+const inTitle = { question: "", progress: "" };
 
 let startedAt = Number(page.dataset.started) || null;
 let endedAt = Number(page.dataset.ended) || null;
@@ -52,7 +54,7 @@ const handlers = {
   progress: ([fraction, text]) => showProgress(fraction, text),
   files: ([list]) => files.update(list),
   captcha: () => ask(),
-  answered: () => show(view.question, false),
+  answered: () => closeQuestion(),
   state: ([state]) => showState(state),
   done: ([success, details]) => finish(success, details ?? {}),
   task_status: () => gone(),
@@ -79,6 +81,8 @@ function address(name) {
 }
 
 function showFeed(state) {
+  // How it ended is said by then.
+  if (state === FeedState.ENDED && view.feed.dataset.feed === "over") return;
   setText(view.feed, FEED_STATES[state]);
   view.feed.dataset.feed = state;
 }
@@ -88,7 +92,7 @@ function showState({ state, attempt, text }) {
   setBadge(waits ? "queued" : state);
   if (state === "running" && !startedAt) startedAt = serverTime();
   if (state === "retrying") log.add(`WARNING: ${text}`);
-  if (waits || attempt > 1) setText(view.stage, text ?? "");
+  setText(view.stage, text ?? "");
   if (state === "retrying") announce(text);
 }
 
@@ -103,7 +107,8 @@ function showProgress(fraction, text) {
   view.bar.setAttribute("aria-valuenow", String(Math.floor(fraction * 100)));
   setText(view.percent, shown);
   setText(view.stage, text);
-  document.title = `${shown} · ${title}`;
+  inTitle.progress = shown;
+  showTitle();
   const step = Math.floor((fraction * 100) / ANNOUNCE_EVERY_PERCENT);
   if (step > announced) {
     announced = step;
@@ -114,6 +119,17 @@ function showProgress(fraction, text) {
 function showElapsed() {
   if (!startedAt) return;
   setText(view.elapsed, format.duration((endedAt ?? serverTime()) - startedAt));
+}
+
+function showTitle() {
+  const first = inTitle.question || inTitle.progress;
+  document.title = first ? `${first} · ${title}` : title;
+}
+
+function closeQuestion() {
+  show(view.question, false);
+  inTitle.question = "";
+  showTitle();
 }
 
 function announce(text) {
@@ -129,6 +145,8 @@ function ask() {
   setText(find("answer-status"), "");
   if (view.question.hidden) {
     show(view.question, true);
+    inTitle.question = "Code needed";
+    showTitle();
     announce("A file hoster asks for a code.");
     find("answer-field").focus();
   }
@@ -138,7 +156,7 @@ async function answer(event) {
   event.preventDefault();
   const body = new URLSearchParams({ value: find("answer-field").value });
   const { ok, message } = await post("answerUrl", body);
-  if (ok) show(view.question, false);
+  if (ok) closeQuestion();
   else setText(find("answer-status"), message);
 }
 
@@ -179,8 +197,11 @@ async function finish(success, details) {
   showElapsed();
   page.dataset.finished = state;
   if (view.cancel) show(view.cancel, false);
-  show(view.question, false);
-  document.title = `${STATES[state]} · ${title}`;
+  inTitle.progress = STATES[state];
+  closeQuestion();
+  files.end();
+  if (!success) showEnd(state, details.failure);
+  log.end();
   announce(success ? "Done. The result is below." : `${STATES[state]}. ${details.failure?.message ?? ""}`);
   const task = await load("taskUrl");
   if (task?.started) startedAt = task.started;
@@ -188,6 +209,18 @@ async function finish(success, details) {
   showElapsed();
   if (success) await showResult();
   else showFailure(state, task?.failure ?? details.failure);
+}
+
+// What was last said of the progress ("Downloading ...") is not true any more.
+function showEnd(state, failure) {
+  const [sentence] = (failure?.message ?? "").split("\n");
+  setText(view.stage, sentence || `${STATES[state]}.`);
+  setText(view.percent, STATES[state]);
+  setText(view.feed, "Ended");
+  view.feed.dataset.feed = "over";
+  // The log of a packaging that failed says why already; of other ends only this event knows.
+  if (state === "cancelled") log.add(`WARNING: ${sentence || "The task was cancelled."}`);
+  else if (failure && failure.code !== "conversion_failed") log.add(`ERROR: ${sentence}`);
 }
 
 async function load(name) {
@@ -216,11 +249,13 @@ async function showResult() {
 
 function showFailure(state, failure) {
   const reasons = failure?.reasons ?? [];
+  const message = failure?.message ?? "";
   show(view.failure, true);
   setText(find("failure-title"), state === "cancelled" ? "This task was cancelled" : "This could not be packaged");
-  setText(find("failure-message"), reasons.length > 1 || !reasons[0]?.message ? (failure?.message ?? "").split("\n")[0] : "");
+  setText(find("failure-message"), reasons.length > 1 ? message.split("\n")[0] : reasons[0]?.message ? "" : message);
   find("failure-reasons").replaceChildren(...reasons.map(reasonView));
   setText(find("failure-more"), failure?.more ? `${format.count(failure.more, "more reason")} in the log.` : "");
+  setText(find("failure-advice"), failure?.advice ?? "");
 }
 
 function reasonView({ message, facts, advice }) {
@@ -233,7 +268,7 @@ function reasonView({ message, facts, advice }) {
     {},
     message ? element("p", { class: "failure-message" }, message) : null,
     rows.length > 0 ? element("dl", { class: "facts" }, rows) : null,
-    element("p", { class: "failure-advice" }, advice),
+    advice ? element("p", { class: "failure-advice" }, advice) : null,
   );
 }
 

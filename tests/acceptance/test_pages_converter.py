@@ -171,6 +171,29 @@ def test_a_file_can_be_opened_or_dropped_and_the_text_before_it_put_back(page: P
     expect(field).to_have_value(file.read_text())
 
 
+def test_what_was_written_is_there_again_until_the_tab_is_closed(page: Page, visit: Visit) -> None:
+    field = page.get_by_label("Description (JSON)")
+    text = json.dumps(MOD, indent=4)
+    write(page, text)
+    send(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Tiny 3.7")
+    page.go_back()
+    expect(field).to_have_value(text)
+    page.goto("/converter")
+    expect(field).to_have_value(text)
+    assert visit.context.storage_state().get("origins") == [], "it must not outlive the tab"
+    page.get_by_role("button", name="Start with an empty one").click()
+    expect(field).to_have_value("")
+    page.reload()
+    expect(page.locator("[data-status]")).to_contain_text("Paste a description")
+    expect(field).to_have_value("")
+
+
+def test_a_description_that_is_gone_is_said(page: Page) -> None:
+    page.goto("/converter?again=999999&token=x")
+    expect(page.get_by_role("alert")).to_contain_text("could not be had")
+
+
 def test_the_key_is_remembered_only_where_that_was_asked_for(page: Page, visit: Visit) -> None:
     write(page, "{}")
     send(page, "secret-key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -79,6 +80,23 @@ def test_tasks_come_and_change_by_themselves(visit: Visit, site: Site) -> None:
     row.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Copper Tide 3.1")
     expect(page.locator("[data-state]")).to_have_text("Done")
+
+
+def test_a_failed_task_says_why_and_not_only_that(visit: Visit, site: Site) -> None:
+    scenes.failed(site.engine)
+    page = open_as(visit, "olga")
+    stage = page.locator(".task-stage")
+    expect(stage).to_have_text(re.compile(r"^compass\.7z: the server answers 404 \(there is no such file\)"))
+    below = stage.evaluate(
+        """node => {
+          const reason = document.createRange();
+          reason.setStart(node.firstChild, 0);
+          reason.setEnd(node.firstChild, node.textContent.indexOf(")"));
+          const [text, box] = [reason.getBoundingClientRect(), node.getBoundingClientRect()];
+          return text.bottom - box.bottom > 1 || text.right - box.right > 1;
+        }"""
+    )
+    assert below is False, "the reason is to be seen"
 
 
 def test_an_account_sees_its_own_tasks_only(visit: Visit, site: Site) -> None:

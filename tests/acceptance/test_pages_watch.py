@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
 
 import pytest
+import requests
 from playwright.sync_api import Browser, Page, expect
 
-from knossos.jobs import FilePhase, FileProgress, JobState
+from knossos.jobs import FilePhase, FileProgress, JobFailure, JobState
 from tests.support import scenes
 from tests.support.browser import Visit, chromium, sideways
 from tests.support.file_server import FileServer
 from tests.support.processes import wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.scenes import REPOSITORY, PlayedJob
-from tests.support.site import Site
+from tests.support.site import API_KEY, Site
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -255,11 +257,112 @@ def test_a_failure_names_the_file_the_links_and_what_to_do(visit: Visit, site: S
     panel = page.locator("[data-failure]")
     for text in (
         "This could not be packaged",
-        "all of its 2 links failed",
-        "https://mirror.example.net/compass.7z",
+        "compass.7z could not be downloaded from any of its 2 links.",
+        "https://downloads.example.org/compass/compass.7z: the server answers 404",
+        "https://mirror.example.net/compass.7z is refused",
+        "the operator can allow it in ALLOWED_PRIVATE_NETWORKS",
         "Check that the links open",
     ):
         expect(panel).to_contain_text(text)
+        assert panel.inner_text().count(text) == 1, text
+    assert panel.inner_text().count("https://") == 2, "each link is named once"
+    assert "Open the links" not in panel.inner_text(), "what to do is said once"
+
+
+def test_after_a_failure_the_page_says_what_failed_and_nothing_says_complete(visit: Visit, site: Site) -> None:
+    page = watch(visit, scenes.failed(site.engine))
+    sentence = "compass.7z could not be downloaded from any of its 2 links."
+    expect(page.locator("[data-stage]")).to_have_text(sentence)
+    expect(page.locator("[data-percent]")).to_have_text("Failed")
+    expect(page.locator("[data-feed]")).to_have_text("Ended")
+    expect(page.locator("[data-summary]")).to_have_text("1 of 2 files done, 1 failed")
+    row = page.locator(".file-row", has_text="compass.7z")
+    expect(row.locator(".file-note")).to_have_text(sentence)
+    colours = {
+        page.locator(place).evaluate("node => getComputedStyle(node).color")
+        for place in ("[data-stage]", "[data-percent]", "[data-failure-title]", "[data-phase=failed] .file-phase")
+    }
+    assert len(colours) == 1, "all in the colour of failures"
+    expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+
+
+def test_the_lines_of_a_message_stay_lines(visit: Visit, site: Site) -> None:
+    job = PlayedJob(site.engine).start()
+    job.fail(JobFailure(code="files_clash", message="One thing.\nAnother thing."))
+    page = watch(visit, job)
+    message = page.locator("[data-failure-message]")
+    expect(message).to_contain_text("Another thing.")
+    assert message.inner_text() == "One thing.\nAnother thing."
+    expect(page.locator(".log-line")).to_have_text("errorOne thing.")
+
+
+def test_after_a_cancel_nothing_looks_alive_and_it_is_said_who_did_it(visit: Visit, site: Site) -> None:
+    page = watch(visit, scenes.cancelled(site.engine))
+    expect(page.locator("[data-stage]")).to_have_text("Cancelled by dora.")
+    expect(page.locator("[data-percent]")).to_have_text("Cancelled")
+    expect(page.locator("[data-feed]")).to_have_text("Ended")
+    expect(page.locator(".file-phase")).to_have_text(["Stopped", "Not started"])
+    expect(page.locator(".log-line")).to_have_text("warningCancelled by dora.")
+    text = page.get_by_role("main").inner_text()
+    for alive in ("Downloading", "left", "kB/s", "written yet", "Complete"):
+        assert alive not in text, alive
+
+
+def test_a_task_that_runs_and_has_said_nothing_yet_does_not_wait(visit: Visit, site: Site) -> None:
+    job = PlayedJob(site.engine)
+    page = watch(visit, job)
+    live(page)
+    stage = page.locator("[data-stage]")
+    expect(stage).to_have_text("Waits for a free worker.")
+    job.start()
+    expect(stage).to_have_text("A worker has started this task.")
+    page.reload()
+    live(page)
+    expect(stage).to_have_text("A worker has started this task.")
+
+
+def test_the_title_says_that_a_code_is_waited_for(visit: Visit, site: Site) -> None:
+    job = PlayedJob(site.engine, "Harbour Lights 0.9.1").start()
+    page = watch(visit, job)
+    live(page)
+    job.progress(0.1, "Reading")
+    expect(page).to_have_title(re.compile(r"^10 %"))
+    job.ask("question-1", f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}")
+    expect(page).to_have_title(re.compile("^Code needed"))
+    job.progress(0.2, "Reading on")
+    expect(page.locator("[data-percent]")).to_have_text("20 %")
+    expect(page).to_have_title(re.compile("^Code needed"))
+    job.take_back("question-1")
+    expect(page).to_have_title(re.compile(r"^20 %"))
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_the_description_of_what_failed_can_be_edited_and_sent_again(visit: Visit, site: Site, end: str) -> None:
+    text = '{\n   "id": "tiny", "title":"Tiny",\n   "version": "3.7", "packages": []}'
+    form = {"passwd": API_KEY, "data": text}
+    task = requests.post(f"{site.url}/api/converter/request", data=form, timeout=30).json()
+    record = site.engine.find(task["ticket"])
+    if end == "cancelled":
+        site.engine.cancel(record.ticket, "Cancelled by dora.")
+    else:
+        site.engine.expire(record.ticket, "It waited for too long.")
+    visit.page.goto(f"/watch/{record.ticket}?token={record.token}")
+    visit.page.get_by_role("link", name="Edit and submit again").click()
+    field = visit.page.get_by_label("Description (JSON)")
+    expect(field).to_have_value(text)
+    assert record.token not in visit.page.url
+    field.fill(text.replace("3.7", "3.8"))
+    visit.page.get_by_label("API key").fill(API_KEY)
+    visit.page.get_by_role("button", name="Package this mod").click()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Tiny 3.8")
+    visit.page.go_back()
+    expect(field).to_have_value(text.replace("3.7", "3.8"))
+
+
+def test_a_task_that_runs_or_whose_result_is_there_offers_no_other_try(visit: Visit, site: Site) -> None:
+    page = watch(visit, scenes.succeeded(site.engine))
+    expect(page.get_by_role("heading", name="Result")).to_be_visible()
+    expect(page.get_by_role("link", name="Edit and submit again")).to_be_hidden()
 
 
 def test_a_task_that_is_removed_while_one_watches_is_told(visit: Visit, site: Site) -> None:
@@ -267,7 +370,7 @@ def test_a_task_that_is_removed_while_one_watches_is_told(visit: Visit, site: Si
     page = watch(visit, job)
     live(page)
     site.engine.forget(job.ticket)
-    expect(page.locator("[data-feed]")).to_have_text(re.compile("Gone|Complete"))
+    expect(page.locator("[data-feed]")).to_have_text(re.compile("Gone|Ended"))
 
 
 def test_without_its_token_a_task_is_not_there(visit: Visit, site: Site) -> None:
@@ -276,7 +379,7 @@ def test_without_its_token_a_task_is_not_there(visit: Visit, site: Site) -> None
     expect(visit.page.get_by_role("heading", level=1)).to_have_text("Not Found")
 
 
-@pytest.mark.parametrize("scene", [scenes.running, scenes.succeeded, scenes.failed])
+@pytest.mark.parametrize("scene", [scenes.running, scenes.succeeded, scenes.failed, scenes.cancelled])
 def test_the_page_does_not_scroll_sideways_on_a_small_phone(browser: Browser, site: Site, scene: object) -> None:
     assert callable(scene)
     visit = Visit(browser, site.url, viewport={"width": 360, "height": 740})

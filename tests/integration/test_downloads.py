@@ -416,3 +416,35 @@ def test_the_store_of_known_links_keeps_what_was_found(server: FileServer, bench
     store.remember(bench.downloader.fetch([url], bench.target).known)
     bench.target.unlink()
     assert bench.downloader.fetch([url], bench.target, store.lookup).not_modified
+
+
+# --- what the log says meanwhile ----------------------------------------------------------------------
+
+
+def test_a_download_that_takes_a_while_is_named_in_the_log_with_its_host(server: FileServer, bench: Bench) -> None:
+    url = server.file("/a", SMALL)
+    bench.reporter.on_check = lambda: bench.clock.sleep(1.5)
+    bench.downloader.fetch([url], bench.target)
+    assert bench.reporter.lines == ["INFO: Downloading target.part from 127.0.0.1"]
+
+
+def test_a_download_that_is_done_at_once_needs_no_line(server: FileServer, bench: Bench) -> None:
+    bench.downloader.fetch([server.file("/a", SMALL)], bench.target)
+    assert bench.reporter.lines == []
+
+
+def test_each_link_that_is_tried_for_a_while_is_named_and_why_it_failed(server: FileServer, bench: Bench) -> None:
+    bench.reporter.on_check = lambda: bench.clock.sleep(1.5)
+    gone, good = server.status("/gone", 404), server.file("/a", SMALL)
+    bench.downloader.fetch([gone, good], bench.target)
+    begun, failed, begun_again = bench.reporter.lines
+    assert begun == begun_again == "INFO: Downloading target.part from 127.0.0.1"
+    assert failed.startswith(f"WARNING: {gone}: the server answers 404")
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "its only link."), (2, "any of its 2 links.")])
+def test_a_failure_begins_with_a_sentence_of_its_own(server: FileServer, bench: Bench, count: int, words: str) -> None:
+    links = [server.status(f"/{number}", 404) for number in range(count)]
+    with pytest.raises(DownloadFailed) as caught:
+        bench.downloader.fetch(links, bench.target)
+    assert caught.value.message.splitlines()[0].endswith(words)

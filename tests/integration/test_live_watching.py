@@ -128,7 +128,9 @@ def test_a_client_goes_on_after_the_last_event_it_has_seen(settings: Settings, j
     run(work)
 
 
-def test_going_on_after_a_removed_or_invented_event_loses_nothing_new(settings: Settings, job: PlayedJob) -> None:
+def test_going_on_after_a_removed_event_loses_nothing_new_and_after_an_invented_one_everything_is_told(
+    settings: Settings, job: PlayedJob
+) -> None:
     async def work() -> None:
         async with live_server(settings) as server:
             job.log("one")
@@ -140,9 +142,23 @@ def test_going_on_after_a_removed_or_invented_event_loses_nothing_new(settings: 
             future = await server.watch(job.ticket, job.token, after="9999999999999-0")
             await server.until_live(3)
             job.log("two")
-            for each in (gone, future):
+            for each, expected in ((gone, ["two"]), (future, ["one", "two"])):
                 await each.until_line("two")
-                assert each.lines == ["two"]
+                assert each.lines == expected
+
+    run(work)
+
+
+def test_who_names_an_event_that_never_was_of_an_ended_task_is_told_everything(
+    settings: Settings, job: PlayedJob
+) -> None:
+    async def work() -> None:
+        job.log("one")
+        job.succeed({})
+        async with live_server(settings) as server:
+            client = await server.watch(job.ticket, job.token, after="9999999999999-0")
+            await client.until("done")
+            assert client.lines == ["one"]
 
     run(work)
 
@@ -363,7 +379,7 @@ def test_what_a_newer_client_says_is_ignored(settings: Settings, job: PlayedJob)
 @pytest.mark.parametrize(
     ("origin", "allowed"),
     [
-        ("http://127.0.0.1:8080", True),
+        ("http://127.0.0.1:8080", False),
         ("https://mods.example", True),
         ("https://pages.example:444", True),
         ("https://mods.example:444", False),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from knossos.accounts import COOKIE_NAME, Account, Sessions
@@ -345,3 +347,34 @@ def test_a_client_that_knows_only_the_address_is_told_where_the_websockets_are(
     assert told["ws_url"] == "ws://localhost:9999"
     assert told["username"] is None
     assert told["version"]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('{"id": "\\ud800", "title": "x", "version": "1.0.0", "packages": []}', "id"),
+        ('"\\ud800"', ""),
+        ('{"id": "a", "id": "b", "title": "x", "version": "1.0.0", "packages": []}', "id"),
+    ],
+)
+def test_json_that_no_two_programs_read_alike_is_refused_with_its_places(
+    client: FlaskClient, text: str, path: str
+) -> None:
+    answer = submit(client, text).json
+    assert answer is not None
+    assert (answer["ticket"], answer["error"]) == (None, True)
+    assert [error["path"] for error in answer["errors"]] == [path]
+
+
+def test_a_description_may_come_as_a_file_of_the_form(client: FlaskClient, settings: Settings, engine: Engine) -> None:
+    def send(text: bytes) -> TestResponse:
+        boundary, body = encode_multipart({"passwd": KEY, "data": FileStorage(io.BytesIO(text), "mod.json")})
+        kind = f"multipart/form-data; boundary={boundary}"
+        return client.post("/api/converter/request", data=body, content_type=kind)
+
+    text = json.dumps(MOD).encode()
+    answer = send(text).json
+    assert answer is not None
+    assert engine.payload(answer["ticket"])["description"] == text.decode()
+    assert send(b"{nope").json["error"] is True  # type: ignore[index]
+    assert send(b" " * (settings.max_description_bytes + 1)).status_code == 413

@@ -16,9 +16,10 @@ from knossos.accounts import COOKIE_NAME, Account, Accounts, Sessions
 from knossos.accounts.access import owner_of_account
 from knossos.accounts.first_start import prepare
 from knossos.database import Database
-from knossos.jobs import Engine, JobFailure, JobState
+from knossos.jobs import Engine, JobFailure, JobSpec, JobState
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
+from knossos.web.task_views import short_message
 from tests.support import scenes
 from tests.support.file_server import FileServer
 from tests.support.scenes import REPOSITORY, PlayedJob
@@ -140,12 +141,107 @@ def test_a_failure_names_the_file_the_links_and_what_to_do(client: FlaskClient, 
     job = scenes.failed(engine)
     failure = client.get(f"/api/tasks/{job.ticket}?token={job.token}").json["failure"]  # type: ignore[index]
     (reason,) = failure["reasons"]
-    assert reason["facts"]["File"] == ["compass.7z"]
-    assert reason["facts"]["Links"] == [
-        "https://downloads.example.org/compass/compass.7z: the server answered 404 Not Found",
-        "https://mirror.example.net/compass.7z: the server answered 404 Not Found",
+    assert reason["message"] == "compass.7z could not be downloaded from any of its 2 links."
+    assert reason["facts"] == {
+        "Mod": ["broken-compass"],
+        "Package": ["Core"],
+        "Links": [
+            "https://downloads.example.org/compass/compass.7z: the server answers 404 (there is no such file)",
+            "https://mirror.example.net/compass.7z is refused: its host leads to an address that is not public; "
+            "the operator can allow it in ALLOWED_PRIVATE_NETWORKS",
+        ],
+    }
+    assert (reason["advice"], "Check that the links open" in failure["advice"]) == ("", True)
+
+
+def test_reasons_of_several_kinds_have_an_advice_each(client: FlaskClient, engine: Engine) -> None:
+    job = PlayedJob(engine).start()
+    files = [
+        {"file": "a.7z", "code": code, "message": "a.7z is bad"} for code in ("archive_damaged", "archive_encrypted")
     ]
-    assert "Check that the links open" in reason["advice"]
+    message = "2 of 2 files failed.\na.7z is bad\na.7z is bad"
+    job.fail(JobFailure(code="conversion_failed", message=message, details={"files": files}))
+    failure = client.get(f"/api/tasks/{job.ticket}?token={job.token}").json["failure"]  # type: ignore[index]
+    assert failure["advice"] == ""
+    assert ["Upload it anew" in one["advice"] for one in failure["reasons"]] == [True, False]
+    assert "without a password" in failure["reasons"][1]["advice"]
+
+
+def test_the_list_says_of_a_failure_what_matters_first() -> None:
+    def of(files: list[Any], message: str = "All.\nMore.") -> str:
+        return short_message(JobFailure(code="conversion_failed", message=message, details={"files": files}))
+
+    links = [{"url": "http://x/a", "reason": "http://x/a: the server answers 404"}, {"url": "http://y/a", "reason": ""}]
+    assert of([{"file": "a.zip", "links": links}]) == "a.zip: the server answers 404; http://y/a"
+    assert of([{"file": "a.zip", "message": "a.zip is bad\nlong"}] * 3) == "a.zip is bad (and 2 more)"
+    assert of([]) == "All."
+    assert of([], "") == ""
+
+
+def test_a_description_is_given_back_as_it_was_sent_and_only_to_those_who_control_the_task(
+    client: FlaskClient, engine: Engine
+) -> None:
+    text = '{"id" : "tiny",  "title": "Tiny \u00e4", "version": "3.7", "packages": [], "unknown": 1}'
+    form = {"passwd": "key-of-the-tests", "data": text}
+    task = client.post("/api/converter/request", data=form).json
+    assert task is not None
+    path = f"/api/tasks/{task['ticket']}/description"
+    assert client.get(path).status_code == 404
+    answer = client.get(f"{path}?token={task['token']}")
+    assert (answer.text, answer.mimetype) == (text, "application/json")
+
+
+def test_a_description_that_was_not_sent_as_text_is_given_back_as_it_was_understood(
+    client: FlaskClient, engine: Engine
+) -> None:
+    request = {"mods": [{"id": "tiny"}], "warnings": ["x: this key is not known"]}
+    made = engine.submit(JobSpec(function="f", kind="conversion", title="T", owner="o", payload={"request": request}))
+    other = engine.submit(JobSpec(function="f", kind="webhook", title="T", owner="o", payload={"request": request}))
+    answer = client.get(f"/api/tasks/{made.ticket}/description?token={made.token}")
+    assert answer.json == {"mods": [{"id": "tiny"}]}
+    assert client.get(f"/api/tasks/{other.ticket}/description?token={other.token}").status_code == 404
+
+
+def test_what_a_task_is_at_fits_its_state(client: FlaskClient, engine: Engine) -> None:
+    def stage() -> str:
+        answer = client.get(f"/api/tasks/{job.ticket}?token={job.token}").json
+        assert answer is not None
+        assert answer["stage"] in client.get(f"/watch/{job.ticket}?token={job.token}").text
+        return str(answer["stage"])
+
+    job = PlayedJob(engine)
+    seen = [stage()]
+    job.start()
+    seen.append(stage())
+    job.progress(0.5, "Reading a.7z")
+    seen.append(stage())
+    job.cancelled("Cancelled by dora.")
+    seen.append(stage())
+    assert seen == [
+        "Waits for a free worker.", "A worker has started this task.", "Reading a.7z", "Cancelled by dora.",
+    ]  # fmt: skip
+
+
+def test_it_is_written_down_who_cancelled(client: FlaskClient, settings: Settings, engine: Engine) -> None:
+    by_link, by_account = PlayedJob(engine), PlayedJob(engine, owner=owner_of_account("dora"))
+    client.post(f"/api/tasks/{by_link.ticket}/cancel?token={by_link.token}")
+    log_in(client, settings, "dora")
+    client.post(f"/api/tasks/{by_account.ticket}/cancel", headers={"Origin": "http://localhost"})
+    failures = [engine.find(job.ticket).failure for job in (by_link, by_account)]
+    assert [failure.message for failure in failures if failure] == [
+        "Cancelled on its page by somebody who has its link.",
+        "Cancelled by dora.",
+    ]
+
+
+def test_who_names_an_event_that_never_was_is_told_everything_of_a_task_that_has_ended(
+    client: FlaskClient, engine: Engine
+) -> None:
+    job = PlayedJob(engine).start()
+    assert messages(client, job, "9999999999999-0") == []
+    job.succeed({})
+    assert messages(client, job, "9999999999999-0") == messages(client, job) != []
+    assert messages(client, job, messages(client, job)[-1][2]) == []
 
 
 def test_a_failure_of_another_kind_has_its_message_and_an_advice(client: FlaskClient, engine: Engine) -> None:
@@ -154,7 +250,7 @@ def test_a_failure_of_another_kind_has_its_message_and_an_advice(client: FlaskCl
     failure = client.get(f"/api/tasks/{job.ticket}?token={job.token}").json["failure"]  # type: ignore[index]
     assert failure["message"] == "The task took too long."
     assert [reason["message"] for reason in failure["reasons"]] == [""]
-    assert "longer than this server allows" in failure["reasons"][0]["advice"]
+    assert "longer than this server allows" in failure["advice"]
 
 
 def test_the_result_is_a_file_named_after_the_mod(client: FlaskClient, engine: Engine) -> None:
@@ -337,6 +433,7 @@ def test_pages_hold_no_inline_script_or_style_and_name_no_other_server(client: F
 def test_errors_are_json_for_programs_and_a_page_for_people(client: FlaskClient) -> None:
     for path, kind in (("/api/x", "application/json"), ("/x", "text/html")):
         assert client.get(path).mimetype == kind
+        assert "entered the URL manually" not in client.get(path).text
     wrong_method = client.get("/api/converter/request")
     assert wrong_method.status_code == 405
     assert wrong_method.json["error"] is True  # type: ignore[index]

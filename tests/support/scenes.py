@@ -53,6 +53,11 @@ class PlayedJob:
     def fail(self, failure: JobFailure) -> None:
         self.engine.ledger.fail(self.ticket, self._fence, failure, self._pipe)
 
+    def cancelled(self, reason: str) -> None:
+        self.engine.ledger.cancelled(
+            self.ticket, self._fence, JobFailure(code="cancelled", message=reason), self.engine.redis
+        )
+
     @property
     def _pipe(self) -> Any:
         return self.engine.redis
@@ -99,6 +104,19 @@ def asking(engine: Engine, image: str) -> PlayedJob:
     return job
 
 
+def cancelled(engine: Engine) -> PlayedJob:
+    job = PlayedJob(engine, "Slow Boat 0.2").start()
+    job.files(
+        [
+            FileProgress("slow-boat.zip", FilePhase.DOWNLOADING, 150_000, 10_000_000, 162_000, 61.0),
+            FileProgress("oars.zip", FilePhase.WAITING),
+        ]
+    )
+    job.progress(0.01, "Downloading slow-boat.zip")
+    job.cancelled("Cancelled by dora.")
+    return job
+
+
 def succeeded(engine: Engine) -> PlayedJob:
     job = running(engine)
     job.progress(1.0, "All files are read")
@@ -112,14 +130,25 @@ def failed(engine: Engine) -> PlayedJob:
     job = PlayedJob(engine, "Broken Compass 2.0.0").start()
     links = ["https://downloads.example.org/compass/compass.7z", "https://mirror.example.net/compass.7z"]
     job.log("Downloading compass.7z from downloads.example.org.")
-    job.log(f"{links[0]}: the server answered 404 Not Found.", "WARNING")
-    job.log(f"{links[1]}: the server answered 404 Not Found.", "ERROR")
-    file = FileProgress("compass.7z", FilePhase.FAILED, 0, None, note="None of its 2 links could be downloaded.")
-    job.files([file])
-    job.progress(0.05, "Downloading 1 file")
-    message = "compass.7z could not be downloaded: all of its 2 links failed."
+    reasons = [
+        f"{links[0]}: the server answers 404 (there is no such file)",
+        f"{links[1]} is refused: its host leads to an address that is not public; "
+        "the operator can allow it in ALLOWED_PRIVATE_NETWORKS",
+    ]
+    for one in reasons:
+        job.log(one, "WARNING")
+    sentence = "compass.7z could not be downloaded from any of its 2 links."
+    message = "\n".join([sentence, *(f"- {one}" for one in reasons), "Open the links in a browser."])
+    job.log(message, "ERROR")
+    job.files(
+        [
+            FileProgress("needle.zip", FilePhase.DONE, 4_200_000, 4_200_000),
+            FileProgress("compass.7z", FilePhase.FAILED, 0, None, note=sentence),
+        ]
+    )
+    job.progress(0.95, "1 of 2 files are read, 1 failed")
     reason = {
-        "links": [{"url": link, "reason": "the server answered 404 Not Found"} for link in links],
+        "links": [{"url": link, "reason": one} for link, one in zip(links, reasons, strict=True)],
         "file": "compass.7z",
         "mod": "broken-compass",
         "package": "Core",

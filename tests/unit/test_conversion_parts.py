@@ -73,6 +73,30 @@ class TestBoard:
         assert state.seconds_left == pytest.approx(5)
         assert reporter.texts[-1] == "Downloading a.7z"
 
+    def test_a_file_that_failed_does_not_count_as_read(self) -> None:
+        board, (first, second), reporter, clock = self.board("a.7z", "b.7z")
+        board.done(first, 10)
+        clock.now += 1
+        board.failed(second, "b.7z is bad.")
+        board.report()
+        assert reporter.texts[-1] == "1 of 2 files are read, 1 failed"
+        alone, (item,), reporter, _ = self.board("a.7z")
+        alone.failed(item, "a.7z is bad.")
+        alone.report()
+        assert reporter.texts[-1] == "a.7z failed"
+
+    @pytest.mark.parametrize(
+        ("message", "sentence"),
+        [
+            ("a.7z is bad:\n- it is", "a.7z is bad."),
+            ("a.7z is bad.\nReally.", "a.7z is bad."),
+            ("a.7z: bad", "a.7z: bad"),
+        ],
+    )
+    def test_what_a_files_row_says_is_a_sentence_of_its_own(self, message: str, sentence: str) -> None:
+        (item,) = items_of(bundles(["a.7z"]))
+        assert FileFailure(item, KnossosError(message)).sentence == sentence
+
     def test_the_whole_never_goes_backwards_and_ends_at_one(self) -> None:
         board, (first, second), reporter, clock = self.board("a.7z", "b.7z")
         for step in range(1, 11):
@@ -167,7 +191,7 @@ class TestPipeline:
         assert len(told) == 4
         assert list(outcome.read) == [(0, 0, 1)]
         error = files_failed(outcome.failures, 5)
-        assert error.message.splitlines()[:3] == ["4 of 5 files failed:", "odd.7z: odd", "bad.7z: gone"]
+        assert error.message.splitlines()[:3] == ["4 of 5 files failed.", "odd.7z: odd", "bad.7z: gone"]
         assert error.files[0]["code"] == "error"
 
     @pytest.mark.parametrize("where", ["obtain", "inspect", "check"])

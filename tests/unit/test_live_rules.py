@@ -27,9 +27,11 @@ SETTINGS = Settings(
     ("origin", "host", "allowed"),
     [
         (None, "anything", True),
-        ("http://127.0.0.1:8080", "127.0.0.1:8085", True),
-        ("http://[::1]:8080", "[::1]:8085", True),
-        ("http://LOCALHOST:8080", "localhost:8085", True),
+        ("http://127.0.0.1:8085", "127.0.0.1:8085", True),
+        ("http://127.0.0.1:8080", "127.0.0.1:8085", False),
+        ("http://[::1]:8085", "[::1]:8085", True),
+        ("http://LOCALHOST:8085", "localhost:8085", True),
+        ("http://localhost", "localhost:80", True),
         ("https://mods.example", "10.0.0.1:8085", True),
         ("https://mods.example:443", "10.0.0.1", True),
         ("http://mods.example", "10.0.0.1", False),
@@ -48,6 +50,35 @@ SETTINGS = Settings(
 )
 def test_pages_may_connect_from_here_and_from_the_settings_only(origin: str | None, host: str, allowed: bool) -> None:
     assert may_connect(origin, host, SETTINGS) is allowed
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "scheme", "alone", "proxied"),
+    [
+        # The HTTP server beside us, where no proxy stands in front of both.
+        ("http://knossos.lan:8080", "knossos.lan:8085", "http", True, False),
+        ("http://[::1]:8080", "[::1]:8085", "http", True, False),
+        # This very address.
+        ("http://knossos.lan:8085", "knossos.lan:8085", "http", True, True),
+        ("https://knossos.lan", "knossos.lan", "https", True, True),
+        ("https://knossos.lan:443", "knossos.lan", "https", True, True),
+        ("http://knossos.lan", "knossos.lan", "http", True, True),
+        # Another port or another scheme of our own name: another site.
+        ("http://knossos.lan:3000", "knossos.lan:8085", "http", False, False),
+        ("http://knossos.lan", "knossos.lan:8085", "http", False, False),
+        ("https://knossos.lan:8080", "knossos.lan:8085", "http", False, False),
+        ("http://knossos.lan", "knossos.lan", "https", False, False),
+        ("https://knossos.lan:4443", "knossos.lan", "https", False, False),
+        ("http://evil.example:8080", "knossos.lan:8085", "http", False, False),
+    ],
+)
+def test_without_a_public_url_only_the_server_beside_us_and_this_very_address_may_connect(
+    origin: str, host: str, scheme: str, alone: bool, proxied: bool
+) -> None:
+    settings = Settings(data_path=Path("unused"))
+    assert may_connect(origin, host, settings, scheme) is alone
+    behind = settings.model_copy(update={"trusted_proxies": 1})
+    assert may_connect(origin, host, behind, scheme) is proxied
 
 
 @given(st.text(), st.text())

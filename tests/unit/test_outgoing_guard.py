@@ -155,6 +155,7 @@ def test_allowing_a_translated_prefix_does_not_allow_what_it_translates_to() -> 
 
 def test_the_error_names_the_url_the_reason_and_the_setting() -> None:
     with pytest.raises(
-        AddressRefused, match=r"http://10\.0\.0\.1/x is refused: .*not public.*ALLOWED_PRIVATE_NETWORKS"
+        AddressRefused,
+        match=r"http://10\.0\.0\.1/x is refused: .*not public; the operator can allow it in ALLOWED_PRIVATE_NETWORKS",
     ):
         Guard().check_url("http://10.0.0.1/x")

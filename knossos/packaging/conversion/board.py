@@ -125,5 +125,8 @@ def _sentence(states: Sequence[_State]) -> str:
     if len(busy) == 1:
         verb = "Downloading" if busy[0].phase is FilePhase.DOWNLOADING else "Reading"
         return f"{verb} {busy[0].label}"
-    ended = sum(1 for state in states if state.phase in (FilePhase.DONE, FilePhase.FAILED))
-    return f"{ended} of {len(states)} files are read" if len(states) != 1 else f"{states[0].label} is read"
+    read = sum(1 for state in states if state.phase is FilePhase.DONE)
+    failed = sum(1 for state in states if state.phase is FilePhase.FAILED)
+    if len(states) == 1:
+        return f"{states[0].label} failed" if failed else f"{states[0].label} is read"
+    return f"{read} of {len(states)} files are read" + (f", {failed} failed" if failed else "")

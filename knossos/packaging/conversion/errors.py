@@ -33,6 +33,12 @@ class FileFailure:
         message = self.error.message
         return message if self.item.file.filename in message else f"{self.item.label}: {message}"
 
+    @property
+    def sentence(self) -> str:
+        """The reason in one line, for the file's row: what follows it in the text is no part of the sentence."""
+        first = self.text.splitlines()[0].rstrip()
+        return f"{first[:-1]}." if first.endswith(":") else first
+
     def as_json(self) -> dict[str, Any]:
         return {
             **self.error.details,
@@ -55,7 +61,7 @@ class ModFailure:
 
 def files_failed(failures: Sequence[FileFailure], files: int) -> ConversionFailed:
     lines = [failure.text for failure in failures]
-    head = [] if len(failures) == 1 else [f"{len(failures)} of {files} files failed:"]
+    head = [] if len(failures) == 1 else [f"{len(failures)} of {files} files failed."]
     return ConversionFailed("\n".join([*head, *lines]), files=[failure.as_json() for failure in failures], mods=[])
 
 

@@ -121,8 +121,9 @@ def _get_and_read(
             if inspection is not None:
                 for line in inspection.warnings:
                     reporter.warning(f"{bundle.first.label}: {line}")
+                count = len(inspection.entries)
                 reporter.info(
-                    f"{bundle.first.label}: {inspection.format}, {len(inspection.entries)} files, "
+                    f"{bundle.first.label}: {inspection.format}, {count:,} {'file' if count == 1 else 'files'}, "
                     f"{inspection.total_bytes:,} bytes"
                 )
             for item, source in zip(bundle.items, sources, strict=True):
@@ -130,7 +131,7 @@ def _get_and_read(
             return inspection
 
         def on_failure(failure: FileFailure) -> None:
-            board.failed(failure.item, failure.text.splitlines()[0])
+            board.failed(failure.item, failure.sentence)
             reporter.error(failure.text)
 
         found: Found = work_through(

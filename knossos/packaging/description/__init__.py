@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from knossos.packaging.description.models import Action, Dependency, Executable, Mod, ModFile, Package
-from knossos.packaging.description.problems import DescriptionInvalid, NotJson, Problem
+from knossos.packaging.description.problems import AmbiguousJson, DescriptionInvalid, NotJson, Problem
 from knossos.packaging.description.request import ConversionRequest, description_schema, parse_request
 
 __all__ = [
     "Action",
+    "AmbiguousJson",
     "ConversionRequest",
     "Dependency",
     "DescriptionInvalid",

@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any
 
-from knossos.packaging.description.problems import NotJson, Problem, invalid, join_path, problem
+from knossos.packaging.description.problems import AmbiguousJson, NotJson, Problem, invalid, join_path, problem
 
 #: Deepest nesting of lists and objects (a description needs about nine).
 MAX_DEPTH = 40
@@ -25,7 +25,7 @@ class _Object(dict[str, Any]):
 
 
 def read_json(text: str | bytes) -> Any:
-    """Parse a text. Raises ``NotJson`` with every problem that was found."""
+    """Parse a text. Raises ``NotJson`` with every problem that was found; ``AmbiguousJson`` where it could be read."""
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
         data = json.loads(
@@ -47,7 +47,7 @@ def read_json(text: str | bytes) -> Any:
     problems: list[Problem] = []
     plain = _plain(data, "", 1, problems)
     if problems:
-        raise invalid(problems, NotJson)
+        raise invalid(problems, AmbiguousJson)
     return plain
 
 

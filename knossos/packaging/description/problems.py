@@ -26,9 +26,13 @@ class DescriptionInvalid(InvalidInput):
 
 
 class NotJson(DescriptionInvalid):
-    """The text is no JSON at all, or JSON that no two programs read alike."""
+    """The text is no JSON at all, or (``AmbiguousJson``) none that two programs read alike."""
 
     code = "not_json"
+
+
+class AmbiguousJson(NotJson):
+    """The text can be read, and no two programs read it alike: each of its problems has a place in it."""
 
 
 def problem(path: str, message: str) -> Problem:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from knossos.errors import KnossosError
 from knossos.outgoing import OutgoingError, OutgoingHttp, Reply
@@ -33,6 +34,8 @@ LONGEST_PAUSE = 60.0
 PROGRESS_BYTES = 1024 * 1024
 #: Seconds between two calls of the reporter's check in a pause.
 CHECK_SECONDS = 0.5
+#: Seconds that a try takes before the log says that it has begun: small files need no line of their own for that.
+TELL_AFTER = 1.0
 
 OnProgress = Callable[[int, int | None], None]
 #: What is known of a link: nothing, one file, or a function that looks it up.
@@ -77,6 +80,26 @@ class _Link:
     gone: bool = False
     failed_at: float = 0.0
     asked_pause: float = 0.0
+
+
+class _Begun:
+    """The check of one file's download, which also says in the log what is being downloaded once that takes a while."""
+
+    def __init__(self, name: str, reporter: Reporter, clock: Callable[[], float]) -> None:
+        self._name = name
+        self._reporter = reporter
+        self._clock = clock
+        self._url = ""
+        self._since = 0.0
+
+    def trying(self, url: str) -> None:
+        self._url, self._since = url, self._clock()
+
+    def check(self) -> None:
+        self._reporter.check()
+        if self._url and self._clock() - self._since >= TELL_AFTER:
+            host, self._url = urlsplit(self._url).hostname, ""
+            self._reporter.info(f"Downloading {self._name} from {host}")
 
 
 class Downloader:
@@ -127,11 +150,12 @@ class Downloader:
             NotEnoughSpace: the file does not fit on the disk.
         """
         links = [_Link(url) for url in dict.fromkeys(urls)]
+        begun = _Begun(target.name, self._reporter, self._clock)
         with Transfer(
             target,
             max_bytes=self._settings.download_max_bytes,
             on_progress=on_progress or _ignore,
-            check=self._reporter.check,
+            check=begun.check,
             allow_pages=allow_pages,
         ) as transfer:
             for number in range(self._settings.download_tries):
@@ -140,19 +164,20 @@ class Downloader:
                         continue
                     if number:
                         self._pause(link, PAUSES[min(number, len(PAUSES)) - 1])
-                    found = self._try(link, transfer, target, known)
+                    found = self._try(link, transfer, target, known, begun)
                     if found is not None:
                         return found
         raise _all_failed(target.name, links)
 
-    def _try(self, link: _Link, transfer: Transfer, target: Path, known: Known) -> Downloaded | None:
+    def _try(self, link: _Link, transfer: Transfer, target: Path, known: Known, begun: _Begun) -> Downloaded | None:
         """One try of one link, and more of them as long as each gets further. None: it failed, `link` knows why."""
         of_link = known(link.url) if callable(known) else known if known and known.url == link.url else None
         before = transfer.progress_of(link.url)
+        begun.trying(link.url)
         while True:
-            self._reporter.check()
+            begun.check()
             try:
-                fresh = transfer.run(link.url, lambda headers: self._open(link.url, headers), of_link)
+                fresh = transfer.run(link.url, lambda headers: self._open(link.url, headers, begun.check), of_link)
             except (LinkFailed, OutgoingError) as error:
                 if error.retryable and transfer.farthest - before >= PROGRESS_BYTES:
                     self._reporter.info(f"{error}; going on after {transfer.done} bytes")
@@ -167,12 +192,12 @@ class Downloader:
                 target, transfer.done, md5, sha256, link.url, transfer.etag, transfer.last_modified, not_modified=False
             )
 
-    def _open(self, url: str, headers: Mapping[str, str]) -> Reply:
+    def _open(self, url: str, headers: Mapping[str, str], check: Callable[[], None]) -> Reply:
         hoster = self._hosters.find(url)
         if hoster is None:
-            return self._http.open(url, headers=headers, check=self._reporter.check)
+            return self._http.open(url, headers=headers, check=check)
         self._reporter.info(f"{url}: looking for the file on the page of {hoster.name}")
-        visitor = self._http.visitor(self._reporter.check)
+        visitor = self._http.visitor(check)
         direct = hoster.resolve(url, visitor, self._ask)
         if direct.opened is not None:
             return direct.opened
@@ -204,9 +229,9 @@ class Downloader:
 def _all_failed(name: str, links: Sequence[_Link]) -> DownloadFailed:
     if not links:
         return DownloadFailed(f"{name} has no link. Add at least one to its urls.", file=name, links=[])
-    lines = [f"{name} could not be downloaded from any of its {len(links)} links:"]
+    lines = [f"{name} could not be downloaded from any of its {len(links)} links."]
     if len(links) == 1:
-        lines = [f"{name} could not be downloaded from its only link:"]
+        lines = [f"{name} could not be downloaded from its only link."]
     for link in links:
         shown = link.reason if link.url in link.reason else f"{link.url}: {link.reason}"
         lines.append(f"- {shown}")
