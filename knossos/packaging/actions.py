@@ -14,8 +14,6 @@ from knossos.errors import KnossosError
 from knossos.packaging.description import Action
 from knossos.packaging.tree import Node, Tree, copy_of, has_magic, join, walk
 
-#: Most files and folders that a tree may have, since a few copies of everything would fill any memory.
-MAX_NODES = 3_000_000
 #: Longest path in bytes that an action may make.
 MAX_PATH_BYTES = 2_000
 
@@ -64,7 +62,8 @@ def _apply(tree: Tree, action: Action) -> list[str]:
     )
     into = not dest or (action.dest or "").endswith("/") or several or (node is not None and node.is_folder)
     _refuse_file_above(tree, dest if into else dest.rpartition("/")[0])
-    room = MAX_NODES - sum(1 for _ in walk(tree.root)) if action.type == "copy" else 0
+    # A few copies of everything would fill any memory.
+    room = tree.most - sum(1 for _ in walk(tree.root)) if action.type == "copy" else 0
     for path in sources:
         target = join(dest, path.rpartition("/")[2]) if into else dest
         if action.type == "copy":
@@ -112,7 +111,7 @@ def _copy(tree: Tree, path: str, target: str, room: int) -> int:
         raise _Impossible(f"{path} cannot be copied onto itself")
     needed = 1 + sum(1 for _ in walk(node))
     if needed > room:
-        raise _Impossible(f"expected at most {MAX_NODES} files and folders")
+        raise _Impossible(f"expected at most {tree.most:,} files and folders")
     _place(tree, copy_of(node), target)
     return needed
 

@@ -6,16 +6,17 @@ refuses paths that two archives claim. Fetches, reads and stores nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 
 from knossos.errors import KnossosError
 from knossos.packaging.actions import ActionImpossible, apply_actions
+from knossos.packaging.archives.limits import NAME_CHARACTERS
 from knossos.packaging.description import Action, Mod
 from knossos.packaging.description.environment import never_together
-from knossos.packaging.tree import Clash, Origin, Tree, clashes, join
+from knossos.packaging.tree import MAX_NODES, Clash, Origin, Tree, clashes, join, too_big
 
 #: Most clashes that are spelled out in a message.
 SHOWN_CLASHES = 5
@@ -62,19 +63,27 @@ class Assembly:
     logo: Origin | None = None
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def installed(self) -> int:
+        """How many files it installs."""
+        return sum(map(len, self.filelists))
 
-def assemble(mod: Mod, contents: Mapping[tuple[int, int], Contents]) -> Assembly:
+
+def assemble(mod: Mod, contents: Mapping[tuple[int, int], Contents], most: int = MAX_NODES) -> Assembly:
     """Work out the installed files of a mod.
 
     Args:
         contents: what was found in each file, by the index of its package and its index there.
+        most: how many files and folders it may have.
 
     Raises:
+        TreeTooBig: it has more of them, or their paths are far too long.
         ActionImpossible: an action cannot be done.
         FilesClash: several archives hold the same path, and no action resolves it.
     """
-    tree = Tree()
-    for origin in _origins(mod, contents):
+    tree = Tree(most)
+    paths = _PathBudget(most)
+    for origin in _origins(mod, contents, paths):
         tree.add(origin)
     warnings = apply_actions(tree, mod.actions)
     actions = list(mod.actions)
@@ -82,7 +91,11 @@ def assemble(mod: Mod, contents: Mapping[tuple[int, int], Contents]) -> Assembly
     warnings += told
     if added is not None:
         actions.append(added)
-    files = list(tree.files())
+    paths = _PathBudget(most)
+    files = []
+    for path, origin in tree.files():
+        paths.take(len(path))
+        files.append((path, origin))
     _refuse_clashes(mod, clashes(files, _may_meet(mod)))
     filelists: list[list[tuple[str, Origin]]] = [[] for _ in mod.packages]
     for path, origin in files:
@@ -91,25 +104,34 @@ def assemble(mod: Mod, contents: Mapping[tuple[int, int], Contents]) -> Assembly
     return Assembly(filelists=filelists, actions=actions, logo=logo, warnings=warnings)
 
 
-def _origins(mod: Mod, contents: Mapping[tuple[int, int], Contents]) -> Sequence[Origin]:
-    found: list[Origin] = []
+class _PathBudget:
+    """Characters that all paths of a mod may have together, whatever a "dest" or an action puts in front of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._left = most * NAME_CHARACTERS
+
+    def take(self, characters: int) -> None:
+        self._left -= characters
+        if self._left < 0:
+            raise too_big(self._most)
+
+
+def _origins(mod: Mod, contents: Mapping[tuple[int, int], Contents], paths: _PathBudget) -> Iterator[Origin]:
     for number, package in enumerate(mod.packages):
         for index, file in enumerate(package.files):
             content = contents[number, index]
             if content.entries is None:
                 placed = join(file.dest, file.filename)
-                found.append(
-                    Origin(number, index, file.filename, None, placed, content.size, content.md5, content.sha256)
-                )
+                paths.take(len(placed))
+                yield Origin(number, index, file.filename, None, placed, content.size, content.md5, content.sha256)
                 continue
-            found += [
-                Origin(
-                    number, index, file.filename, entry.name, join(file.dest, entry.name),
-                    entry.size, entry.md5, entry.sha256,
-                )
-                for entry in content.entries
-            ]  # fmt: skip
-    return found
+            for entry in content.entries:
+                placed = join(file.dest, entry.name)
+                paths.take(len(placed))
+                yield Origin(
+                    number, index, file.filename, entry.name, placed, entry.size, entry.md5, entry.sha256
+                )  # fmt: skip
 
 
 def _bring_mod_ini_up(tree: Tree) -> tuple[Action | None, list[str]]:

@@ -14,6 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from knossos.errors import KnossosError
+from knossos.packaging.archives.limits import NAME_CHARACTERS
+
+#: Most files and folders of one mod, and of all mods of one task together, unless the caller says otherwise.
+MAX_NODES = 200_000
 #: Most clashes that are looked for; more help nobody.
 MAX_CLASHES = 50
 
@@ -45,7 +50,7 @@ class Node:
 
     def __init__(self, *, is_folder: bool = False) -> None:
         self.children: dict[str, Node] = {}
-        self.files: list[Origin] = []
+        self.files: tuple[Origin, ...] = ()
         #: True also for an empty folder: what is moved out of a folder leaves it behind.
         self.is_folder = is_folder
 
@@ -60,22 +65,41 @@ class Clash:
     second: Origin
 
 
+class TreeTooBig(KnossosError):
+    """A mod would have more files and folders, or longer paths, than is allowed."""
+
+    code = "too_many_files"
+
+
 class Tree:
-    def __init__(self) -> None:
+    """The tree of one mod. ``most`` is how many files and folders it may have."""
+
+    def __init__(self, most: int = MAX_NODES) -> None:
         self.root = Node(is_folder=True)
+        self.most = most
+        self._made = 0
 
     def add(self, origin: Origin) -> None:
         """Put a file at the path it is unpacked to."""
         folder, _, name = origin.placed.rpartition("/")
-        self.folder(folder).children.setdefault(name, Node()).files.append(origin)
+        self._child(self.folder(folder), name).files += (origin,)
 
     def folder(self, path: str) -> Node:
         """The folder at the path, made where it is missing ("" is the mod folder)."""
         node = self.root
         for part in _parts(path):
-            node = node.children.setdefault(part, Node())
+            node = self._child(node, part)
             node.is_folder = True
         return node
+
+    def _child(self, node: Node, name: str) -> Node:
+        below = node.children.get(name)
+        if below is None:
+            self._made += 1
+            if self._made > self.most:
+                raise too_big(self.most)
+            below = node.children[name] = Node()
+        return below
 
     def find(self, path: str) -> Node | None:
         node = self.root
@@ -122,9 +146,15 @@ class Tree:
                 yield path, origin
 
     def copy(self) -> Tree:
-        tree = Tree()
+        tree = Tree(self.most)
         tree.root = copy_of(self.root)
         return tree
+
+
+def too_big(most: int) -> TreeTooBig:
+    return TreeTooBig(
+        f"expected at most {most:,} files and folders, and {most * NAME_CHARACTERS:,} characters in their paths"
+    )
 
 
 def join(folder: str, name: str) -> str:
@@ -152,7 +182,7 @@ def copy_of(root: Node) -> Node:
     while waiting:
         source, target = waiting.pop()
         target.is_folder = source.is_folder
-        target.files = list(source.files)
+        target.files = source.files
         for name, child in source.children.items():
             target.children[name] = Node()
             waiting.append((child, target.children[name]))
@@ -167,18 +197,23 @@ def clashes(files: Iterable[tuple[str, Origin]], may_meet: Callable[[int, int], 
     Args:
         may_meet: whether two packages, by their index, can be installed in one folder.
     """
-    listed = list(files)
-    by_key: dict[str, list[tuple[str, Origin]]] = {}
-    for path, origin in listed:
-        by_key.setdefault(path.casefold(), []).append((path, origin))
+    listed = files if isinstance(files, list) else list(files)
+    # Lists only for the few that share a path: there may be very many files.
+    by_key: dict[str, tuple[str, Origin]] = {}
+    shared: dict[str, list[tuple[str, Origin]]] = {}
+    for item in listed:
+        key = _folded(item[0])
+        if by_key.setdefault(key, item) is not item:
+            shared.setdefault(key, [by_key[key]]).append(item)
     same_path = (
-        (first, second) for same in by_key.values() for index, second in enumerate(same) for first in same[:index]
+        (first, second) for same in shared.values() for index, second in enumerate(same) for first in same[:index]
     )
     below_a_file = (
-        (file, (path, origin))
-        for path, origin in listed
-        for above in _folders_above(path.casefold())
-        for file in by_key.get(above, ())
+        (file, item)
+        for item in listed
+        for above in _folders_above(_folded(item[0]))
+        if above in by_key
+        for file in shared.get(above, [by_key[above]])
     )
     found = (
         Clash(*first, *second)
@@ -186,6 +221,11 @@ def clashes(files: Iterable[tuple[str, Origin]], may_meet: Callable[[int, int], 
         if may_meet(first[1].package, second[1].package)
     )
     return list(islice(found, MAX_CLASHES))
+
+
+def _folded(path: str) -> str:
+    folded = path.casefold()
+    return path if folded == path else folded
 
 
 def _folders_above(path: str) -> Iterator[str]:

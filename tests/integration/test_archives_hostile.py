@@ -268,6 +268,13 @@ def test_too_many_entries_are_refused_in_every_format(sevenzip: SevenZip, tmp_pa
         assert len(look(tmp_path / "fine", sevenzip, Limits(max_entries=300)).entries) == 300
 
 
+def test_folders_that_are_only_in_names_are_entries_too(sevenzip: SevenZip, tmp_path: Path) -> None:
+    names = [f"{number}/" + "a/" * 400 + "x" for number in range(3)]
+    for content in (zip_of(dict.fromkeys(names, b"")), tar_of(dict.fromkeys(names, b""))):
+        error = refused(content, e.ArchiveTooBig, sevenzip, tmp_path, limits=Limits(max_entries=1000))
+        assert error.limit == "entries"
+
+
 def test_a_zip_that_states_ten_million_entries_is_refused_before_7zip_loads_them(tmp_path: Path) -> None:
     directory = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 10**7, 10**7, 46 * 10**7, 0)
     locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 30, 1)

@@ -8,7 +8,9 @@ import pty
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -233,6 +235,43 @@ def test_each_error_is_told_once(home: Path, server: FileServer) -> None:
     assert "2 of 2 files failed" in said
     describe(home, mod([file(server.url("/a.zip"))]))
     assert run(home, "mod.json", "out.json", "--quiet").stderr.count("error: ") == 1
+
+
+def test_at_the_limits_of_entries_and_names_it_takes_less_than_300_megabytes(home: Path, server: FileServer) -> None:
+    def header(number: int) -> bytes:
+        info = tarfile.TarInfo(f"data/{number % 200:03}/{number:06}".ljust(95, "x"))
+        info.size = 6
+        return info.tobuf(tarfile.USTAR_FORMAT)
+
+    packed = zlib.compressobj(1, wbits=31)
+    data = b"".join(packed.compress(header(number) + b"%06d" % number + bytes(506)) for number in range(99_000))
+    data += packed.compress(bytes(1024)) + packed.flush()
+    description = mod(
+        [file(server.file("/a.tar.gz", data))], actions=[{"type": "copy", "paths": ["data"], "dest": "again"}]
+    )
+    describe(home, description)
+    code = "import sys; from knossos.packaging.package_command import main; main(sys.argv[1:]); "
+    code += "print(*[line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "mod.json", "out.json", "-q"], cwd=home, env=environment(home),
+        capture_output=True, text=True, timeout=600, check=True,
+    )  # fmt: skip
+    assert len(json.loads((home / "out.json").read_text())["mods"][0]["packages"][0]["filelist"]) == 198_000
+    assert int(done.stdout) < 300 * 1024
+
+
+def test_archives_that_hold_too_much_together_are_refused_new_and_known(home: Path, server: FileServer) -> None:
+    (home / "settings.py").write_text('ALLOWED_PRIVATE_NETWORKS = ("127.0.0.0/8",)\nARCHIVE_MAX_ENTRIES = 25\n')
+    archives = [zip_of({f"{name}{number}": b"" for number in range(10)}) for name in "abc"]
+    urls = [server.file(f"/{number}.zip", data) for number, data in enumerate(archives)]
+    for number, url in enumerate(urls):
+        describe(home, mod([file(url)]))
+        assert run(home, "mod.json", "out.json", "--data", "known").returncode == 0, number
+    describe(home, mod([file(url) for url in urls]))
+    for options in ([], ["--data", "known"]):
+        done = run(home, "mod.json", "out.json", *options)
+        assert done.returncode == 1
+        assert "the other archives have more than 25 entries together" in done.stderr
 
 
 def test_the_words_of_the_command_line_are_its_own(home: Path) -> None:

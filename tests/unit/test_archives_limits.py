@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from knossos.packaging.archives import Limits
+from knossos.packaging.archives import EntryBudget, Limits
 from knossos.packaging.archives.errors import ArchiveTimeout, ArchiveTooBig, printable
-from knossos.packaging.archives.limits import RATIO_FLOOR_BYTES, Clock
+from knossos.packaging.archives.limits import NAME_CHARACTERS, RATIO_FLOOR_BYTES, Clock
 from knossos.packaging.reporting import Reporter
 from knossos.settings import Settings
 from tests.support.reporter import RecordingReporter
@@ -29,6 +29,24 @@ def test_a_small_archive_may_compress_as_well_as_it_likes() -> None:
     with pytest.raises(ArchiveTooBig) as caught:
         limits.check_bytes(RATIO_FLOOR_BYTES + 1, 100, "a")
     assert caught.value.limit == "ratio"
+
+
+def test_many_archives_share_what_one_may_hold() -> None:
+    budget = EntryBudget()
+    first, second = (budget.limits_for_one(Limits(max_entries=10)) for _ in range(2))
+    for count in range(1, 7):
+        first.check_entries(count, "a")
+    first.check_entries(3, "a")  # read a second time
+    second.check_entries(4, "b")
+    with pytest.raises(ArchiveTooBig, match="b and the other archives have more than 10 entries together"):
+        second.check_entries(5, "b")
+
+
+def test_names_that_are_far_too_long_together_are_refused() -> None:
+    limits = Limits(max_entries=10)
+    limits.check_entries(1, "a", 10 * NAME_CHARACTERS)
+    with pytest.raises(ArchiveTooBig, match="The names in a are longer"):
+        limits.check_entries(1, "a", 10 * NAME_CHARACTERS + 1)
 
 
 def test_the_clock_ends_the_reading_when_its_time_is_up() -> None:

@@ -11,6 +11,7 @@ import pytest
 from knossos.packaging.actions import ActionImpossible
 from knossos.packaging.assembly import Assembly, Contents, FilesClash, assemble
 from knossos.packaging.description import parse_request
+from knossos.packaging.tree import MAX_NODES, TreeTooBig
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ def archive(*names: str) -> Contents:
 PLAIN = Contents(size=9, md5="e" * 32, sha256="f" * 64, entries=None)
 
 
-def assembled(*packages: dict[str, Any], contents: dict[tuple[int, int], Contents], **mod: Any) -> Assembly:
+def assembled(
+    *packages: dict[str, Any], contents: dict[tuple[int, int], Contents], most: int = MAX_NODES, **mod: Any
+) -> Assembly:
     named = [
         {
             "name": f"P{number}",
@@ -38,7 +41,7 @@ def assembled(*packages: dict[str, Any], contents: dict[tuple[int, int], Content
         for number, package in enumerate(packages)
     ]
     request = parse_request(json.dumps({"id": "m", "title": "M", "version": "1.0.0", "packages": named, **mod}))
-    return assemble(request.mods[0], contents)
+    return assemble(request.mods[0], contents, most)
 
 
 def one(*names: str, dest: str = "", **mod: Any) -> Assembly:
@@ -48,6 +51,19 @@ def one(*names: str, dest: str = "", **mod: Any) -> Assembly:
 
 def paths(assembly: Assembly, package: int = 0) -> list[str]:
     return [path for path, _ in assembly.filelists[package]]
+
+
+def test_a_mod_has_no_more_files_folders_and_path_characters_than_is_allowed() -> None:
+    def with_at_most(most: int, *names: str, dest: str = "") -> None:
+        packages = [{"files": [{"filename": "a.7z", "dest": dest}]}]
+        assembled(*packages, contents={(0, 0): archive(*names)}, most=most)
+
+    with_at_most(3, "a/b/c")
+    with pytest.raises(TreeTooBig):
+        with_at_most(2, "a/b/c")
+    with_at_most(3, "a", "b", dest="d" * 140)
+    with pytest.raises(TreeTooBig):
+        with_at_most(4, *"abc", dest="d" * 200)
 
 
 def test_an_archive_is_unpacked_to_its_dest() -> None:

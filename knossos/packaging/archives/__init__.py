@@ -11,13 +11,14 @@ from knossos.packaging.archives.errors import ArchiveError
 from knossos.packaging.archives.formats import volume_of
 from knossos.packaging.archives.inspection import inspect_archive, read_entry
 from knossos.packaging.archives.known import Inspections
-from knossos.packaging.archives.limits import Limits
+from knossos.packaging.archives.limits import EntryBudget, Limits
 from knossos.packaging.archives.model import Entry, Inspection, Link, LinkKind
 from knossos.packaging.archives.sevenzip import SevenZip
 
 __all__ = [
     "ArchiveError",
     "Entry",
+    "EntryBudget",
     "Inspection",
     "Inspections",
     "Limits",

@@ -90,7 +90,7 @@ def plan_of(
     names = Names(archive)
     unpacked = 0
     for count, listed in enumerate(listing, 1):
-        limits.check_entries(count, archive)
+        limits.check_entries(max(count, len(names)), archive, names.characters)
         if listed.encrypted and not listed.is_folder:
             raise encrypted(archive, listed.path)
         link = _rar5_link(listed)
@@ -115,6 +115,7 @@ def plan_of(
         plan.stream_bytes += planned.emits
         plan.has_underscores = plan.has_underscores or "_" in listed.path
         plan.entries.append(planned)
+    limits.check_entries(len(names), archive, names.characters)
     limits.check_bytes(plan.stream_bytes, packed_bytes, archive)
     return plan
 

@@ -35,7 +35,8 @@ def safe_name(raw: str, archive: str) -> str:
         # Short first parts only: devices have at most seven letters.
         if part[:3].lower() in _DEVICE_STARTS and _DEVICES.fullmatch(part):
             raise _refused(raw, archive, f"{part} is the name of a device on Windows")
-    return "/".join(parts)
+    name = "/".join(parts)
+    return raw if name == raw else name  # one string where two would be alike
 
 
 _DEVICE_STARTS = frozenset({"con", "prn", "aux", "nul", "com", "lpt"})
@@ -80,9 +81,12 @@ class Names:
         self._archive = archive
         self._files: dict[str, str] = {}
         self._folders: dict[str, str] = {}
+        #: Of all names that are held.
+        self.characters = 0
 
     def __len__(self) -> int:
-        return len(self._files)
+        """Files and folders, also those that are only in the names of others."""
+        return len(self._files) + len(self._folders)
 
     def add_file(self, raw: str) -> str:
         """The name of a file or link.
@@ -99,6 +103,7 @@ class Names:
         if key in self._folders:
             self._collide(self._folders[key], name)
         self._files[key] = name
+        self.characters += len(name)
         self._add_parents(name, key)
         return name
 
@@ -125,7 +130,9 @@ class Names:
     def _claim_folder(self, name: str, key: str) -> None:
         if key in self._files:
             self._collide(self._files[key], name)
-        self._folders.setdefault(key, name)
+        if key not in self._folders:
+            self._folders[key] = name
+            self.characters += len(name)
 
     def _collide(self, first: str, second: str) -> None:
         one, other = printable(first), printable(second)
@@ -144,5 +151,6 @@ class Names:
 def _folded(name: str) -> str:
     """A form that two names share where some common file system takes them for the same."""
     if name.isascii():
-        return name.lower()
+        lowered = name.lower()
+        return name if lowered == name else lowered  # one string where two would be alike
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -105,7 +105,7 @@ class _Tar:
         """Judge an entry before its data come; whether to keep them."""
         archive = self._archive.name
         self._count += 1
-        self._limits.check_entries(self._count, archive)
+        self._limits.check_entries(max(self._count, len(self._names)), archive, self._names.characters)
         if member.kind == "folder":
             self._names.add_folder(member.name)
             return False
@@ -129,6 +129,7 @@ class _Tar:
             name: Entry(name, size, digest.md5, digest.sha256)
             for (name, _, size), digest in zip(self._files, digests, strict=True)
         }
+        self._limits.check_entries(len(self._names), self._archive.name, self._names.characters)
         links = settle_links(self._links, entries, self._archive.name)
         kept = self._cutter.kept
         ordered = [entries[name] for name in self._order if name in entries]

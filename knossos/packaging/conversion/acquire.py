@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from knossos.errors import KnossosError
-from knossos.packaging.archives import Inspection, Inspections, Limits, SevenZip, inspect_archive, volume_of
+from knossos.packaging.archives import (
+    EntryBudget,
+    Inspection,
+    Inspections,
+    Limits,
+    SevenZip,
+    inspect_archive,
+    volume_of,
+)
+from knossos.packaging.archives.names import Names
 from knossos.packaging.conversion.board import Board
 from knossos.packaging.conversion.items import Bundle, Item, volume_name
 from knossos.packaging.downloads import Downloaded, Downloader, KnownFile, KnownLinks, is_hoster_page
@@ -50,6 +59,7 @@ class Acquirer:
     board: Board
     reporter: Reporter
     check: Callable[[], None]
+    budget: EntryBudget = field(default_factory=EntryBudget)
 
     def obtain(self, item: Item) -> Source:
         """Get one file.
@@ -82,12 +92,17 @@ class Acquirer:
             return None
         key = sources[0].sha256 if len(sources) == 1 else _joint_sha256(sources)
         known = self.inspections.load(key, item.file.filename)
+        limits = self.budget.limits_for_one(self.limits)
         if known is not None:
+            names = Names(item.file.filename)
+            for entry in known.entries:
+                names.add_file(entry.name)
+            limits.check_entries(len(names), item.file.filename, names.characters)
             return known
         self.board.inspecting(item, 0, sources[0].size)
         inspection = inspect_archive(
             self.readable(bundle, sources),
-            limits=self.limits,
+            limits=limits,
             sevenzip=self.sevenzip,
             progress=lambda done, total: self.board.inspecting(item, done, total or None),
             check=self.check,

@@ -57,7 +57,7 @@ def package(request: ConversionRequest, around: Surroundings) -> dict[str, objec
     links = KnownLinks(around.settings)
     found, acquirer = _get_and_read(bundles, board, links, around)
     board.stage(0.0, "Putting the files together")
-    assemblies = _assemble(request, bundles, found, reporter)
+    assemblies = _assemble(request, bundles, found, reporter, around.settings.archive_max_entries)
     logos = find_logos(request, assemblies, bundles, found, acquirer)
     reporter.check()
     public: dict[Key, list[str]] = {item.key: public_links(item, around.mirror) for item in items_of(bundles)}
@@ -152,7 +152,7 @@ def _get_and_read(
 
 
 def _assemble(
-    request: ConversionRequest, bundles: Sequence[Bundle], found: Found, reporter: Reporter
+    request: ConversionRequest, bundles: Sequence[Bundle], found: Found, reporter: Reporter, most_entries: int
 ) -> list[Assembly]:
     contents: list[dict[tuple[int, int], Contents]] = [{} for _ in request.mods]
     for bundle in bundles:
@@ -165,13 +165,16 @@ def _assemble(
             contents[number][place[0], place[1]] = Contents(source.size, source.md5, source.sha256, entries)
     assemblies: list[Assembly] = []
     failures: list[ModFailure] = []
+    # Files and folders; actions may copy everything once.
+    room = 2 * most_entries
     for number, mod in enumerate(request.mods):
         try:
-            assembly = assemble(mod, contents[number])
+            assembly = assemble(mod, contents[number], room)
         except KnossosError as error:
             failures.append(ModFailure(mod.id, error))
             reporter.error(f"{mod.id}: {error}")
             continue
+        room -= assembly.installed
         for line in assembly.warnings:
             reporter.warning(f"{mod.id}: {line}")
         assemblies.append(assembly)
