@@ -321,6 +321,14 @@ def test_a_task_that_runs_and_has_said_nothing_yet_does_not_wait(visit: Visit, s
     expect(stage).to_have_text("A worker has started this task.")
 
 
+def test_a_time_of_less_than_a_second_is_not_called_none(visit: Visit) -> None:
+    visit.page.goto("/")
+    told = visit.page.evaluate(
+        "import('/static/any/js/format.js').then(({ duration }) => [0, 0.9, 1, 61].map(duration))"
+    )
+    assert told == ["under 1 s", "under 1 s", "1 s", "1 min 01 s"]
+
+
 def test_the_title_says_that_a_code_is_waited_for(visit: Visit, site: Site) -> None:
     job = PlayedJob(site.engine, "Harbour Lights 0.9.1").start()
     page = watch(visit, job)

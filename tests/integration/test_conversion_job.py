@@ -58,6 +58,7 @@ def test_a_worker_packages_a_mod_and_tells_what_it_does(
     texts = [event.data["text"] for event in events if event.type == "log"]
     assert texts[0].startswith("colour: this key is not known")
     assert any("downloaded" in text for text in texts)
+    assert any(text.startswith("a.zip: zip, 1 file, ") for text in texts)
     assert [event.data for event in events if event.type == "progress"][-1] == {"fraction": 1.0, "text": "Done"}
     (last,) = [event.data["files"] for event in events if event.type == "files"][-1]
     assert (last["name"], last["phase"]) == ("a.zip", "done")
