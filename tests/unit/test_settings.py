@@ -61,8 +61,26 @@ def test_the_redis_that_launch_sh_runs_is_found_where_none_is_set(tmp_path: Path
         ('API_KEYS = "secret-key"', "API_KEYS", "tuple"),
         ('UPLOAD_PATH = "../x"', "UPLOAD_PATH", "relative folder"),
         ('ALLOWED_PRIVATE_NETWORKS = ("ten",)', "ALLOWED_PRIVATE_NETWORKS", "10.0.0.0/8"),
-        ("RESULT_LIFETIME = -1", "RESULT_LIFETIME", "greater than 0"),
-        ('WORKERS = "many"', "WORKERS", "integer"),
+        ("RESULT_LIFETIME = -1", "RESULT_LIFETIME", "expected a number of seconds from 0.001 to 315360000"),
+        ('RESULT_LIFETIME = float("inf")', "RESULT_LIFETIME", "expected a number of seconds"),
+        ('RESULT_LIFETIME = float("nan")', "RESULT_LIFETIME", "expected a number of seconds"),
+        ("TASK_LIFETIME = 1e300", "TASK_LIFETIME", "expected a number of seconds"),
+        ('ARCHIVE_MAX_RATIO = float("inf")', "ARCHIVE_MAX_RATIO", "expected a number from 1"),
+        ("DOWNLOAD_MAX_BYTES = 10**30", "DOWNLOAD_MAX_BYTES", "expected a whole number from 1 to"),
+        ('WORKERS = "many"', "WORKERS", "expected a whole number from 1 to 1000"),
+        ("WORKERS = 0", "WORKERS", "expected a whole number from 1 to 1000"),
+        ("API_LISTEN = 8080", "API_LISTEN", "expected a host and a port"),
+        ("OPEN_WATCH = 5", "OPEN_WATCH", "expected True or False"),
+        ('LOG_FORMAT = "yaml"', "LOG_FORMAT", 'expected "text" or "json"'),
+        ("PUBLIC_URL = 5", "PUBLIC_URL", "expected a text"),
+        ("ALLOWED_PRIVATE_NETWORKS = (5,)", "ALLOWED_PRIVATE_NETWORKS", "expected a tuple of texts"),
+        ("MIRROR_PATH = 5", "MIRROR_PATH", "expected the path of a folder"),
+        ('WORK_PATH = "~nobody-has-this-name/x"', "WORK_PATH", "expected the path of a folder"),
+        ('REDIS = "redis://127.0.0.1:abc/0"', "REDIS", "a port from 1 to 65535"),
+        ('REDIS = "redis://127.0.0.1:0/0"', "REDIS", "a port from 1 to 65535"),
+        ('REDIS = "redis://127.0.0.1:6379/abc"', "REDIS", "a database's number"),
+        ('REDIS = "redis://[::1/0"', "REDIS", "such as redis://"),
+        ('DATABASE = "foo"', "DATABASE", "expected an SQLAlchemy URL"),
     ],
 )
 def test_a_wrong_setting_is_named_and_the_message_says_what_it_should_be(
@@ -86,6 +104,21 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
         load_settings({"KNOSSOS_SETTINGS": str(tmp_path / "none.py")})
     with pytest.raises(SettingsError, match="SyntaxError"):
         load_settings(settings_file(tmp_path, "API_KEYS = ("))
+
+
+@pytest.mark.parametrize("text", ["import sys\nsys.exit(7)", "raise SystemExit", "raise ValueError('one\\ntwo')"])
+def test_a_file_that_ends_the_program_is_named_in_one_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"settings\.py: (SystemExit|ValueError).*expected a Python file") as caught:
+        load_settings(settings_file(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h", "redis://h/", "rediss://:pw@h:1/5", "redis://[::1]:6379/0", "unix://:pw@/a/b.sock?db=2", "unix:///a"],
+)
+def test_the_usual_ways_to_write_a_redis_are_taken(url: str) -> None:
+    assert Settings(redis=url).redis == url
 
 
 def test_another_users_data_folder_is_named(tmp_path: Path) -> None:
