@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests_hardened.ip_filter import EXTRA_BLOCKED_NET_RANGES
+from urllib3.util import parse_url
 
 from knossos.outgoing.errors import AddressRefused, UnreachableHost
 
@@ -61,7 +62,7 @@ class Guard:
 
         Raises:
             AddressRefused: not http or https, with a user name in it, broken, or its host is an address (in any
-                spelling) or a local name that the rule does not allow.
+                spelling) or a local name that the rule does not allow, or a spelling that leads nowhere.
         """
         if _FORBIDDEN.search(url.strip()):
             raise refusal(url, "it has a backslash or a control character in it")
@@ -69,15 +70,23 @@ class Guard:
             prepared = requests.Request("GET", url.strip()).prepare().url or ""
             scheme = prepared[: prepared.index("://")]
             parsed = urlsplit(prepared)
-            host, _port = parsed.hostname, parsed.port
+            host = parsed.hostname
+            # As it was written: requests drops a port of 0, and would ask the scheme's own port instead.
+            port = parse_url(url.strip()).port if parsed.port is None else parsed.port
         except (requests.RequestException, ValueError) as error:
             raise refusal(url, "it is not a complete address such as https://example.org/file.7z") from error
         if scheme.lower() not in ("http", "https"):
             raise refusal(url, "only http and https are allowed")
         if "@" in parsed.netloc:
             raise refusal(url, "it has a user name or a password in it")
-        if not host or " " in host or "%20" in host:
+        if not host or " " in host:
             raise refusal(url, "it names no host")
+        if "%" in host:
+            raise refusal(url, "its host has a % in it, as no name and no address of the internet has")
+        if port == 0:
+            raise refusal(url, "it names port 0; expected a port from 1 to 65535")
+        if host.endswith(".") and _literal(host.rstrip(".")) is not None:
+            raise refusal(url, "its host is an IP address with a dot at its end")
         local = host.rstrip(".").lower()
         if local == "localhost" or local.endswith(".localhost"):
             if not self.allows(ipaddress.IPv4Address("127.0.0.1")) and not self.allows(ipaddress.IPv6Address("::1")):

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -22,7 +23,9 @@ from knossos.outgoing import (
     OutgoingError,
     OutgoingHttp,
     UnreachableHost,
+    connections,
 )
+from knossos.outgoing.guard import Target
 from knossos.settings import Settings
 from tests.support.file_server import Answer, Drip, FileServer, Reset, Silent
 
@@ -104,6 +107,53 @@ def test_a_redirect_gets_no_further_than_a_first_request(
 ) -> None:
     with pytest.raises(AddressRefused):
         build(networks=("127.0.0.1/32",)).open(server.redirect("/away", target))
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1:0/x", "http://127.0.0.1./x", "http://[::1%25lo]/x"])
+def test_a_redirect_to_a_host_that_leads_nowhere_is_refused_for_that(
+    server: FileServer, build: Callable[..., OutgoingHttp], target: str
+) -> None:
+    with pytest.raises(AddressRefused, match=r"port 0|dot at its end|% in it"):
+        build().open(server.redirect("/away", target))
+
+
+def test_a_name_that_turns_to_loopback_between_two_questions_never_gets_a_connection_there(
+    build: Callable[..., OutgoingHttp], names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def no_connection(targets: list[Target], *_: Any) -> socket.socket:
+        tried.extend(str(target[3][0]) for target in targets)
+        raise OSError("nothing leaves this machine")
+
+    monkeypatch.setattr(connections, "connect", no_connection)
+    for number in range(1, 5):
+        # Public for the first questions, then loopback: whichever of them the check asks.
+        names["turning.example"] = [["8.8.8.8"]] * number + [["127.0.0.1"]]
+        with pytest.raises((AddressRefused, UnreachableHost)):
+            build(networks=()).open("http://turning.example/x")
+        names["turning.example"] = [["127.0.0.1"]]
+        with pytest.raises(AddressRefused):
+            build(networks=()).open("http://turning.example/x")
+    assert set(tried) == {"8.8.8.8"}
+
+
+def test_a_name_that_turns_to_loopback_is_asked_once_for_each_connection_and_checked_each_time(
+    build: Callable[..., OutgoingHttp], names: Names
+) -> None:
+    with FileServer("127.0.0.2") as outside:
+        port = urlsplit(outside.file("/x", b"outside")).port or 0
+        with FileServer("127.0.0.1", port) as inside:
+            inside.file("/x", b"inside")
+            url = f"http://turning.example:{port}/x"
+            for _ in range(10):
+                # Whoever asked a second time before connecting would get a server that answers.
+                names["turning.example"] = [["127.0.0.2"], ["127.0.0.1"]]
+                assert read(build(networks=("127.0.0.2/32",)), url) == (200, b"outside")
+                assert names["turning.example"] == [["127.0.0.1"]]
+                with pytest.raises(AddressRefused):
+                    build(networks=("127.0.0.2/32",)).open(url)
+            assert inside.requests == []
 
 
 def test_redirects_are_followed_but_not_for_ever(server: FileServer, build: Callable[..., OutgoingHttp]) -> None:

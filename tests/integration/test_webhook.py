@@ -146,6 +146,10 @@ def test_a_redirect_to_a_private_address_is_refused(server: FileServer, context:
         "http://localhost/x",
         "http://0.0.0.0/",
         "http://u:p@example.org/",
+        "http://127.0.0.1./",
+        "http://[::1%25lo]/",
+        "http://8.8.8.8%40127.0.0.1/",
+        "http://8.8.8.8:0/",
         "https://example.org/" + "x" * 2000,
     ],
 )
