@@ -5,7 +5,12 @@ Safe to run twice at once and while workers work: everything here is a cache, or
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 import time
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from knossos.packaging.archives import Inspections
@@ -29,14 +34,21 @@ def tidy(settings: Settings) -> list[tuple[str, int]]:
 
 
 def remove_unfinished(folder: Path, older_than_seconds: float) -> int:
-    """Remove files below a folder that nobody has written to for so long."""
+    """Remove files below a folder that nobody has written to for so long. What vanishes meanwhile is passed over."""
     limit, removed = time.time() - older_than_seconds, 0
-    for pattern in UNFINISHED:
-        for path in folder.rglob(pattern):
-            try:
-                if path.is_file() and not path.is_symlink() and path.stat().st_mtime < limit:
-                    path.unlink()
-                    removed += 1
-            except FileNotFoundError:
-                continue  # somebody else tidies at the same time
+    for path in _unfinished(folder):
+        # One file that is gone already, or that another user has put there, does not keep the others.
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_mtime < limit:
+                path.unlink()
+                removed += 1
     return removed
+
+
+def _unfinished(folder: Path) -> Iterator[Path]:
+    # Unlike Path.rglob, os.walk goes on when a folder is gone before it has been looked into.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if any(fnmatchcase(name, pattern) for pattern in UNFINISHED):
+                yield Path(parent, name)
