@@ -10,6 +10,8 @@
 # KNOSSOS_SETTINGS, KNOSSOS_DATA, REDIS, WORKERS, LOG_FORMAT and KNOSSOS_ADMIN_PASSWORD: see README.md.
 # Exit codes: 0 stopped, 1 crashed, 2 bad settings, 3 something needed is missing.
 set -euo pipefail
+# A signal to stop while Python is looked for; nothing runs yet.
+trap 'exit 0' HUP INT TERM
 
 case "${BASH_SOURCE[0]}" in
     */*) cd -P -- "${BASH_SOURCE[0]%/*}" ;;
@@ -41,9 +43,12 @@ if [ -z "$python" ]; then
     fail "Knossos needs Python 3.11 or newer, and there is no python3 here"
 fi
 
+# From here on signals wait until Python can take them: while it starts, it would die of one.
+hold=(env --block-signal=HUP,INT,TERM)
+"${hold[@]}" true 2>/dev/null || hold=()
+
 if [ "${1:-}" = environment ]; then
-    "$python" scripts/environment.py requirements.txt requirements-redis.txt "${@:2}"
-    exec py-env/bin/python -c 'import sys; from knossos.web import third_party; sys.exit(third_party.main())'
+    exec "${hold[@]}" "$python" scripts/environment.py requirements.txt requirements-redis.txt "${@:2}" \
+        -- -c 'import sys; from knossos.web import third_party; sys.exit(third_party.main())'
 fi
-"$python" scripts/environment.py
-exec py-env/bin/python -m knossos.launch "$@"
+exec "${hold[@]}" "$python" scripts/environment.py -- -m knossos.launch "$@"

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from knossos.launch import signals
+
+if __name__ == "__main__":
+    signals.take()  # before the other imports, which take a while
+
 import argparse
 import sys
 

@@ -26,6 +26,7 @@ from knossos.errors import EXIT_CRASH, EXIT_OK, MissingDependency
 from knossos.launch import demo_mod
 from knossos.launch.processes import end_with_parent
 from knossos.launch.readiness import address
+from knossos.launch.signals import STOPPING
 from knossos.packaging.archives.sevenzip import SevenZip
 from knossos.settings import ROOT, Settings, child_environment
 
@@ -39,7 +40,8 @@ def demo(settings: Settings) -> int:
     Raises:
         MissingDependency: there is no 7-Zip, or the server did not start.
     """
-    signal.signal(signal.SIGTERM, _end)
+    for number in STOPPING:
+        signal.signal(number, _end)
     folder = settings.data_path / "demo"
     downloads = folder / "downloads"
     shutil.rmtree(downloads, ignore_errors=True)

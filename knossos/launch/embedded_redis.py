@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -24,6 +25,9 @@ from knossos.settings import Settings
 
 #: Longest path of a Unix socket in bytes, with some room.
 MAX_SOCKET_PATH_BYTES = 100
+
+#: Redis tells each client the socket's path, in lists that redis-py splits at spaces and colons.
+PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 
 CONFIGURATION = """\
 # Written by launch.sh at each start.
@@ -74,8 +78,10 @@ def configure(settings: Settings) -> tuple[list[str], Path]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
     socket = folder / "redis.sock"
-    if len(os.fsencode(socket)) > MAX_SOCKET_PATH_BYTES:
-        socket = Path(tempfile.mkdtemp(prefix="knossos-redis-")) / "redis.sock"
+    if not _will_do(socket):
+        # The last resort, for a TMPDIR that will not do either.
+        parent = tempfile.gettempdir() if _will_do(Path(tempfile.gettempdir(), "knossos-redis-12345678")) else "/tmp"  # noqa: S108
+        socket = Path(tempfile.mkdtemp(prefix="knossos-redis-", dir=parent), "redis.sock")
     password, _ = read_or_create(folder / "password")
     configuration = folder / "redis.conf"
     _write_private(
@@ -98,6 +104,10 @@ def running(settings: Settings, supervisor: Supervisor) -> Iterator[Settings]:
         supervisor.stop()
         if socket.parent != settings.embedded_redis_file.parent:
             shutil.rmtree(socket.parent, ignore_errors=True)
+
+
+def _will_do(socket: Path) -> bool:
+    return len(os.fsencode(socket)) <= MAX_SOCKET_PATH_BYTES and PLAIN_PATH.fullmatch(str(socket)) is not None
 
 
 def _escape(path: Path) -> str:

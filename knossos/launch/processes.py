@@ -31,6 +31,9 @@ CRASH_WINDOW_SECONDS = 60.0
 #: First and longest pause in seconds before a child is started again.
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 
+#: Seconds between two requests to stop to a child that may not have heard the first one.
+ASK_AGAIN_SECONDS = 0.5
+
 #: Longest line of a child that is kept together, in bytes.
 MAX_LINE_BYTES = 64 * 1024
 
@@ -79,6 +82,8 @@ class Child:
     #: Monotonic time at which it is to be started again.
     start_at: float | None = None
     rest: bytes = b""
+    #: Ignores SIGTERM during a part of its start, and takes it twice without harm.
+    deaf_at_first: bool = False
 
     @property
     def pid(self) -> int | None:
@@ -122,9 +127,10 @@ class Supervisor:
         arguments: list[str],
         stop_seconds: float = 10,
         death_signal: signal.Signals = signal.SIGKILL,
+        deaf_at_first: bool = False,
     ) -> Child:
         """Start a child. Children are stopped in the opposite order of their start, those of one name at once."""
-        child = Child(name, arguments, stop_seconds, death_signal)
+        child = Child(name, arguments, stop_seconds, death_signal, deaf_at_first=deaf_at_first)
         self._children.append(child)
         self._spawn(child)
         return child
@@ -156,10 +162,16 @@ class Supervisor:
             for child in running:
                 _signal(child, signal.SIGTERM)
             deadline = time.monotonic() + max((child.stop_seconds for child in running), default=0)
+            ask_again = time.monotonic() + ASK_AGAIN_SECONDS
             while any(child.process for child in running):
                 if time.monotonic() > deadline or self.stop_requests > max(1, patience):
                     for child in running:
                         _signal(child, signal.SIGKILL)
+                elif time.monotonic() > ask_again:
+                    ask_again = time.monotonic() + ASK_AGAIN_SECONDS
+                    for child in running:
+                        if child.deaf_at_first:
+                            _signal(child, signal.SIGTERM)
                 self._step(0.05, stopping=True)
         self._kill_orphans()
 

@@ -11,7 +11,7 @@ from knossos.accounts import first_start
 from knossos.database import Database
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK
 from knossos.jobs import connection
-from knossos.launch import embedded_redis, preflight, readiness
+from knossos.launch import embedded_redis, preflight, readiness, signals
 from knossos.launch.processes import Child, GivenUp, Supervisor, print_json_line, print_line
 from knossos.settings import ROOT, Settings
 from knossos.web import third_party
@@ -38,6 +38,8 @@ def _printer(settings: Settings) -> Show:
 def setup(settings: Settings) -> int:
     """Prepare the data folder without starting anything."""
     with preflight.data_folder_locked(settings):
+        preflight.check_folders(settings)
+        preflight.check_database(settings)
         _prepare(settings, _printer(settings))
     return EXIT_OK
 
@@ -69,6 +71,8 @@ def run(settings: Settings) -> int:
 
 def _supervise(settings: Settings, supervisor: Supervisor, show: Show) -> None:
     """Start the rest, and return when a signal asks to stop."""
+    if supervisor.stop_requests:
+        return
     workers = _start(settings, supervisor)
     if supervisor.run(until=_Readiness(settings, workers, show)):
         print(f"Knossos is ready: {readiness.address(settings.api_listen)}", flush=True)
@@ -77,7 +81,9 @@ def _supervise(settings: Settings, supervisor: Supervisor, show: Show) -> None:
     show("launch", "stopping")
 
 
+@signals.held()
 def _prepare(settings: Settings, show: Show) -> None:
+    # Not stopped half-way: a password that was made must be shown, and tables must be whole.
     third_party.install()
     database = Database(settings)
     made = first_start.prepare(settings, database)
@@ -97,7 +103,8 @@ def _start(settings: Settings, supervisor: Supervisor) -> list[Child]:
         for number in range(1, settings.workers + 1)
     ]
     supervisor.start("websocket", [sys.executable, "websocket_server.py"], stop_seconds=SERVER_STOP_SECONDS)
-    supervisor.start("server", [sys.executable, "server.py"], stop_seconds=SERVER_STOP_SECONDS)
+    # uWSGI ignores SIGTERM from its first lines to the point where its master process waits for signals.
+    supervisor.start("server", [sys.executable, "server.py"], stop_seconds=SERVER_STOP_SECONDS, deaf_at_first=True)
     return workers
 
 

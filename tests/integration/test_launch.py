@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,11 +29,15 @@ OURS = ("KNOSSOS_SETTINGS", "KNOSSOS_DATA", "REDIS", "WORKERS", "LOG_FORMAT", "K
 class Launch:
     """A running launcher, with what it has written."""
 
-    def __init__(self, command: list[str], folder: Path, environment: dict[str, str], cwd: Path = ROOT) -> None:
+    def __init__(
+        self, command: list[str], folder: Path, environment: dict[str, str], cwd: Path = ROOT, before: Any = None
+    ) -> None:
         self.log_file = folder / "launch.log"
         clean = {name: value for name, value in os.environ.items() if name not in OURS}
         with self.log_file.open("wb") as log:
-            self.popen = subprocess.Popen(command, cwd=cwd, stdout=log, stderr=log, env={**clean, **environment})
+            self.popen = subprocess.Popen(
+                command, cwd=cwd, stdout=log, stderr=log, env={**clean, **environment}, preexec_fn=before
+            )
 
     @property
     def lines(self) -> list[str]:
@@ -197,15 +202,22 @@ def test_a_redis_that_does_not_answer_is_named_without_its_password(place: Place
     ("line", "words"),
     [
         ('API_LISTN = ("127.0.0.1", 1)', ("API_LISTN", "there is no such setting")),
-        ("WORKERS = 0", ("WORKERS", "greater than 0")),
+        ("WORKERS = 0", ("WORKERS", "a whole number from 1")),
         ("API_LISTEN = WS_LISTEN", ("WS_LISTEN", "another port")),
+        ('WS_LISTEN = ("0.0.0.0", API_LISTEN[1])', ("WS_LISTEN", "another port")),
         ('SEVENZIP = "/nonexistent/7zz"', ("SEVENZIP",)),
+        ('SEVENZIP = "/bin/true"', ("SEVENZIP", "expected the path of 7zz")),
+        ('DATABASE = "foo"', ("DATABASE", "expected an SQLAlchemy URL")),
+        ('REDIS = "redis://127.0.0.1:abc/0"', ("REDIS", "a port from 1 to 65535")),
+        ('MIRROR_PATH = "/etc/passwd"', ("MIRROR_PATH", "expected a folder")),
+        ("import sys; sys.exit(7)", ("SystemExit", "expected a Python file")),
     ],
 )
 def test_a_wrong_setting_is_named(place: Place, start: Start, line: str, words: tuple[str, ...]) -> None:
     place.write(line)
-    ends_with(start(), 3 if "SEVENZIP" in line else 2, *words)
+    ends_with(start(), 3 if "nonexistent" in line else 2, *words)
     assert place.processes == []
+    assert not (place.data / "knossos.sqlite3").exists()
 
 
 def test_setup_prepares_and_starts_nothing(place: Place, start: Start) -> None:
@@ -220,6 +232,98 @@ def test_setup_prepares_and_starts_nothing(place: Place, start: Start) -> None:
 def test_a_data_folder_that_cannot_be_written_is_named(place: Place, start: Start) -> None:
     place.data.write_text("in the way")
     ends_with(start(), 2, "DATA_PATH", str(place.data), "cannot be written")
+
+
+def hold_signals() -> None:
+    """What launch.sh does before Python starts."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
+
+
+@pytest.mark.parametrize("what", ["run", "demo"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_before_anything_runs_is_a_clean_one(place: Place, what: str, number: signal.Signals) -> None:
+    launch = Launch(
+        [sys.executable, "-m", "knossos.launch", what], place.folder, place.environment(), before=hold_signals
+    )
+    assert launch.stop(number) == 0
+    assert launch.lines == []
+    assert place.processes == []
+
+
+def test_a_stop_while_redis_starts_starts_nothing_else(place: Place, start: Start) -> None:
+    launch = start()
+    wait_for(lambda: any(line.startswith("redis ") for line in launch.lines), "Redis's first line")
+    assert launch.stop() == 0
+    assert not [line for line in launch.lines if "Traceback" in line or line.startswith("Knossos is ready")]
+    assert place.processes == []
+
+
+def test_a_stop_while_the_password_is_made_waits_until_it_is_shown(place: Place, start: Start) -> None:
+    launch = start("setup")
+    wait_for(lambda: (place.data / "knossos.sqlite3").exists() or None, "the database")
+    assert launch.stop() == 0
+    assert any("made the account admin with the password" in line for line in launch.lines)
+    assert any("made an API key" in line for line in launch.lines)
+
+
+def test_a_stop_while_python_is_looked_for_is_a_clean_one(place: Place) -> None:
+    path = place.folder / "python3.13"
+    path.write_text(f"#!/bin/sh\ntouch {place.folder}/asked\nsleep 1\nexit 1\n")
+    path.chmod(0o755)
+    environment = place.environment(PATH=f"{place.folder}:{os.environ['PATH']}")
+    launch = Launch(["/bin/bash", str(ROOT / "launch.sh")], place.folder, environment)
+    wait_for(lambda: (place.folder / "asked").exists() or None, "the first question")
+    assert launch.stop() == 0
+    assert launch.lines == []
+    assert place.processes == []
+
+
+def test_launch_sh_hands_over_with_signals_held(place: Place) -> None:
+    """A Python that starts would die of one; scripts/environment.py takes them when it can."""
+    fake_python(place.folder, "python3.13", (3, 13))
+    script = (place.folder / "python3.13").read_text().replace("/bin/sh", "/bin/bash")  # sh takes signals by itself
+    script += 'case "$1" in scripts/*) grep SigBlk /proc/self/status ;; esac\n'
+    (place.folder / "python3.13").write_text(script)
+    environment = place.environment(PATH=f"{place.folder}:{os.environ['PATH']}")
+    launch = Launch(["/bin/bash", str(ROOT / "launch.sh")], place.folder, environment)
+    assert launch.popen.wait(60) == 0
+    blocked = int(launch.lines[-1].split()[1], 16)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        assert blocked & 1 << (number - 1)
+
+
+#: A package whose installation never ends, in a process that pip starts.
+ENDLESS = {
+    "requirements.txt": "./endless\n",
+    "requirements-redis.txt": "",
+    "constraints.txt": "",
+    "endless/pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+    "endless/backend.py": "import pathlib, time\npathlib.Path(__file__).with_name('started').touch()\ntime.sleep(99)\n",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_stop_during_the_first_installation_leaves_no_process_and_the_next_start_begins_anew(
+    place: Place, number: signal.Signals
+) -> None:
+    clone = place.folder / "my clone"
+    (clone / "scripts").mkdir(parents=True)
+    (clone / "endless").mkdir()
+    for name in ("launch.sh", "scripts/environment.py"):
+        shutil.copy2(ROOT / name, clone / name)
+    for name, text in ENDLESS.items():
+        (clone / name).write_text(text)
+    started = clone / "endless" / "started"
+    for _ in range(2):
+        launch = Launch([str(clone / "launch.sh")], place.folder, place.environment(), cwd=place.folder)
+        wait_for(started.exists, "pip's child", 200)
+        assert len(place.processes) > 1, launch.lines
+        assert launch.stop(number) == (0 if number != signal.SIGKILL else -signal.SIGKILL)
+        wait_for(lambda: not place.processes, "the end of all that it had started")
+        assert any("making py-env" in line for line in launch.lines)
+        assert not [line for line in launch.lines if "Traceback" in line]
+        started.unlink()
 
 
 def fake_python(folder: Path, name: str, version: tuple[int, int], modules: bool = True) -> None:
@@ -262,8 +366,8 @@ def test_a_python_that_does_not_do_is_told_in_one_line(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_launch_sh_makes_its_environment_in_a_fresh_folder_and_is_quick_afterwards(place: Place) -> None:
-    """Also when its first try was interrupted half-way."""
-    clone = place.folder / "clone"
+    """Also when its first try was interrupted half-way, and where paths have a space in them."""
+    clone, place.data = place.folder / "my clone", place.folder / "my data"
     names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
     ).stdout.splitlines()

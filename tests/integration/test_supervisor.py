@@ -23,7 +23,9 @@ from knossos.launch.processes import GivenUp, Supervisor, print_line
 with Supervisor(print_line, Path.cwd(), final_exits=(3,)) as supervisor:
     try:
         for number, code in enumerate(sys.argv[1:]):
-            supervisor.start(f"{'abc'[number]}-1", [sys.executable, "-c", code], stop_seconds=0.5)
+            deaf = "deaf" in code
+            command = [sys.executable, "-c", code]
+            supervisor.start(f"{'abc'[number]}-1", command, stop_seconds=30 if deaf else 0.5, deaf_at_first=deaf)
         print("ready", flush=True)
         supervisor.run(until=lambda: False)
     except GivenUp as reason:
@@ -33,6 +35,20 @@ with Supervisor(print_line, Path.cwd(), final_exits=(3,)) as supervisor:
 
 SLEEP = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP
+#: Hears only the second SIGTERM.
+DEAF = """
+import os, signal, sys, time
+heard = []
+def hear(*_):
+    heard.append(1)
+    if len(heard) > 1:
+        print("heard, though deaf at first", flush=True)
+        os._exit(0)
+signal.signal(signal.SIGTERM, hear)
+print("pid", os.getpid(), flush=True)
+while True:
+    time.sleep(1)
+"""
 #: Has a child in a process group of its own, as a worker has.
 PARENT = (
     "import subprocess, sys, time; "
@@ -119,6 +135,14 @@ def test_a_child_that_does_not_stop_and_what_children_have_left_are_killed(launc
     launched.process.terminate()
     assert launched.end() == 0
     assert not any(is_alive(pid) for pid in pids)
+
+
+def test_a_child_that_is_deaf_at_first_is_asked_again(launch: Callable[..., Launched]) -> None:
+    launched = launch(DEAF)
+    launched.pids(1)
+    launched.process.terminate()
+    assert launched.end() == 0
+    assert "a-1        | heard, though deaf at first" in launched.lines
 
 
 def test_children_end_when_the_supervisor_is_killed(launch: Callable[..., Launched]) -> None:
