@@ -4,7 +4,7 @@ PYTHON := py-env/bin/python
 PROCESSES ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast lint format bench screenshots system template pins clean
+.PHONY: help run demo test test-slow lint format bench screenshots system template pins clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -15,11 +15,11 @@ run: ## Start everything (the same as ./launch.sh)
 demo: ## Package a small mod end to end
 	./launch.sh demo
 
-test: py-env system ## Run all tests
-	$(PYTHON) -m pytest -n $(PROCESSES) $(ARGS)
-
-test-fast: py-env ## Run the tests that take no more than a few seconds
+test: py-env system ## Run the tests, all but the slow ones
 	$(PYTHON) -m pytest -n $(PROCESSES) -m "not slow" $(ARGS)
+
+test-slow: py-env system ## Run the slow tests: fresh installations, all processes, big archives
+	$(PYTHON) -m pytest -n $(PROCESSES) -m slow $(ARGS)
 
 lint: py-env ## Check style and types
 	$(PYTHON) -m ruff check .
