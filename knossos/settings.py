@@ -188,8 +188,8 @@ class Settings(BaseModel):
     sevenzip: Text = ""
     #: Most bytes that one archive may hold when unpacked.
     archive_max_bytes: Bytes = 100 * GIB
-    #: Most entries in one archive.
-    archive_max_entries: Count = 500_000
+    #: Most entries in one archive, and in all archives of one task. A worker takes up to 3 kB of memory for each.
+    archive_max_entries: Count = 100_000
     #: Most unpacked bytes for each packed byte (applied once an archive unpacks to more than 64 MiB).
     archive_max_ratio: Annotated[float, _number(1, 1e9)] = 250
     #: Seconds that reading one archive may take, and seconds without output after which 7-Zip is ended.
