@@ -147,7 +147,8 @@ def _bring_mod_ini_up(tree: Tree) -> tuple[Action | None, list[str]]:
         listed = " and ".join(sorted(folders))
         return None, [f"mod.ini lies in {listed} and not at the top; add an action that moves the right one up"]
     (folder,) = folders
-    action = Action(type="move", paths=[f"{_literal(folder)}/*", f"{_literal(folder)}/.*"], dest="", glob=True)
+    # Names in archives have no wildcards.
+    action = Action(type="move", paths=[f"{folder}/*", f"{folder}/.*"], dest="", glob=True)
     try:
         apply_actions(trial := tree.copy(), [action])
     except ActionImpossible as error:
@@ -173,10 +174,14 @@ def _refuse_clashes(mod: Mod, found: Sequence[Clash]) -> None:
     ]
     if len(found) > SHOWN_CLASHES:
         lines.append(f"- and {len(found) - SHOWN_CLASHES} more")
+    if all((clash.first.package, clash.first.file) == (clash.second.package, clash.second.file) for clash in found):
+        head = f"Actions of {mod.id} put files of one archive at the same path:"
+        hint = "Change the action that puts them there, or delete what is not needed before it."
+    else:
+        head = f"Several archives of {mod.id} hold the same path:"
+        hint = 'Unpack one of them elsewhere ("dest"), or add an action that deletes what is not needed.'
     raise FilesClash(
-        f"Several archives of {mod.id} hold the same path:\n"
-        + "\n".join(lines)
-        + '\nUnpack one of them elsewhere ("dest"), or add an action that deletes what is not needed.',
+        "\n".join([head, *lines, hint]),
         clashes=[
             {"path": clash.path, "archives": [clash.first.archive, clash.second.archive]} for clash in found
         ],
@@ -199,8 +204,3 @@ def _may_meet(mod: Mod) -> Callable[[int, int], bool]:
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2].lower()
-
-
-def _literal(path: str) -> str:
-    """The path as a pattern that matches only itself."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in path)

@@ -61,3 +61,12 @@ def test_a_directory_that_is_not_where_it_should_be_is_left_to_7zip(tmp_path: Pa
     end = content.index(b"PK\x05\x06")
     content[end + 16 : end + 20] = (3).to_bytes(4, "little")
     assert look(bytes(content), tmp_path) == ZipDirectory(1, None)
+
+
+def test_a_harmless_directory_that_7zip_would_not_take_is_not_believed(tmp_path: Path) -> None:
+    plain = zip_bytes([Member("a")])
+    start, end = plain.index(b"PK\x01\x02"), plain.index(b"PK\x05\x06")
+    decoy = zip_bytes([Member("b")])
+    # It lies where the end says; 7-Zip takes the one right before the end.
+    content = decoy[:start] + decoy[start:end] + plain
+    assert look(content, tmp_path) == ZipDirectory(1, None)

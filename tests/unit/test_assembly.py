@@ -66,6 +66,12 @@ def test_a_mod_has_no_more_files_folders_and_path_characters_than_is_allowed() -
         with_at_most(4, *"abc", dest="d" * 200)
 
 
+def test_files_of_one_archive_that_actions_put_at_one_path_are_told_from_two_archives() -> None:
+    with pytest.raises(FilesClash) as caught:
+        one("a", "d/x", actions=[{"type": "copy", "paths": ["a"], "dest": "D/X", "glob": False}])
+    assert caught.value.message.startswith("Actions of m put files of one archive at the same path:")
+
+
 def test_an_archive_is_unpacked_to_its_dest() -> None:
     assembly = one("x.tbl", "y/z", dest="data")
     assert paths(assembly) == ["data/x.tbl", "data/y/z"]
@@ -90,7 +96,7 @@ def test_a_mod_ini_that_lies_too_deep_comes_up_with_everything_beside_it() -> No
     assert assembly.actions[-1].model_dump() == {
         "type": "move",
         "glob": True,
-        "paths": ["My[[]1]/*", "My[[]1]/.*"],
+        "paths": ["My[1]/*", "My[1]/.*"],
         "dest": "",
     }
     assert "mod.ini lies in My[1]" in assembly.warnings[0]

@@ -59,6 +59,13 @@ def test_both_forms_of_files_come_out_the_same() -> None:
     assert files[1].is_archive is False
 
 
+def test_a_file_name_in_the_pair_form_is_quoted_in_its_link() -> None:
+    pair = [["https://one.example/x%20y/?a=1"], {"50% of #1 ä+(b).7z": {}}]
+    (file,) = parse(with_files(pair)).mods[0].packages[0].files
+    assert file.filename == "50% of #1 ä+(b).7z"
+    assert file.urls == ["https://one.example/x%20y/?a=1/50%25%20of%20%231%20%C3%A4+(b).7z"]
+
+
 def test_an_old_environment_list_becomes_an_expression() -> None:
     checks = [{"type": "os", "value": "Windows"}, {"type": "cpu_feature", "value": "sse2", "not": True}]
     assert parse(with_files(environment=checks)).mods[0].packages[0].environment == "windows && !sse2"

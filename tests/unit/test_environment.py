@@ -37,6 +37,12 @@ def test_a_broken_expression_or_an_unknown_word_is_refused_with_a_reason(text: s
         env.parse(text)
 
 
+def test_an_unknown_word_is_answered_with_all_known_ones() -> None:
+    with pytest.raises(ValueError, match="beos") as caught:
+        env.parse("beos")
+    assert [word for word in env.SYSTEMS | env.CPU_FEATURES if word not in str(caught.value)] == []
+
+
 def test_an_expression_is_kept_as_it_was_written() -> None:
     assert env.expression_text("  windows && X86_64 ") == "windows && X86_64"
     assert env.expression_text("   ") == ""

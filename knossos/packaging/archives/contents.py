@@ -30,6 +30,9 @@ from knossos.packaging.archives.names import Names, safe_name
 #: Longest target of a symlink in bytes.
 LONGEST_TARGET = 4096
 
+#: The warning about an archive without a single file.
+NO_FILES = "there are no files in it"
+
 FILE, SYMLINK, HARD_LINK, FORK = "file", "symlink", "hard link", "fork"
 
 
@@ -255,6 +258,8 @@ class Contents:
                 warnings.append(f"{self._archive}: '{planned.name}' is a fork of a file and is left out")
         names = [planned.name for planned in self._plan.entries if planned.role in (FILE, HARD_LINK)]
         links = settle_links(links, entries, self._archive)
+        if not entries and not links:
+            warnings.append(NO_FILES)
         label = "rar" if kind in (Kind.RAR4, Kind.RAR5) else str(kind)
         ordered = [entries[name] for name in names if name in entries]
         captured = {name: bytes(data) for name, data in self._kept.items() if name in entries}

@@ -70,6 +70,9 @@ _MAGIC = (
     (b"7z\xbc\xaf\x27\x1c", Kind.SEVEN),
     (b"PK\x03\x04", Kind.ZIP),
     (b"PK\x05\x06", Kind.ZIP),
+    # Markers of a zip that was to be, or was, split: one file all the same.
+    (b"PK00PK\x03\x04", Kind.ZIP),
+    (b"PK\x07\x08PK\x03\x04", Kind.ZIP),
     (b"Rar!\x1a\x07\x00", Kind.RAR4),
     (b"Rar!\x1a\x07\x01\x00", Kind.RAR5),
     (b"\x1f\x8b\x08", Kind.GZIP),
@@ -77,6 +80,22 @@ _MAGIC = (
     (b"\xfd7zXZ\x00", Kind.XZ),
     (b"\x28\xb5\x2f\xfd", Kind.ZSTD),
 )
+
+
+#: How programs begin, with which an archive unpacks itself: Windows, Linux, macOS, scripts.
+_PROGRAMS = (b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"#!")
+#: The archives that may follow one, and how many bytes of it 7-Zip searches.
+_AFTER_PROGRAMS = (
+    (b"7z\xbc\xaf\x27\x1c", Kind.SEVEN),
+    (b"Rar!\x1a\x07\x01\x00", Kind.RAR5),
+    (b"Rar!\x1a\x07\x00", Kind.RAR4),
+)
+_PROGRAM_BYTES = 1024 * 1024
+#: Most bytes of a zip's end, with its comment.
+_ZIP_END_BYTES = 65557
+#: A file of zeros that is called a tar is one without files; bare ones of usual sizes only.
+_EMPTY_TAR_BYTES = 1024 * 1024
+_MOST_SKIPPABLE_FRAMES = 16
 
 
 @dataclass(frozen=True)
@@ -150,10 +169,15 @@ def find_kind(descriptor: int, size: int, name: str) -> Kind:
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
-    if looks_like_tar(head):
+    if looks_like_tar(head) or _is_empty_tar(descriptor, size, name):
         return Kind.TAR
+    if _is_zstd_after_skippable_frames(descriptor):
+        return Kind.ZSTD
     if head.startswith(b"koly") or os.pread(descriptor, _TRAILER_BYTES, max(0, size - _TRAILER_BYTES))[:4] == b"koly":
         return Kind.DMG
+    packed = _after_a_program(descriptor, size, head)
+    if packed is not None:
+        return packed
     if _WEB_PAGE.match(head):
         raise ArchiveIsWebPage(
             f"{name} is a web page, not an archive: the link leads to a page about the file; give the direct link",
@@ -169,6 +193,41 @@ def find_kind(descriptor: int, size: int, name: str) -> Kind:
         'if it is meant to be installed as it is, say "is_archive": false',
         archive=name,
     )
+
+
+def _is_empty_tar(descriptor: int, size: int, name: str) -> bool:
+    if size % 512 or not 1024 <= size <= _EMPTY_TAR_BYTES or not says_tar(name):
+        return False
+    return not any(os.pread(descriptor, size, 0))
+
+
+def _is_zstd_after_skippable_frames(descriptor: int) -> bool:
+    """RFC 8878: frames with data for other programs, such as a seek table, may come first."""
+    place = 0
+    for _ in range(_MOST_SKIPPABLE_FRAMES):
+        start = os.pread(descriptor, 8, place)
+        if len(start) < 8 or start[1:4] != b"\x2a\x4d\x18" or not 0x50 <= start[0] <= 0x5F:
+            break
+        place += 8 + int.from_bytes(start[4:], "little")
+    return place > 0 and os.pread(descriptor, 4, place) == b"\x28\xb5\x2f\xfd"
+
+
+def _after_a_program(descriptor: int, size: int, head: bytes) -> Kind | None:
+    """The type of an archive that unpacks itself."""
+    tail = os.pread(descriptor, _ZIP_END_BYTES, max(0, size - _ZIP_END_BYTES))
+    end = tail.rfind(b"PK\x05\x06")
+    if end >= 0 and end + 22 + int.from_bytes(tail[end + 20 : end + 22], "little") == len(tail):
+        return Kind.ZIP
+    if not head.startswith(_PROGRAMS):
+        return None
+    program = os.pread(descriptor, _PROGRAM_BYTES, 0)
+    found = [(program.find(magic), kind) for magic, kind in _AFTER_PROGRAMS if magic in program]
+    return min(found)[1] if found else None
+
+
+def says_tar(name: str) -> bool:
+    """Whether a file, or what is in a compressed one, is called a tar."""
+    return name_without_suffix(name).lower().endswith(".tar")
 
 
 def looks_like_tar(head: bytes | memoryview) -> bool:

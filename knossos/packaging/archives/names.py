@@ -19,6 +19,10 @@ _DEVICES = re.compile(
     re.IGNORECASE,
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
+#: Bytes of a name that are no UTF-8, as they come out of ``surrogateescape``.
+_NOT_UNICODE = re.compile(r"[\udc80-\udcff]")
+#: Characters that no name on Windows can have, besides ':' and the slashes.
+_FORBIDDEN = re.compile(r'[?*<>|"]')
 _DRIVE = re.compile(r"[A-Za-z]:")
 #: A name for which none of the checks below is needed.
 _PLAIN = re.compile(r"(?:[\w\-()+,!@#&=~'\[\]{}]+(?:[ .]+[\w\-()+,!@#&=~'\[\]{}]+)*(?:/(?!$)|$))+", re.ASCII)
@@ -43,6 +47,8 @@ _DEVICE_STARTS = frozenset({"con", "prn", "aux", "nul", "com", "lpt"})
 
 
 def _checked_parts(raw: str, archive: str) -> list[str]:
+    if _NOT_UNICODE.search(raw):
+        raise _not_unicode(raw, archive)
     if _CONTROL.search(raw):
         raise _refused(raw, archive, "it holds control characters, or is no valid Unicode")
     path = raw.replace("\\", "/")
@@ -56,6 +62,9 @@ def _checked_parts(raw: str, archive: str) -> list[str]:
             raise _refused(raw, archive, "it leads out of the folder ('..')")
         if ":" in part:
             raise _refused(raw, archive, "a ':' has a meaning of its own on Windows")
+        forbidden = _FORBIDDEN.search(part)
+        if forbidden:
+            raise _refused(raw, archive, f"Windows cannot store a {forbidden[0]} in a name")
         if part[-1] in ". ":
             raise _refused(raw, archive, "Windows drops dots and spaces at the end of a name")
         if len(part.encode("utf-8")) > _LONGEST_PART:
@@ -69,6 +78,19 @@ def _refused(raw: str, archive: str, reason: str) -> ArchiveNameRefused:
     shown = printable(raw)
     return ArchiveNameRefused(
         f"{archive}: the name '{shown}' cannot be used: {reason}; rename it and pack the archive again",
+        archive=archive,
+        entry=shown,
+    )
+
+
+def _not_unicode(raw: str, archive: str) -> ArchiveNameRefused:
+    # In a zip such a name is in the code page of the computer that packed it. Which one is not written down: Linux gets
+    # the bare bytes, and each Windows takes its own code page, so that no two players would get the same name.
+    shown = printable(_NOT_UNICODE.sub(lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", raw))
+    return ArchiveNameRefused(
+        f"{archive}: the name '{shown}' is not in UTF-8 but in an old code page, which each computer reads in its own "
+        "way; pack the archive again with a program that writes UTF-8 (7-Zip does for a 7z, and for a zip with "
+        "-mcu=on), or use plain letters",
         archive=archive,
         entry=shown,
     )

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from knossos.packaging.archives.contents import LONGEST_TARGET, settle_links
-from knossos.packaging.archives.formats import Archive, Kind, gzip_name, looks_like_tar, name_without_suffix
+from knossos.packaging.archives.contents import LONGEST_TARGET, NO_FILES, settle_links
+from knossos.packaging.archives.formats import (
+    Archive,
+    Kind,
+    gzip_name,
+    looks_like_tar,
+    name_without_suffix,
+    says_tar,
+)
 from knossos.packaging.archives.hashing import Cut, Digest
 from knossos.packaging.archives.limits import Limits
 from knossos.packaging.archives.links import refused
 from knossos.packaging.archives.model import Entry, Inspection, Link, LinkKind
 from knossos.packaging.archives.names import Names, safe_name
-from knossos.packaging.archives.tarstream import TarCutter, TarMember
+from knossos.packaging.archives.tarstream import BLOCK, TarCutter, TarMember
 
 
 class StreamCutter:
@@ -28,10 +35,14 @@ class StreamCutter:
 
     def cut(self, view: memoryview) -> list[Cut]:
         if self._contents is None:
-            is_tar = self._archive.kind is Kind.TAR or looks_like_tar(view[:512])
+            is_tar = self._archive.kind is Kind.TAR or looks_like_tar(view[:512]) or self._is_empty_tar(view[:512])
             make = _Tar if is_tar else _Single
             self._contents = make(self._archive, self._limits, self._keep)
         return self._contents.cut(view)
+
+    def _is_empty_tar(self, start: memoryview) -> bool:
+        name = _own_name(self._archive) or self._archive.name
+        return len(start) == BLOCK and not any(start) and says_tar(name)
 
     def end(self) -> list[Cut]:
         if self._contents is None:
@@ -48,14 +59,19 @@ class StreamCutter:
         return self._contents.inspection(digests)
 
 
+def _own_name(archive: Archive) -> str:
+    """What a gzip says that its file is called; "" where nothing is said."""
+    own = gzip_name(archive.descriptor) if archive.kind is Kind.GZIP else None
+    # Only the last part counts, as gzip itself has it.
+    return (own or "").replace("\\", "/").rpartition("/")[2]
+
+
 class _Single:
     """One file, whose size nobody knows before its end."""
 
     def __init__(self, archive: Archive, limits: Limits, keep: Callable[[str, int], bool]) -> None:
         self._archive = archive
-        own = gzip_name(archive.descriptor) if archive.kind is Kind.GZIP else None
-        # Only the last part counts, as gzip itself has it.
-        own = (own or "").replace("\\", "/").rpartition("/")[2]
+        own = _own_name(archive)
         self._named_after_archive = not own
         self._name = safe_name(own or name_without_suffix(archive.name), archive.name)
         self._keep = keep
@@ -139,5 +155,6 @@ class _Tar:
             entries=ordered,
             total_bytes=sum(entry.size for entry in ordered),
             links=links,
+            warnings=[] if ordered or links else [NO_FILES],
             captured={name: bytes(kept[raw]) for name, raw, _ in self._files if raw in kept},
         )

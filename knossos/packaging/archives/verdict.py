@@ -21,7 +21,8 @@ def explain(run: Run, archive: Archive) -> ArchiveError:
     said = run.messages
     name = archive.name
     # Of a compressor, and of an archive that did not open at all, it names what was on its command line.
-    failed = [entry for entry in run.failed_entries() if archive.kind not in COMPRESSORS and not entry.startswith("/")]
+    failed = [] if re.search(r"Cannot open the file as", said) else run.failed_entries()
+    failed = [entry for entry in failed if archive.kind not in COMPRESSORS and not entry.startswith("/")]
     details = {"entry": printable(failed[0])} if failed else {}
     where = f" (at '{details['entry']}')" if details else ""
     if re.search(r"Wrong password|encrypted", said, re.IGNORECASE):

@@ -32,11 +32,14 @@ def look_at_zip(descriptor: int, size: int) -> ZipDirectory:
     if end < 0 or len(tail) - end < 22 or end + 22 + int.from_bytes(tail[end + 20 : end + 22], "little") != len(tail):
         return ZipDirectory()
     entries, length, offset = struct.unpack_from("<HII", tail, end + 10)
+    ends_at = tail_start + end
     if end >= 20 and tail[end - 20 : end - 16] == b"PK\x06\x07":
-        record = os.pread(descriptor, 56, int.from_bytes(tail[end - 12 : end - 4], "little") & (2**63 - 1))
+        ends_at = int.from_bytes(tail[end - 12 : end - 4], "little") & (2**63 - 1)
+        record = os.pread(descriptor, 56, ends_at)
         if len(record) == 56 and record.startswith(b"PK\x06\x06"):
             entries, length, offset = struct.unpack_from("<QQQ", record, 32)
-    if length > _LARGEST or offset > size:
+    # Where bytes lie in front or in between, 7-Zip looks for the directory in another place.
+    if length > _LARGEST or offset + length != ends_at:
         return ZipDirectory(entries)
     return ZipDirectory(entries, _has_line_breaks(os.pread(descriptor, length, offset), entries))
 

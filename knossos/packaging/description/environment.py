@@ -70,7 +70,8 @@ def known_word(word: str) -> str:
     if name in SYSTEMS or name in CPU_FEATURES or _NEWER_FEATURES.fullmatch(name):
         return name
     raise ValueError(
-        f'"{word}" is no operating system (windows, linux, macosx) and no CPU feature (x86_64, arm64, sse2, avx, ...)'
+        f'"{word}" is not known; expected an operating system ({", ".join(sorted(SYSTEMS))}) or a CPU feature '
+        f"({', '.join(sorted(CPU_FEATURES))}, avx512..., avx10..., avx_...)"
     )
 
 

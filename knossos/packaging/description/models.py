@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import (
     AfterValidator,
@@ -57,6 +58,9 @@ def _named(path: str, check: Callable[[str], str]) -> str:
 def _blank_is_none(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
+
+#: What a file name may have in a link as it is, besides letters, digits and ``_.-~``.
+_PLAIN_IN_LINKS = "!$&'()*+,;=:@"
 
 Link = Annotated[str, AfterValidator(web_link)]
 OptionalLink = Annotated[Link | None, BeforeValidator(_blank_is_none)]
@@ -139,7 +143,7 @@ else:
                 continue
             bases, options = item
             for name, chosen in options.items():
-                urls = [f"{base.rstrip('/')}/{name}" for base in bases]
+                urls = [f"{base.rstrip('/')}/{quote(name, safe=_PLAIN_IN_LINKS)}" for base in bases]
                 found.append(ModFile(filename=name, is_archive=chosen.is_archive, dest=chosen.dest, urls=urls))
         return found
 
