@@ -71,7 +71,7 @@ def description(mod_id: str, url: str) -> str:
     return json.dumps({"mods": [{"id": mod_id, "title": mod_id, "version": "1.0.0", "packages": [package]}]})
 
 
-def submit(engine: Engine, text: str) -> Callable[[], bool]:
+def submit(engine: Engine, text: str) -> Callable[[], None]:
     """Check a description and submit its conversion, as a request over HTTP does."""
     payload = {"request": parse_request(text).as_payload(), "mirror_url": "http://127.0.0.1:1/mirror"}
     spec = JobSpec(
