@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -27,8 +28,11 @@ from knossos.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+#: Option of a connection whose transactions only read.
+_READING = "knossos_reading"
+
 #: Milliseconds that a writer of SQLite waits for another one before it gives up.
-SQLITE_BUSY_MILLISECONDS = 10_000
+SQLITE_BUSY_MILLISECONDS = 30_000
 
 
 class Base(DeclarativeBase):
@@ -59,16 +63,27 @@ class Database:
             _create_private(Path(self.url.database))
         engine = sqlalchemy.create_engine(self.url)
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
         return engine
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A transaction: commits when the block ends, rolls everything back when it raises."""
+        """A transaction that may write: commits when the block ends, rolls everything back when it raises.
+
+        In SQLite one at a time goes on from here, and the others wait; so keep slow work out of the block.
+        """
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that only reads. Nobody waits for it, and it waits for nobody."""
+        engine = self.engine.execution_options(**{_READING: True})
+        with Session(engine, expire_on_commit=False, autoflush=False) as session, session.begin():
+            yield session
+
     def migrate(self, revision: str = "head") -> None:
-        """Bring the tables up (or, for tests and undoing a release, down) to ``revision``.
+        """Bring the tables up (or, for tests and undoing a release, down) to ``revision``: all of it, or nothing.
 
         Raises:
             MissingDependency: the database does not answer.
@@ -76,9 +91,11 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         try:
-            with self.engine.begin() as connection:
+            with self.engine.connect() as connection, _without_foreign_keys(connection), connection.begin():
                 config.attributes["connection"] = connection
-                if revision == "base":
+                current = MigrationContext.configure(connection).get_current_revision()
+                # Revisions are numbers of four digits, so that they sort.
+                if revision == "base" or (current is not None and revision < current):
                     command.downgrade(config, revision)
                 else:
                     command.upgrade(config, revision)
@@ -100,8 +117,31 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
+@contextmanager
+def _without_foreign_keys(connection: sqlalchemy.Connection) -> Iterator[None]:
+    """For a migration: SQLite changes a table by making a new one, and dropping the old one would empty those that
+    refer to it. The pragma does nothing inside a transaction, so it stands around it."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw: Any = connection.connection.driver_connection
+    raw.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
+    """Take the lock of writers at the beginning: one that starts as a reader may find the lock taken when it writes,
+    and then fails at once rather than waits."""
+    reads = connection.get_execution_options().get(_READING)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     """WAL lets readers go on while one writes; foreign keys are off in SQLite unless asked for."""
+    connection.isolation_level = None  # transactions begin where we say (`_begin_sqlite`), and DDL is part of them
     for pragma in (
         "journal_mode = WAL",
         "synchronous = NORMAL",

@@ -48,7 +48,7 @@ VARIABLES = {
 }
 
 #: Settings whose values no message may show.
-SECRETS = {"API_KEYS", "ADMIN_PASSWORD", "REDIS", "DATABASE"}
+SECRETS = {"API_KEYS", "ADMIN_PASSWORD", "REDIS", "DATABASE", "STORAGE_OPTIONS", "SMTP"}
 
 
 def _whole(least: int, most: int) -> Any:
@@ -69,6 +69,9 @@ Folder = Annotated[Path, Field(description="the path of a folder, in quotation m
 FolderOrNone = Annotated[Path | None, Field(description="the path of a folder, in quotation marks, or None")]
 Strings = Annotated[
     tuple[str, ...], BeforeValidator(_tuple), Field(description="a tuple of texts such as ('one', 'two')")
+]
+Options = Annotated[
+    dict[str, str], Field(description='a dictionary of texts such as {"endpoint": "https://s3.example.org"}')
 ]
 Address = Annotated[
     tuple[str, Annotated[int, Field(ge=0, le=65535)]],
@@ -104,6 +107,12 @@ class Settings(BaseModel):
     redis: Text = "redis://127.0.0.1:6379/0"
     #: SQLAlchemy URL. "": SQLite in ``<data_path>/knossos.sqlite3``.
     database: Text = ""
+    #: Where published files are kept: "" for the folder ``<data_path>/storage``, a folder's path, or the URL of an
+    #: object store (s3://bucket/prefix, gs://..., az://...), the same on every machine.
+    storage: Text = ""
+    #: What the object store needs beside its URL, by obstore's names, such as {"endpoint": "https://...",
+    #: "region": "...", "access_key_id": "...", "secret_access_key": "..."}.
+    storage_options: Options = Field(default={}, repr=False)
 
     # --- the servers --------------------------------------------------------------------------------
     #: Host and port of the HTTP server.
@@ -135,6 +144,24 @@ class Settings(BaseModel):
     session_lifetime: Seconds = 7 * 86400
     #: Password of the administrator that the first start makes. "": one is generated and printed once.
     admin_password: Text = Field(default="", repr=False)
+    #: False: only the operator's command makes accounts.
+    open_registration: Flag = True
+    #: Seconds for which a login token of a mod manager lasts.
+    token_lifetime: Seconds = 30 * 86400
+    #: Seconds for which a link in a mail (verification, new password) is good.
+    mail_link_lifetime: Seconds = 86400
+    #: Wrong passwords for one account, and from one address, after which logins wait.
+    login_failures_per_account: Count = 10
+    login_failures_per_address: Count = 50
+    #: Seconds for which wrong passwords count.
+    login_failure_window_seconds: Seconds = 900
+
+    # --- mail ---------------------------------------------------------------------------------------
+    #: Server that takes mails: smtp://host:25, smtp+starttls://user:password@host:587 or smtps://user:password@host:465.
+    #: "": mails are not sent; the log holds their links for the operator.
+    smtp: Text = Field(default="", repr=False)
+    #: Sender of mails, such as "Knossos <noreply@fsnebula.example>".
+    mail_from: Text = "Knossos <noreply@localhost>"
 
     # --- tasks --------------------------------------------------------------------------------------
     #: Workers that launch.sh starts.
@@ -167,6 +194,22 @@ class Settings(BaseModel):
     upload_path: Text = "uploads"
     #: File name extensions that may be dropped.
     upload_extensions: Strings = ("7z", "rar", "zip", "gz", "xz", "bz2")
+
+    # --- publishing ---------------------------------------------------------------------------------
+    #: Most bytes of one published file.
+    publish_max_bytes: Bytes = 20 * GIB
+    #: Most bytes of one image.
+    image_max_bytes: Bytes = 10 * MIB
+    #: Most bytes that one account may keep stored, with its unfinished uploads. Operators have no limit.
+    upload_quota_bytes: Bytes = 100 * GIB
+    #: Seconds after the last part for which an unfinished upload is kept, and for which a stored file that nothing
+    #: refers to stays.
+    upload_lifetime: Seconds = 7 * 86400
+    #: Seconds that checking one release may take.
+    release_timeout_seconds: Seconds = 2 * 3600
+    #: Seconds for which a log that somebody uploaded is kept, and its most bytes.
+    log_page_lifetime: Seconds = 90 * 86400
+    log_page_max_bytes: Bytes = 10 * MIB
 
     # --- outgoing requests --------------------------------------------------------------------------
     #: CIDR list of private networks that downloads and webhooks may reach.
@@ -229,6 +272,14 @@ class Settings(BaseModel):
             raise ValueError("expected an SQLAlchemy URL such as postgresql+psycopg://user:password@host/name, or ''")
         return value
 
+    @field_validator("smtp")
+    @classmethod
+    def _smtp_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("smtp", "smtp+starttls", "smtps") or not parts.hostname):
+            raise ValueError("expected '' or a URL such as smtp+starttls://user:password@mail.example.org:587")
+        return value
+
     @field_validator("allowed_private_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -268,6 +319,19 @@ class Settings(BaseModel):
     @property
     def work_folder(self) -> Path:
         return self.work_path or self.data_path / "work"
+
+    @property
+    def base_url(self) -> str:
+        """This server's public address where no request says it: PUBLIC_URL, else that of API_LISTEN."""
+        host, port = self.api_listen
+        return self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    @property
+    def storage_url(self) -> str:
+        """A folder's path, or the URL of an object store."""
+        if "://" in self.storage:
+            return self.storage
+        return str((ROOT / self.storage).resolve() if self.storage else self.data_path / "storage")
 
     @property
     def embedded_redis_file(self) -> Path:

@@ -9,6 +9,8 @@ nginx         nginx         the production test
 chromium      chromium      the pages in a real browser
 redis-server  redis-server  a Redis that speaks TLS, which the wheel's does not
 openssl       openssl       a certificate for it
+pg_isready    postgresql    the second kind of database
+minisign      minisign      the client's check of a signed repository
 "
 
 missing=()

@@ -1,15 +1,19 @@
-"""Fixtures that every test may use: a real Redis, settings in a folder of the test's own, an engine, workers."""
+"""Fixtures that every test may use: real Redis and databases, settings in a folder of the test's own, an engine,
+workers."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
+from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.settings import Settings
+from tests.support.postgres import Postgres
 from tests.support.processes import Process, write_settings
 from tests.support.redis_server import RedisServer
 
@@ -32,6 +36,45 @@ def redis_url(redis_server: RedisServer) -> str:
     client.flushall()
     client.close()
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for all tests of this process; made when a test first asks for it."""
+    server = Postgres()
+    try:
+        server.create()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables and no rows."""
+    folder = tmp_path_factory.mktemp("sqlite")
+    database = Database(Settings(data_path=folder))
+    database.migrate()
+    database.close()
+    return folder / "knossos.sqlite3"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database with all tables. A test that uses it runs on each kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres").new_database())
+    (tmp_path / "data").mkdir()
+    shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "data" / "knossos.sqlite3")
+    return f"sqlite:///{tmp_path / 'data' / 'knossos.sqlite3'}"
+
+
+@pytest.fixture
+def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
+    """An empty database with all tables, of each kind."""
+    made = Database(Settings(data_path=tmp_path / "data", database=database_url))
+    yield made
+    made.close()
 
 
 @pytest.fixture

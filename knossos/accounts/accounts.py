@@ -90,7 +90,7 @@ class Accounts:
         return Account(name, frozenset(known))
 
     def find(self, name: str) -> Account | None:
-        with self._database.session() as session:
+        with self._database.reading() as session:
             user = _load(session, name)
             return None if user is None else _account(user)
 
@@ -108,7 +108,7 @@ class Accounts:
             return _account(user)
 
     def count(self) -> int:
-        with self._database.session() as session:
+        with self._database.reading() as session:
             return session.scalar(select(func.count()).select_from(User)) or 0
 
     def _matches(self, password_hash: str, password: str) -> bool:

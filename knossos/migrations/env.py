@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from knossos.accounts import tables  # noqa: F401 (declares its tables on Base)
+import knossos.accounts.tables
+import knossos.publishing.tables  # noqa: F401 (both declare their tables on Base)
 from knossos.database import Base
 
 context.configure(

@@ -106,7 +106,11 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database, accounts: A
 
 def _add_a_user_and_fail(database: Database) -> None:
     with database.session() as session:
-        session.execute(sqlalchemy.text("insert into users values (1, 'a', 'a', 'h', 0)"))
+        session.execute(
+            sqlalchemy.text(
+                "insert into users (id, name, name_key, password_hash, created_at) values (1, 'a', 'a', 'h', 0)"
+            )
+        )
         raise InvalidInput("no")
 
 

@@ -15,15 +15,15 @@ FLOORS = (
     {"errors"},
     {"settings"},
     {"jobs", "outgoing", "database", "storage", "logs"},
-    {"packaging", "accounts", "migrations"},
-    {"publishing", "scripting"},
+    {"packaging", "accounts"},
+    {"publishing", "scripting", "migrations"},
     {"web", "live", "client"},
     {"launch"},
 )
 
 #: The few that may look at a room of their own floor: migrations know the tables of all domains, and pages that poll
 #: get the messages of the WebSockets.
-NEIGHBOURS = {("migrations", "accounts"), ("web", "live.messages")}
+NEIGHBOURS = {("migrations", "publishing"), ("web", "live.messages")}
 
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 

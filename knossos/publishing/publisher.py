@@ -1,0 +1,36 @@
+"""Everything that publishing can do, wired once for a process: web server, worker, cron and commands alike.
+
+Each part is made when it is first used, so that a process pays only for what it needs.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from knossos.database import Database
+from knossos.publishing.repository.job import submit_update
+from knossos.settings import Settings
+from knossos.storage import Storage
+
+if TYPE_CHECKING:
+    from knossos.jobs import Engine
+
+
+class Publisher:
+    def __init__(self, settings: Settings, database: Database, engine: Engine) -> None:
+        self.settings = settings
+        self.database = database
+        self.engine = engine
+
+    @cached_property
+    def storage(self) -> Storage:
+        return Storage(self.settings)
+
+    def announce(self, change: int) -> None:
+        """Have the repository's files brought up to a change.
+
+        Call it as the last thing inside the transaction that makes the change. The job waits for a change that is not
+        there yet; a process that was killed between its commit and a later call would never have asked for it.
+        """
+        submit_update(self.engine, change)

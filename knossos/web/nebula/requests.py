@@ -1,0 +1,77 @@
+"""Reading what the mod managers send: forms of both kinds, JSON bodies, and the token in ``X-KN-TOKEN``.
+
+One generation of clients sends multipart (with unquoted field names), the other urlencoded: both are taken everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import request
+
+from knossos.accounts.tokens import Identity, Scope
+from knossos.errors import AccessDenied, InvalidInput
+from knossos.web.services import services
+
+TOKEN_HEADER = "X-KN-TOKEN"  # noqa: S105 (the name of a header)
+
+#: Largest JSON body in bytes: the full mod of a release with its list of files.
+MAX_JSON_BYTES = 64 * 1024 * 1024
+
+
+def caller(scope: Scope) -> Identity:
+    """Whose token came with the request.
+
+    Raises:
+        TokenExpired: it was good once.
+        AccessDenied: there is none, it is wrong, or it was not given ``scope``.
+    """
+    token = request.headers.get(TOKEN_HEADER, "")
+    if not token:
+        raise AccessDenied(f"This needs a token in the header {TOKEN_HEADER}.")
+    identity = services().tokens.check(token)
+    identity.require(scope)
+    return identity
+
+
+def field(name: str, *, required: bool = True, longest: int = 4096) -> str:
+    """A field of the form; "" where it is missing and not required.
+
+    Raises:
+        InvalidInput: it is missing, or longer than ``longest`` characters.
+    """
+    value = request.form.get(name)
+    if value is None and required:
+        raise _invalid(name, "this field is required")
+    if value is not None and len(value) > longest:
+        raise _invalid(name, f"expected at most {longest} characters")
+    return value or ""
+
+
+def whole_number(name: str, *, least: int, most: int) -> int:
+    """A field of the form that is a whole number. Raises InvalidInput where it is missing or none of these."""
+    text = field(name, longest=20).strip()
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise _invalid(name, f"expected a whole number from {least} to {most}")
+    return int(text)
+
+
+def json_body() -> dict[str, Any]:
+    """The JSON object that is the request's body.
+
+    Raises:
+        InvalidInput: it is no JSON, no object, nested too deep, or larger than `MAX_JSON_BYTES`.
+    """
+    request.max_content_length = MAX_JSON_BYTES
+    try:
+        data = json.loads(request.get_data(cache=False))
+    except (ValueError, RecursionError) as error:
+        raise _invalid("", f"expected JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise _invalid("", "expected a JSON object")
+    return data
+
+
+def _invalid(path: str, message: str) -> InvalidInput:
+    return InvalidInput(f"{path}: {message}" if path else message, errors=[{"path": path, "message": message}])
