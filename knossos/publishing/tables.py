@@ -198,6 +198,11 @@ class Webhook(Base):
     events: Mapped[str] = mapped_column(String(200))
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     created_at: Mapped[float]
+    #: Since when it is told nothing more, because the address answered that it is gone for good.
+    disabled_at: Mapped[float | None]
+    #: When it was last told something, and what came of it, in words.
+    last_try_at: Mapped[float | None]
+    last_result: Mapped[str] = mapped_column(String(300), default="", server_default="")
 
 
 class LogPage(Base):
