@@ -14,7 +14,7 @@ from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urljoin
 
 import requests
@@ -168,13 +168,17 @@ class OutgoingHttp:
         *,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        method: Literal["GET", "HEAD"] = "GET",
         check: Callable[[], None] | None = None,
     ) -> Reply:
         """Request `url`, follow its redirects, and return the answer, whatever its status, once its headers are here.
 
         Args:
             headers: sent with each request on the way.
-            form: fields to POST; without them it is a GET.
+            form: fields to POST.
+            body: bytes to POST as they are; `headers` should have their Content-Type.
+            method: how to ask where nothing is posted.
             check: called about twice a second while waiting, now and later in the body; what it raises comes out.
         Raises:
             AddressRefused: the URL, or one it redirects to, may not be reached.
@@ -182,13 +186,13 @@ class OutgoingHttp:
         """
         for _ in range(MAX_REDIRECTS + 1):
             url = self.guard.check_url(url)
-            reply = self._send(url, headers or {}, form, check)
+            reply = self._send(method, url, headers or {}, form if body is None else body, check)
             location = reply.headers.get("Location")
             if reply.status not in REDIRECTS or not location:
                 return reply
             reply.close()
             if reply.status not in REPEATING:
-                form = None
+                form = body = None
             # Header fields come as Latin-1, addresses in them are mostly UTF-8.
             target = location.encode("latin-1", "replace").decode("utf-8", "replace")
             try:
@@ -204,10 +208,15 @@ class OutgoingHttp:
         self._adapter.close()
 
     def _send(
-        self, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None, check: Callable[[], None] | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: Mapping[str, str] | bytes | None,
+        check: Callable[[], None] | None,
     ) -> Reply:
         with _typed(url), _paced(Pace(url, self._settings.read_timeout_seconds, check or self._check)):
-            request = requests.Request("GET" if form is None else "POST", url, headers=dict(headers), data=form)
+            request = requests.Request(method if data is None else "POST", url, headers=dict(headers), data=data)
             return Reply(self._session.send(self._session.prepare_request(request), stream=True))
 
     def _new_session(self) -> GuardedSession:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from knossos.database import Database
 from knossos.publishing.repository.job import submit_update
+from knossos.publishing.webhooks import Webhooks
 from knossos.settings import Settings
 from knossos.storage import Storage
 
@@ -26,6 +27,10 @@ class Publisher:
     @cached_property
     def storage(self) -> Storage:
         return Storage(self.settings)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(self.settings, self.database, self.engine)
 
     def announce(self, change: int) -> None:
         """Have the repository's files brought up to a change.

@@ -18,8 +18,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from knossos.accounts.access import may_list_tasks
 from knossos.errors import AccessDenied, InvalidInput
 from knossos.jobs import JobNotFound, JobRecord, JobSpec, JobState
+from knossos.outgoing.webhook import check_webhook_url
 from knossos.packaging.description import AmbiguousJson, ConversionRequest, NotJson, parse_request
-from knossos.packaging.webhook import check_webhook_url, webhook_spec
+from knossos.packaging.webhook import webhook_spec
 from knossos.web.addresses import mirror_base
 from knossos.web.authentication import current_session, submitting_owner, watched_task
 from knossos.web.services import services

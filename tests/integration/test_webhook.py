@@ -11,7 +11,8 @@ import pytest
 from knossos.errors import InvalidInput
 from knossos.jobs import Engine, JobNotFound, JobRecord, JobSpec, JobState
 from knossos.outgoing import AddressRefused, AnswerTooSlow, BadRedirect, BrokenAnswer, UnreachableHost
-from knossos.packaging.webhook import WebhookFailed, check_webhook_url, notify, webhook_spec
+from knossos.outgoing.webhook import WebhookFailed, check_webhook_url
+from knossos.packaging.webhook import notify, webhook_spec
 from knossos.settings import Settings
 from tests.support.downloads import NotingReporter
 from tests.support.file_server import Answer, Drip, FileServer, Refuse, Reset, Silent
