@@ -1,6 +1,6 @@
 """Accounts, sessions, API keys, and the rules of who may do what. Knows neither HTTP nor WebSockets."""
 
-from knossos.accounts.accounts import Account, AccountExists, Accounts, Role
+from knossos.accounts.accounts import Account, AccountExists, Accounts, NoSuchAccount, Role
 from knossos.accounts.api_keys import api_keys, find_api_key
 from knossos.accounts.sessions import COOKIE_NAME, Session, Sessions
 
@@ -9,6 +9,7 @@ __all__ = [
     "Account",
     "AccountExists",
     "Accounts",
+    "NoSuchAccount",
     "Role",
     "Session",
     "Sessions",

@@ -16,6 +16,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from knossos.accounts import Sessions
+from knossos.database import Database
 from knossos.errors import SettingsError
 from knossos.jobs import Engine
 from knossos.jobs.connection import ping
@@ -89,7 +90,7 @@ async def serve(settings: Settings) -> None:
     sockets = _bind(settings)
     await asyncio.to_thread(ping, settings.redis)
     hub = Hub(settings.redis)
-    application = make_application(settings, hub, Engine(settings), Sessions(settings))
+    application = make_application(settings, hub, Engine(settings), Sessions(settings, Database(settings)))
     server = HTTPServer(application, xheaders=settings.trusted_proxies > 0, max_body_size=MOST_MESSAGE_BYTES)
     gc.freeze()  # what is there by now stays
     following = asyncio.create_task(hub.run())

@@ -61,11 +61,13 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters["ticket"] = TicketConverter
+    database = Database(settings)
     app.extensions[EXTENSION] = Services(
         settings=settings,
         engine=engine,
-        accounts=Accounts(Database(settings)),
-        sessions=Sessions(settings),
+        database=database,
+        accounts=Accounts(database),
+        sessions=Sessions(settings, database),
         outgoing=OutgoingHttp(settings),
         sizes_of=KnownSizes(settings),
     )

@@ -11,6 +11,7 @@ from flask import Response, g, request
 
 from knossos.accounts import COOKIE_NAME, Account, Session, api_keys, find_api_key
 from knossos.accounts.access import may_control, may_watch, owner_of_account, owner_of_key
+from knossos.accounts.tokens import Identity, identity_of
 from knossos.errors import AccessDenied
 from knossos.jobs import JobNotFound, JobRecord
 from knossos.web.addresses import origin_of
@@ -26,6 +27,12 @@ def current_session() -> Session | None:
         g.session = services().sessions.read(request.cookies.get(COOKIE_NAME)) if counts else None
     session: Session | None = g.session
     return session
+
+
+def visitor_identity() -> Identity | None:
+    """The visitor by their session, with every scope; None where nobody is logged in, or it may not count."""
+    session = current_session()
+    return None if session is None else identity_of(session.account)
 
 
 def is_same_origin() -> bool:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 from flask import current_app
 
 from knossos.accounts import Accounts, Sessions
+from knossos.accounts.audit import Audit
+from knossos.accounts.tokens import Tokens
+from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.outgoing import OutgoingHttp
 from knossos.settings import Settings
 from knossos.web.result_tree import SizesOf
+
+if TYPE_CHECKING:
+    from knossos.publishing.publisher import Publisher
 
 EXTENSION = "knossos"
 
@@ -20,12 +27,27 @@ EXTENSION = "knossos"
 class Services:
     settings: Settings
     engine: Engine
+    database: Database
     accounts: Accounts
     sessions: Sessions
     #: Guarded requests to the outside, for pictures of questions.
     outgoing: OutgoingHttp
     #: Sizes of the files in an archive that this machine knows.
     sizes_of: SizesOf
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        return Tokens(self.settings, self.database)
+
+    @cached_property
+    def audit(self) -> Audit:
+        return Audit(self.database)
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        from knossos.publishing.publisher import Publisher
+
+        return Publisher(self.settings, self.database, self.engine)
 
 
 def services() -> Services:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
-from knossos.accounts import Account, Sessions
 from knossos.jobs import Engine, JobFailure, keys
 from knossos.live import hub as hub_module
 from knossos.live import watcher as watcher_module
 from knossos.settings import Settings
 from tests.support.live import Server, WatchingClient, live_server, wait_for
+from tests.support.people import session_of
 from tests.support.redis_server import RedisServer
 from tests.support.scenes import PlayedJob
 
@@ -249,18 +249,18 @@ def test_a_job_looks_missing_to_those_who_may_not_watch_it(settings: Settings, j
 
 
 @pytest.mark.parametrize(
-    ("account", "seen"),
+    ("roles", "seen"),
     [
-        (Account("root", frozenset({"operator"})), True),
-        (Account("somebody", frozenset()), False),
+        (["operator"], True),
+        ([], False),
     ],
 )
 def test_a_session_opens_what_its_account_may_see(
-    settings: Settings, job: PlayedJob, account: Account, seen: bool
+    settings: Settings, job: PlayedJob, roles: list[str], seen: bool
 ) -> None:
     async def work() -> None:
         job.log("secret")
-        cookie = f"SessionToken={Sessions(settings).issue(account)}"
+        cookie = "SessionToken=" + session_of(settings, "somebody", *roles)
         async with live_server(settings) as server:
             client = await server.watch(job.ticket, headers={"Cookie": cookie})
             assert (await client.next() or [])[0] == ("log_message" if seen else "task_status")

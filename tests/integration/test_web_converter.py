@@ -12,11 +12,12 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
-from knossos.accounts import COOKIE_NAME, Account, Sessions
+from knossos.accounts import COOKIE_NAME
 from knossos.accounts.access import owner_of_account, owner_of_key
 from knossos.jobs import Engine, JobFailure, JobState
 from knossos.settings import Settings
 from knossos.web import create_app
+from tests.support.people import session_of
 from tests.support.scenes import REPOSITORY, PlayedJob
 
 KEY = "key-of-the-tests"
@@ -40,7 +41,7 @@ def submit(client: FlaskClient, data: Any = MOD, key: str = KEY, **more: str) ->
 
 
 def log_in(client: FlaskClient, settings: Settings, name: str, *roles: str) -> None:
-    client.set_cookie(COOKIE_NAME, Sessions(settings).issue(Account(name, frozenset(roles))))
+    client.set_cookie(COOKIE_NAME, session_of(settings, name, *roles))
 
 
 def test_a_request_is_answered_with_a_ticket_and_a_token_of_thirty_letters_and_digits(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from knossos.accounts import COOKIE_NAME, Account, Accounts, Sessions
+from knossos.accounts import COOKIE_NAME, Accounts
 from knossos.accounts.access import owner_of_account
 from knossos.accounts.first_start import prepare
 from knossos.database import Database
@@ -22,6 +22,7 @@ from knossos.web import create_app, third_party
 from knossos.web.task_views import short_message
 from tests.support import scenes
 from tests.support.file_server import FileServer
+from tests.support.people import session_of
 from tests.support.scenes import REPOSITORY, PlayedJob
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + b"a picture"
@@ -35,7 +36,7 @@ def client(settings: Settings, engine: Engine) -> Iterator[FlaskClient]:
 
 
 def log_in(client: FlaskClient, settings: Settings, name: str, *roles: str) -> None:
-    client.set_cookie(COOKIE_NAME, Sessions(settings).issue(Account(name, frozenset(roles))))
+    client.set_cookie(COOKIE_NAME, session_of(settings, name, *roles))
 
 
 # --- who sees what -----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from tornado.netutil import bind_sockets
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from knossos.accounts import Sessions
+from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.live.application import make_application
 from knossos.live.hub import Hub
@@ -120,7 +121,7 @@ async def wait_for(condition: Any) -> None:
 async def live_server(settings: Settings, engine: Any = None) -> AsyncIterator[Server]:
     """Run the WebSocket server on a free port."""
     hub = Hub(settings.redis)
-    application = make_application(settings, hub, engine or Engine(settings), Sessions(settings))
+    application = make_application(settings, hub, engine or Engine(settings), Sessions(settings, Database(settings)))
     following = asyncio.create_task(hub.run())
     server = HTTPServer(application)
     sockets = bind_sockets(0, "127.0.0.1")

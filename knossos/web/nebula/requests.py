@@ -12,6 +12,7 @@ from flask import request
 
 from knossos.accounts.tokens import Identity, Scope
 from knossos.errors import AccessDenied, InvalidInput
+from knossos.web.authentication import visitor_identity
 from knossos.web.services import services
 
 TOKEN_HEADER = "X-KN-TOKEN"  # noqa: S105 (the name of a header)
@@ -21,16 +22,16 @@ MAX_JSON_BYTES = 64 * 1024 * 1024
 
 
 def caller(scope: Scope) -> Identity:
-    """Whose token came with the request.
+    """Who asks: the owner of the token, or, without one, of the session of one of our own pages.
 
     Raises:
         TokenExpired: it was good once.
         AccessDenied: there is none, it is wrong, or it was not given ``scope``.
     """
     token = request.headers.get(TOKEN_HEADER, "")
-    if not token:
-        raise AccessDenied(f"This needs a token in the header {TOKEN_HEADER}.")
-    identity = services().tokens.check(token)
+    identity = services().tokens.check(token) if token else visitor_identity()
+    if identity is None:
+        raise AccessDenied(f"This needs a login, or a token in the header {TOKEN_HEADER}.")
     identity.require(scope)
     return identity
 

@@ -1,0 +1,31 @@
+"""Accounts for tests, whose passwords cost next to nothing to hash and to check."""
+
+from __future__ import annotations
+
+from argon2 import PasswordHasher
+
+from knossos.accounts import Account, Accounts, Sessions
+from knossos.accounts.passwords import Passwords
+from knossos.database import Database
+from knossos.settings import Settings
+
+PASSWORD = "correct horse"
+
+#: Argon2id with its smallest parameters.
+CHEAP = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+def add_account(database: Database, name: str, *roles: str, email: str | None = None) -> Account:
+    """Make an account with `PASSWORD`."""
+    return Accounts(database, CHEAP).add(name, PASSWORD, roles, email)
+
+
+def session_of(settings: Settings, name: str, *roles: str) -> str:
+    """The value of the cookie of an account, which is made where there is none; so are the tables."""
+    database = Database(settings)
+    try:
+        database.migrate()
+        account = Accounts(database, CHEAP).find(name) or add_account(database, name, *roles)
+        return Sessions(settings, database).issue(account)
+    finally:
+        database.close()
