@@ -91,8 +91,12 @@ class Mod(Base):
     #: YYYY-MM-DD.
     first_release: Mapped[str | None] = mapped_column(String(10))
     created_at: Mapped[float]
-    #: When a release of it last changed, for lists.
+    #: When a public release of it last changed, for lists.
     updated_at: Mapped[float] = mapped_column(index=True)
+    #: The release that lists show: the newest that is offered to everyone. None: the public does not see this mod.
+    listed_id: Mapped[int | None]
+    #: What lists are searched for, in lower case: id, title and that release's description.
+    search_text: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 class Member(Base):
@@ -114,17 +118,23 @@ class Release(Base):
     mod_id: Mapped[str] = mapped_column(ForeignKey("mods.id"), index=True)
     #: As its author wrote it.
     version: Mapped[str] = mapped_column(String(100))
-    #: Without build metadata: what makes two versions the same.
+    #: In lower case: what makes two versions the same, as their folders are on a player's disk.
     version_key: Mapped[str] = mapped_column(String(100))
     #: "published" or "deleted".
     state: Mapped[str] = mapped_column(String(16))
     private: Mapped[bool]
+    #: "stable", "rc" or "nightly", as in the document.
+    stability: Mapped[str | None] = mapped_column(String(16))
+    #: Whether the repository has it: published, public, and not yanked unless a release that is offered needs it.
+    offered: Mapped[bool]
     #: Since when it is not offered any more; it stays installable for those who depend on it.
     yanked_at: Mapped[float | None]
     yank_reason: Mapped[str] = mapped_column(String(500), default="", server_default="")
     #: JSON of a `ReleaseDocument`: the full mod; files and images are named by their SHA-256, not by URLs.
     document: Mapped[str] = mapped_column(Text)
     published_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    #: The submission that stored it: the same one again has stored it already, another one is refused.
+    submission: Mapped[str] = mapped_column(String(64), default="", server_default="")
     created_at: Mapped[float]
     updated_at: Mapped[float]
     #: The number of its last change in the order of commits (`changes.py`): readers ask for what is above a number.
