@@ -20,6 +20,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -108,6 +109,14 @@ class Database:
         """Give all connections back. The next use opens new ones."""
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+
+def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT with ``on_conflict_do_nothing`` and ``on_conflict_do_update``, which both kinds of database know in the
+    same words, but not SQL."""
+    if session.get_bind().dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
 
 
 def _create_private(path: Path) -> None:

@@ -45,24 +45,11 @@ _MOST_PARTS = 9_000
 UNFINISHED_PREFIX = ".incoming-"
 
 #: Names in STORAGE_OPTIONS that are about the connection; all others are about the kind of object store.
-_CONNECTION_OPTIONS = frozenset(
-    [
-        "allow_http",
-        "allow_invalid_certificates",
-        "connect_timeout",
-        "http1_only",
-        "http2_only",
-        "pool_idle_timeout",
-        "pool_max_idle_per_host",
-        "proxy_ca_certificate",
-        "proxy_excludes",
-        "proxy_url",
-        "read_timeout",
-        "root_certificate",
-        "timeout",
-        "user_agent",
-    ]
-)
+_CONNECTION_OPTIONS = {
+    *("allow_http", "allow_invalid_certificates", "connect_timeout", "http1_only", "http2_only", "pool_idle_timeout"),
+    *("pool_max_idle_per_host", "proxy_ca_certificate", "proxy_excludes", "proxy_url", "read_timeout"),
+    *("root_certificate", "timeout", "user_agent"),
+}
 
 #: Mode of a stored file: the web server that serves the folder may run as another user.
 _MODE = 0o644

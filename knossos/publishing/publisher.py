@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from knossos.database import Database
+from knossos.publishing.blobs import Blobs
 from knossos.publishing.repository.job import submit_update
 from knossos.publishing.webhooks import Webhooks
 from knossos.settings import Settings
@@ -27,6 +28,10 @@ class Publisher:
     @cached_property
     def storage(self) -> Storage:
         return Storage(self.settings)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        return Blobs(self.database, self.storage)
 
     @cached_property
     def webhooks(self) -> Webhooks:
