@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from knossos.accounts.audit import record
 from knossos.accounts.tokens import Identity
 from knossos.database import Database
 from knossos.errors import InvalidInput
@@ -172,8 +173,14 @@ class Webhooks:
         *,
         kind: str = WebhookFormat.JSON,
         events: Sequence[str] = DEFAULT_EVENTS,
+        address: str = "",
     ) -> NewWebhook:
         """Make a webhook for a mod, or (None) for all mods.
+
+        Args:
+            kind: "json" or "discord".
+            events: what it is told of, out of `DEFAULT_EVENTS`.
+            address: of the caller's computer, for the audit log.
 
         Raises:
             NoSuchMod: there is no such mod.
@@ -202,16 +209,19 @@ class Webhooks:
             )
             session.add(webhook)
             session.flush()
+            self._note(session, identity, "webhook.add", webhook, address)
             return NewWebhook(_view(webhook), secret)
 
-    def remove(self, identity: Identity, webhook_id: int) -> None:
+    def remove(self, identity: Identity, webhook_id: int, *, address: str = "") -> None:
         """Remove a webhook. What is on its way to it is not sent any more.
 
         Raises:
             Refused: there is no such webhook, or the caller may not manage it.
         """
         with self._database.session() as session:
-            session.delete(self._find(session, identity, webhook_id))
+            webhook = self._find(session, identity, webhook_id)
+            session.delete(webhook)
+            self._note(session, identity, "webhook.remove", webhook, address)
 
     def test(self, identity: Identity, webhook_id: int) -> int:
         """Send a ping and return the ticket of its delivery. One that was switched off is switched on again.
@@ -241,6 +251,16 @@ class Webhooks:
             raise Refused("There is no such webhook.", reason="webhook missing")
         self._require(session, identity, webhook.mod_id)
         return webhook
+
+    def _note(self, session: Session, identity: Identity, action: str, webhook: Webhook, address: str) -> None:
+        record(
+            session,
+            actor=identity.name,
+            address=address,
+            action=action,
+            subject=f"mod:{webhook.mod_id}" if webhook.mod_id else "all mods",
+            details={"webhook": webhook.id, "address": _view(webhook).address, "events": webhook.events},
+        )
 
     def _require(self, session: Session, identity: Identity, mod_id: str | None, *, lock: bool = False) -> None:
         """Raise unless the caller may manage these webhooks. ``lock``: hold the mod, so that two adds are counted."""
