@@ -1,8 +1,8 @@
 """Drops: files that a site's visitors upload straight to this server with a signed link that the site made.
 
-Owns the HTTP side only: the link's check, the streaming parse and the answers with their CORS headers; where
-the bytes go is `knossos.web.incoming`. Every answer is one of converter.md's, never a 500, and carries the CORS
-headers, since the page that uploads is another site's. Nothing is read before the link has passed.
+Owns the HTTP side only: the link's check and the answers with their CORS headers. How the body is read is
+`knossos.web.multipart`, where the bytes go `knossos.web.incoming`. Every answer is one of converter.md's, never a 500,
+and carries the CORS headers, since the page that uploads is another site's. Nothing is read before the link has passed.
 """
 
 from __future__ import annotations
@@ -11,28 +11,23 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
-from typing import IO
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.sansio.multipart import Data, Epilogue, File, MultipartDecoder, NeedData
 
 from knossos.accounts import api_keys
 from knossos.errors import AccessDenied, InvalidInput
 from knossos.settings import Settings
+from knossos.web import multipart
 from knossos.web.addresses import mirror_base
 from knossos.web.incoming import IncomingFile
+from knossos.web.multipart import MalformedBody, Part, parts_of
 from knossos.web.services import services
 
 #: Seconds for which a link is good.
 LINK_LIFETIME_SECONDS = 30 * 60
-#: Bytes that are read, hashed and written at a time.
-CHUNK_BYTES = 256 * 1024
-#: Most bytes that headers of a part may take, beside one chunk.
-_DECODER_BYTES = 2 * 1024 * 1024
-_MAX_PARTS = 20
 
 CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -88,31 +83,23 @@ def check_name(settings: Settings, filename: str) -> None:
         raise InvalidFilename("Invalid filename!")
 
 
-def receive(stream: IO[bytes], boundary: bytes, target: IncomingFile, accept: Callable[[str], None]) -> bool:
-    """Write the first part called ``file`` of a multipart body to ``target``; every other part is dropped.
+def receive(parts: Iterable[Part], target: IncomingFile, accept: Callable[[str], None]) -> bool:
+    """Write the first file called ``file`` of a form to ``target``; every other part is dropped.
 
     Args:
         accept: is given the part's file name before any of its bytes are kept, and raises to refuse it.
 
     Returns:
-        whether there was such a part, with its end.
+        whether there was such a part.
     """
-    decoder = MultipartDecoder(boundary, _DECODER_BYTES, max_parts=_MAX_PARTS)
-    found = wanted = False
-    while True:
-        event = decoder.next_event()
-        if isinstance(event, NeedData):
-            decoder.receive_data(stream.read(CHUNK_BYTES) or None)
-        elif isinstance(event, File):
-            wanted = not found and event.name == "file"
-            if wanted:
-                accept(event.filename)
-        elif isinstance(event, Data):
-            if wanted:
-                target.write(event.data)
-                found = not event.more_data
-        elif isinstance(event, Epilogue):
-            return found
+    found = False
+    for part in parts:
+        if not found and part.name == "file" and part.filename is not None:
+            accept(part.filename)
+            for piece in part.pieces:
+                target.write(piece)
+            found = True
+    return found
 
 
 @blueprint.route("/drop/<made>/<token>/<key>", methods=["OPTIONS"])
@@ -125,13 +112,11 @@ def drop(made: str, token: str, key: str) -> Response:
     settings = services().settings
     check_link(settings, made, token, key, _now())
     request.max_content_length = settings.max_content_length
-    boundary = request.mimetype_params.get("boundary", "")
-    if request.mimetype != "multipart/form-data" or not boundary:
+    boundary = multipart.boundary_of_request()
+    if boundary is None:
         raise AccessDenied("Access denied")
     with IncomingFile(settings.mirror_folder / settings.upload_path) as incoming:
-        complete = receive(
-            request.stream, boundary.encode("latin-1", "replace"), incoming, lambda name: check_name(settings, name)
-        )
+        complete = receive(request.stream, boundary, incoming, lambda name: check_name(settings, name))
         if not complete:
             raise AccessDenied("Access denied")
         check_link(settings, made, token, key, _now())
@@ -162,9 +147,9 @@ def _http_error(error: HTTPException) -> Response:
     return _answer({"error": True, "message": error.description or error.name}, error.code or 400)
 
 
-@blueprint.errorhandler(ValueError)
-def _malformed(error: ValueError) -> Response:
-    return _answer({"error": True, "message": "The upload is not a well-formed multipart/form-data body."}, 400)
+@blueprint.errorhandler(multipart.MalformedForm)
+def _malformed(error: multipart.MalformedForm) -> Response:
+    return _answer({"error": True, "message": error.message}, 400)
 
 
 @blueprint.errorhandler(OSError)
