@@ -51,6 +51,12 @@ def is_same_origin() -> bool:
     return origin in own
 
 
+def refuse_other_sites() -> None:
+    """For what a form changes: raise AccessDenied unless a page of this server sent it."""
+    if not is_same_origin():
+        raise AccessDenied("This form was sent from another site. Open the page here and try again.")
+
+
 def start_session(response: Response, account: Account) -> None:
     response.set_cookie(
         COOKIE_NAME,

@@ -6,8 +6,7 @@ import logging
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
-from knossos.errors import AccessDenied
-from knossos.web.authentication import end_session, is_same_origin, start_session
+from knossos.web.authentication import end_session, refuse_other_sites, start_session
 from knossos.web.services import services
 
 blueprint = Blueprint("login", __name__)
@@ -27,7 +26,7 @@ def form() -> str:
 
 @blueprint.post("/login")
 def login() -> Response:
-    _refuse_other_sites()
+    refuse_other_sites()
     name, password = request.form.get("name", "").strip(), request.form.get("password", "")
     target = local_path(request.form.get("next", "/"))
     account = services().accounts.check_password(name, password) if name and password else None
@@ -44,12 +43,7 @@ def login() -> Response:
 
 @blueprint.post("/logout")
 def logout() -> Response:
-    _refuse_other_sites()
+    refuse_other_sites()
     response = make_response(redirect(url_for("pages.start"), 303))
     end_session(response)
     return response
-
-
-def _refuse_other_sites() -> None:
-    if not is_same_origin():
-        raise AccessDenied("This form was sent from another site. Open the page here and try again.")
