@@ -1,7 +1,7 @@
-// What came out: each package with its archives and a tree of the installed files. A folder's rows are made when
-// it is first opened, so a tree of many thousand files costs nothing until it is looked at.
+// What came out: each package with its archives and a tree of the installed files.
 
 import { element } from "./dom.js";
+import { treeRows } from "./file_tree.js";
 import * as format from "./format.js";
 
 /** Build the view of the answer of /api/tasks/<ticket>/tree. */
@@ -17,7 +17,6 @@ export function resultView(tree) {
 }
 
 function packageView(part) {
-  const root = folderOf(part.entries);
   const facts = [format.count(part.entry_count, "file"), part.total_bytes === null ? null : format.bytes(part.total_bytes)];
   return element(
     "div",
@@ -42,58 +41,9 @@ function packageView(part) {
         ),
       ),
     ),
-    element("ul", { class: "tree" }, rowsOf(root)),
+    element("ul", { class: "tree" }, treeRows(part.entries)),
     part.entries.length < part.entry_count
       ? element("p", { class: "hint" }, `The first ${format.count(part.entries.length, "file")} of ${part.entry_count} are shown; the JSON has them all.`)
       : null,
   );
-}
-
-function newFolder() {
-  return { folders: new Map(), files: [], count: 0, bytes: 0 };
-}
-
-function folderOf(entries) {
-  const root = newFolder();
-  for (const [path, size] of entries) {
-    const parts = path.split("/");
-    const name = parts.pop();
-    let folder = root;
-    for (const part of parts) {
-      if (!folder.folders.has(part)) folder.folders.set(part, newFolder());
-      folder = folder.folders.get(part);
-      folder.count += 1;
-      folder.bytes += size ?? NaN;
-    }
-    folder.files.push([name, size]);
-  }
-  return root;
-}
-
-function rowsOf(folder) {
-  const names = [...folder.folders.keys()].sort((a, b) => a.localeCompare(b));
-  const files = [...folder.files].sort(([a], [b]) => a.localeCompare(b));
-  return [
-    ...names.map((name) => folderRow(name, folder.folders.get(name))),
-    ...files.map(([name, size]) =>
-      element("li", { class: "tree-file" }, element("span", { class: "tree-name" }, name), element("span", { class: "tree-size" }, format.bytes(size))),
-    ),
-  ];
-}
-
-function folderRow(name, folder) {
-  const size = Number.isNaN(folder.bytes) ? "" : format.bytes(folder.bytes);
-  const details = element(
-    "details",
-    {},
-    element(
-      "summary",
-      {},
-      element("span", { class: "tree-name" }, `${name}/`),
-      element("span", { class: "tree-count" }, format.count(folder.count, "file")),
-      element("span", { class: "tree-size" }, size),
-    ),
-  );
-  details.addEventListener("toggle", () => details.append(element("ul", {}, rowsOf(folder))), { once: true });
-  return element("li", {}, details);
 }

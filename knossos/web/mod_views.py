@@ -1,0 +1,136 @@
+"""What the pages of mods say, in words: pure functions from stored releases to text and short lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from urllib.parse import quote
+
+from knossos.publishing.documents import FILES_ROUTE, DocumentFile, ReleaseDocument
+
+TYPE_NAMES = {
+    "mod": "Mod",
+    "tc": "Total conversion",
+    "engine": "Engine",
+    "tool": "Tool",
+    "ext": "Extension",
+}
+STABILITY_NAMES = {"stable": "Stable", "rc": "Release candidate", "nightly": "Nightly"}
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+#: What an operator before a version means to people; the version stands where the braces are.
+_REQUIREMENTS = {
+    ">=": "{} or newer",
+    "<=": "{} or older",
+    ">": "newer than {}",
+    "<": "older than {}",
+    "~": "{} or its newest patch",
+}
+
+
+@dataclass(frozen=True)
+class Need:
+    """A mod that a release needs. ``title`` "" where nobody may see such a mod here."""
+
+    id: str
+    version: str | None
+    #: Packages of the other mod that are asked for; none: its usual ones.
+    packages: tuple[str, ...]
+    #: The packages of this release that ask for it, where the required ones do not.
+    only_for: tuple[str, ...]
+    title: str = ""
+
+
+def type_name(kind: str) -> str:
+    return TYPE_NAMES.get(kind, kind)
+
+
+def stability_name(stability: str) -> str:
+    return STABILITY_NAMES.get(stability, stability)
+
+
+def initials(title: str) -> str:
+    """One or two letters that stand where a picture is missing."""
+    words = [word for word in title.split() if word[0].isalnum()]
+    return "".join(word[0].upper() for word in words[:2]) or "?"
+
+
+def day(text: str | None) -> str:
+    """YYYY-MM-DD as people write it."""
+    try:
+        found = date.fromisoformat(text or "")
+    except ValueError:
+        return text or ""
+    return f"{found.day} {found:%b %Y}"
+
+
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+def counted(value: int, singular: str, plural: str = "") -> str:
+    return f"{value:,} {singular if value == 1 else plural or singular + 's'}"
+
+
+def size(value: int) -> str:
+    """Bytes in three digits, as the scripts of the pages write them."""
+    amount, unit = float(value), 0
+    while amount >= 999.5 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1000, unit + 1
+    digits = 0 if unit == 0 or amount >= 99.95 else 1 if amount >= 9.995 else 2
+    return f"{amount:.{digits}f} {_UNITS[unit]}"
+
+
+def requirement(version: str | None) -> str:
+    """The version of a dependency in words."""
+    if not version:
+        return "any version"
+    for operator, words in _REQUIREMENTS.items():
+        if version.startswith(operator):
+            return words.format(version.removeprefix(operator).strip())
+    return f"exactly {version.removeprefix('==').strip()}"
+
+
+def download_address(file: DocumentFile) -> str:
+    """Where a browser has a file from: elsewhere, or from this server, whatever name the browser knows it by."""
+    return file.urls[0] if file.urls else f"{FILES_ROUTE}/{file.checksum[1]}/{quote(file.filename, safe='')}"
+
+
+def total_bytes(document: ReleaseDocument, *, only_required: bool = False) -> int:
+    """What is to be downloaded for all packages, or for the required ones; the same file counts once."""
+    files = {
+        file.checksum[1]: file.filesize
+        for package in document.packages
+        if package.status == "required" or not only_required
+        for file in package.files
+    }
+    return sum(files.values())
+
+
+def needs(document: ReleaseDocument, titles: Mapping[str, str]) -> list[Need]:
+    """What a release needs, each mod and version once, in the order of its packages."""
+    found: dict[tuple[str, str | None, tuple[str, ...]], list[str] | None] = {}
+    for package in document.packages:
+        for dependency in package.dependencies:
+            key = (dependency.id, dependency.version, tuple(dependency.packages))
+            asking = found.setdefault(key, [])
+            if package.status == "required":
+                found[key] = None
+            elif asking is not None:
+                asking.append(package.name)
+    return [
+        Need(mod_id, version, packages, tuple(dict.fromkeys(asking or ())), titles.get(mod_id, ""))
+        for (mod_id, version, packages), asking in found.items()
+    ]
+
+
+def pages_shown(page: int, pages: int) -> Iterable[int | None]:
+    """The numbers of pages to offer: the first, the last and those around the current one; None for a gap."""
+    near = sorted({1, pages, *range(max(1, page - 1), min(pages, page + 1) + 1)})
+    yield near[0]
+    for before, one in pairwise(near):
+        if one - before > 1:
+            yield None
+        yield one
