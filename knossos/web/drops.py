@@ -11,8 +11,9 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import PurePosixPath
+from typing import IO
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -23,7 +24,6 @@ from knossos.settings import Settings
 from knossos.web import multipart
 from knossos.web.addresses import mirror_base
 from knossos.web.incoming import IncomingFile
-from knossos.web.multipart import MalformedBody, Part, parts_of
 from knossos.web.services import services
 
 #: Seconds for which a link is good.
@@ -83,23 +83,26 @@ def check_name(settings: Settings, filename: str) -> None:
         raise InvalidFilename("Invalid filename!")
 
 
-def receive(parts: Iterable[Part], target: IncomingFile, accept: Callable[[str], None]) -> bool:
+def receive(stream: IO[bytes], boundary: bytes, target: IncomingFile, accept: Callable[[str], None]) -> bool:
     """Write the first file called ``file`` of a form to ``target``; every other part is dropped.
 
     Args:
-        accept: is given the part's file name before any of its bytes are kept, and raises to refuse it.
+        accept: is given the file's name before any of its bytes are kept, and raises to refuse it.
 
     Returns:
-        whether there was such a part.
+        whether there was such a file.
     """
-    found = False
-    for part in parts:
-        if not found and part.name == "file" and part.filename is not None:
-            accept(part.filename)
-            for piece in part.pieces:
-                target.write(piece)
-            found = True
-    return found
+    chosen = False
+
+    def choose(name: str, filename: str, _fields: dict[str, str]) -> IncomingFile | None:
+        nonlocal chosen
+        if chosen or name != "file":
+            return None
+        accept(filename)
+        chosen = True
+        return target
+
+    return "file" in multipart.receive(stream, boundary, choose, keep_fields=False).files
 
 
 @blueprint.route("/drop/<made>/<token>/<key>", methods=["OPTIONS"])
