@@ -4,6 +4,7 @@ workers."""
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,13 @@ from tests.support.processes import Process, write_settings
 from tests.support.redis_server import RedisServer
 
 pytest_plugins = ["tests.support.ci"]
+
+
+def pytest_configure() -> None:
+    """Take SIGINT although a shell has started this in its background, where it is ignored and processes inherit that:
+    tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
