@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, false
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from knossos.database import Base
 
@@ -127,6 +127,8 @@ class Release(Base):
     stability: Mapped[str | None] = mapped_column(String(16))
     #: Whether the repository has it: published, public, and not yanked unless a release that is offered needs it.
     offered: Mapped[bool]
+    #: Whether the repository ever had it, so that clients are told when it goes. Set with ``offered``, by the class.
+    once_offered: Mapped[bool] = mapped_column(default=False, server_default=false())
     #: Since when it is not offered any more; it stays installable for those who depend on it.
     yanked_at: Mapped[float | None]
     yank_reason: Mapped[str] = mapped_column(String(500), default="", server_default="")
@@ -140,7 +142,16 @@ class Release(Base):
     #: The number of its last change in the order of commits (`changes.py`): readers ask for what is above a number.
     change: Mapped[int] = mapped_column(BigInteger, index=True)
 
-    __table_args__ = (UniqueConstraint("mod_id", "version_key", name="uq_releases_mod_id_version_key"),)
+    __table_args__ = (
+        UniqueConstraint("mod_id", "version_key", name="uq_releases_mod_id_version_key"),
+        Index("ix_releases_updated_at_change", "updated_at", "change"),
+    )
+
+    @validates("offered")
+    def _note_that_it_was_offered(self, _name: str, offered: bool) -> bool:
+        if offered:
+            self.once_offered = True
+        return offered
 
 
 class ReleaseDependency(Base):

@@ -135,6 +135,7 @@ def upgrade() -> None:
         sa.Column("private", sa.Boolean(), nullable=False),
         sa.Column("stability", sa.String(length=16), nullable=True),
         sa.Column("offered", sa.Boolean(), nullable=False),
+        sa.Column("once_offered", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("yanked_at", sa.Double(), nullable=True),
         sa.Column("yank_reason", sa.String(length=500), server_default="", nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
@@ -150,6 +151,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_releases_change", "releases", ["change"])
     op.create_index("ix_releases_mod_id", "releases", ["mod_id"])
+    op.create_index("ix_releases_updated_at_change", "releases", ["updated_at", "change"])
     op.create_table(
         "reports",
         sa.Column("id", sa.Integer(), nullable=False),
