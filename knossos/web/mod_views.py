@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-from itertools import pairwise
 from urllib.parse import quote
 
 from knossos.publishing.documents import FILES_ROUTE, DocumentFile, ReleaseDocument
@@ -19,7 +17,6 @@ TYPE_NAMES = {
 }
 STABILITY_NAMES = {"stable": "Stable", "rc": "Release candidate", "nightly": "Nightly"}
 
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 #: What an operator before a version means to people; the version stands where the braces are.
 _REQUIREMENTS = {
     ">=": "{} or newer",
@@ -55,32 +52,6 @@ def initials(title: str) -> str:
     """One or two letters that stand where a picture is missing."""
     words = [word for word in title.split() if word[0].isalnum()]
     return "".join(word[0].upper() for word in words[:2]) or "?"
-
-
-def day(text: str | None) -> str:
-    """YYYY-MM-DD as people write it."""
-    try:
-        found = date.fromisoformat(text or "")
-    except ValueError:
-        return text or ""
-    return f"{found.day} {found:%b %Y}"
-
-
-def number(value: int) -> str:
-    return f"{value:,}"
-
-
-def counted(value: int, singular: str, plural: str = "") -> str:
-    return f"{value:,} {singular if value == 1 else plural or singular + 's'}"
-
-
-def size(value: int) -> str:
-    """Bytes in three digits, as the scripts of the pages write them."""
-    amount, unit = float(value), 0
-    while amount >= 999.5 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1000, unit + 1
-    digits = 0 if unit == 0 or amount >= 99.95 else 1 if amount >= 9.995 else 2
-    return f"{amount:.{digits}f} {_UNITS[unit]}"
 
 
 def requirement(version: str | None) -> str:
@@ -124,13 +95,3 @@ def needs(document: ReleaseDocument, titles: Mapping[str, str]) -> list[Need]:
         Need(mod_id, version, packages, tuple(dict.fromkeys(asking or ())), titles.get(mod_id, ""))
         for (mod_id, version, packages), asking in found.items()
     ]
-
-
-def pages_shown(page: int, pages: int) -> Iterable[int | None]:
-    """The numbers of pages to offer: the first, the last and those around the current one; None for a gap."""
-    near = sorted({1, pages, *range(max(1, page - 1), min(pages, page + 1) + 1)})
-    yield near[0]
-    for before, one in pairwise(near):
-        if one - before > 1:
-            yield None
-        yield one

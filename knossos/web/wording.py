@@ -1,0 +1,47 @@
+"""Numbers, sizes and times as the pages write them, in the words of the scripts (``static/js/format.js``). Pure functions.
+
+Times are UTC, and say so: a page that is rendered here does not know where its reader is.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def day(text: str | None) -> str:
+    """YYYY-MM-DD as people write it."""
+    try:
+        found = date.fromisoformat(text or "")
+    except ValueError:
+        return text or ""
+    return f"{found.day} {found:%b %Y}"
+
+
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+def counted(value: int, singular: str, plural: str = "") -> str:
+    return f"{value:,} {singular if value == 1 else plural or singular + 's'}"
+
+
+def size(value: int) -> str:
+    """Bytes in three digits, as the scripts of the pages write them."""
+    amount, unit = float(value), 0
+    while amount >= 999.5 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1000, unit + 1
+    digits = 0 if unit == 0 or amount >= 99.95 else 1 if amount >= 9.995 else 2
+    return f"{amount:.{digits}f} {_UNITS[unit]}"
+
+
+def moment(unix_time: float) -> str:
+    """A Unix time to the minute."""
+    found = datetime.fromtimestamp(unix_time, UTC)
+    return f"{found.day} {found:%b %Y, %H:%M} UTC"
+
+
+def iso(unix_time: float) -> str:
+    """A Unix time for the attribute ``datetime``."""
+    return datetime.fromtimestamp(unix_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
