@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 from knossos.database import Database
 from knossos.publishing.blobs import Blobs
+from knossos.publishing.mods import Mods
+from knossos.publishing.releases import Releases
 from knossos.publishing.repository.job import submit_update
+from knossos.publishing.teams import Teams
 from knossos.publishing.webhooks import Webhooks
 from knossos.settings import Settings
 from knossos.storage import Storage
@@ -32,6 +35,18 @@ class Publisher:
     @cached_property
     def blobs(self) -> Blobs:
         return Blobs(self.database, self.storage)
+
+    @cached_property
+    def mods(self) -> Mods:
+        return Mods(self.database, self.blobs)
+
+    @cached_property
+    def teams(self) -> Teams:
+        return Teams(self.database)
+
+    @cached_property
+    def releases(self) -> Releases:
+        return Releases(self.database, self.blobs, self.announce)
 
     @cached_property
     def webhooks(self) -> Webhooks:
