@@ -76,8 +76,8 @@ class Site:
                     session.add(Member(mod_id=mod_id, user_id=number, role=role))
                 session.add(
                     Release(
-                        mod_id=mod_id, version="1.0.0", version_key="1.0.0", state="published", document="{}", change=1, offered=False,
-                        private=mod_id == "hidden", created_at=now, updated_at=now,
+                        mod_id=mod_id, version="1.0.0", version_key="1.0.0", state="published", document="{}", change=1,
+                        offered=False, private=mod_id == "hidden", created_at=now, updated_at=now,
                     )
                 )  # fmt: skip
 
