@@ -7,6 +7,7 @@ checks) is then there in each task's process, which saves a small task some of i
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -74,6 +75,8 @@ def _package_our_own(settings: Settings) -> None:
             request = parse_request(json.dumps(_description(f"http://{host}:{port}/self-test.zip")))
             repository: Any = package(request, Surroundings(here, _Silent(), workspace, mirror))
         finally:
+            with contextlib.suppress(OSError):
+                door.shutdown(socket.SHUT_RDWR)  # wakes the thread where no request has come
             server.join()
     found = [file["filename"] for file in repository["mods"][0]["packages"][0]["filelist"]]
     if sorted(found) != sorted(FILES):

@@ -237,6 +237,7 @@ def test_each_error_is_told_once(home: Path, server: FileServer) -> None:
     assert run(home, "mod.json", "out.json", "--quiet").stderr.count("error: ") == 1
 
 
+@pytest.mark.slow
 def test_at_the_limits_of_entries_and_names_it_takes_less_than_300_megabytes(home: Path, server: FileServer) -> None:
     def header(number: int) -> bytes:
         info = tarfile.TarInfo(f"data/{number % 200:03}/{number:06}".ljust(95, "x"))
