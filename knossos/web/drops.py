@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import IO
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -83,7 +82,7 @@ def check_name(settings: Settings, filename: str) -> None:
         raise InvalidFilename("Invalid filename!")
 
 
-def receive(stream: IO[bytes], boundary: bytes, target: IncomingFile, accept: Callable[[str], None]) -> bool:
+def receive(stream: multipart.Body, boundary: bytes, target: IncomingFile, accept: Callable[[str], None]) -> bool:
     """Write the first file called ``file`` of a form to ``target``; every other part is dropped.
 
     Args:
@@ -119,7 +118,7 @@ def drop(made: str, token: str, key: str) -> Response:
     if boundary is None:
         raise AccessDenied("Access denied")
     with IncomingFile(settings.mirror_folder / settings.upload_path) as incoming:
-        complete = receive(request.stream, boundary, incoming, lambda name: check_name(settings, name))
+        complete = receive(multipart.body_of_request(), boundary, incoming, lambda name: check_name(settings, name))
         if not complete:
             raise AccessDenied("Access denied")
         check_link(settings, made, token, key, _now())

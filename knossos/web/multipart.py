@@ -1,33 +1,30 @@
 """Reading a multipart/form-data body as it arrives: files go to where the caller says, memory stays flat.
 
-Owns the parse only. Fields are kept as text, up to a bound; which files are wanted, and where their bytes go, the
-caller decides before the first of them is kept. Names of fields may be quoted or not.
+Owns what becomes of the parts; how the body is cut into them is `form_scanner.py`. Fields are kept as text, up to a
+bound; which files are wanted, and where their bytes go, the caller decides before the first of them is kept. Names of
+fields may be quoted or not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, Protocol
+from typing import Protocol
 
 from flask import request
-from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
+from werkzeug.exceptions import RequestEntityTooLarge
 
-from knossos.errors import InvalidInput
+from knossos.web.form_scanner import MalformedForm as MalformedForm
+from knossos.web.form_scanner import parts_of
 
-#: Bytes that are read and handed on at a time.
-CHUNK_BYTES = 256 * 1024
 #: Most bytes that all fields that are no files may take.
 _FIELDS_BYTES = 64 * 1024
-#: Most bytes that headers of a part may take, beside one chunk.
-_DECODER_BYTES = 2 * 1024 * 1024
-_MAX_PARTS = 20
 
 
-class MalformedForm(InvalidInput):
-    """The body is not a well-formed form of the kind that it says it is."""
+class Body(Protocol):
+    """What a body is read from: ``read`` gives at most so many bytes, and none where it has ended."""
 
-    code = "malformed_form"
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Sink(Protocol):
@@ -57,7 +54,35 @@ def boundary_of_request() -> bytes | None:
     return boundary.encode("latin-1", "replace")
 
 
-def receive(stream: IO[bytes], boundary: bytes, accept: Accept, *, keep_fields: bool = True) -> Form:
+def body_of_request() -> Body:
+    """The current request's body, past Werkzeug's stream, which copies each piece twice.
+
+    Raises:
+        RequestEntityTooLarge: it is longer than ``request.max_content_length``.
+    """
+    length = request.content_length
+    if length is None:
+        return request.stream
+    if request.max_content_length is not None and length > request.max_content_length:
+        raise RequestEntityTooLarge
+    return _PlainBody(request.environ["wsgi.input"], length)
+
+
+class _PlainBody:
+    def __init__(self, stream: Body, length: int) -> None:
+        self._stream = stream
+        self._left = length
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            data = self._stream.read(min(size, self._left))
+        except OSError as error:  # the server's word for a client that is gone, or says nothing for too long
+            raise MalformedForm("The body does not arrive any more.") from error
+        self._left -= len(data)
+        return data
+
+
+def receive(stream: Body, boundary: bytes, accept: Accept, *, keep_fields: bool = True) -> Form:
     """Read a form to its end.
 
     Args:
@@ -66,44 +91,20 @@ def receive(stream: IO[bytes], boundary: bytes, accept: Accept, *, keep_fields: 
     Raises:
         MalformedForm: it is cut off or broken, or its fields are too long.
     """
-    decoder = MultipartDecoder(boundary, _DECODER_BYTES, max_parts=_MAX_PARTS)
     form, room = Form(), _FIELDS_BYTES
-    name, sink, text = "", None, b""
-    is_field = False
-    while not isinstance(event := _next(decoder, stream), Epilogue):
-        if isinstance(event, File):
-            name, is_field = event.name or "", False
-            sink = accept(name, event.filename or "", form.fields)
-        elif isinstance(event, Field):
-            name, is_field, sink, text = event.name or "", keep_fields, None, b""
-        elif isinstance(event, Data) and is_field:
-            text += event.data
-            if len(text) > room:
-                raise MalformedForm(f"The fields of the form take more than {_FIELDS_BYTES} bytes.")
-            if not event.more_data:
-                room -= len(text)
-                form.fields[name] = text.decode("utf-8", "replace")
-        elif isinstance(event, Data) and sink is not None:
-            sink.write(event.data)
-            if not event.more_data:
-                form.files.add(name)
+    for part in parts_of(stream.read, boundary):
+        if part.filename is not None:
+            sink = accept(part.name, part.filename, form.fields)
+            if sink is not None:
+                for piece in part.pieces:
+                    sink.write(piece)
+                form.files.add(part.name)
+        elif keep_fields:
+            text = b""
+            for piece in part.pieces:
+                text += piece
+                if len(text) > room:
+                    raise MalformedForm(f"The fields of the form take more than {_FIELDS_BYTES} bytes.")
+            room -= len(text)
+            form.fields[part.name] = text.decode("utf-8", "replace")
     return form
-
-
-def _next(decoder: MultipartDecoder, stream: IO[bytes]) -> Event:
-    while True:
-        try:
-            event = decoder.next_event()
-        except ValueError as error:
-            raise _malformed() from error
-        if not isinstance(event, NeedData):
-            return event
-        data = stream.read(CHUNK_BYTES) or None
-        try:
-            decoder.receive_data(data)
-        except ValueError as error:
-            raise _malformed() from error
-
-
-def _malformed() -> MalformedForm:
-    return MalformedForm("The upload is not a well-formed multipart/form-data body.")
