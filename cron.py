@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import sys
 
+from knossos.accounts import housekeeping as accounts
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK, MissingDependency, SettingsError
 from knossos.jobs import Engine, connection
 from knossos.jobs.retention import purge
 from knossos.logs import configure_logging
-from knossos.packaging.housekeeping import tidy
+from knossos.packaging import housekeeping as packaging
 from knossos.settings import load_settings
 
 
@@ -22,7 +23,7 @@ def main() -> int:
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING
-    for what, count in [*purge(Engine(settings)).counts(), *tidy(settings)]:
+    for what, count in [*purge(Engine(settings)).counts(), *packaging.tidy(settings), *accounts.tidy(settings)]:
         sys.stdout.write(f"removed {count} {what}\n")
     return EXIT_OK
 

@@ -54,7 +54,7 @@ class Account:
 
 
 class AccountExists(InvalidInput):
-    """The name is taken, perhaps in other case, or the address is. ``name`` is the one that was asked for."""
+    """The ``name``, perhaps in other case, or the address is taken; ``taken`` says which: "name" or "email"."""
 
     code = "account_exists"
 
@@ -102,7 +102,8 @@ class Accounts:
             password_hash=self._passwords.hash(password),
             created_at=time.time(),
             verified_at=time.time() if verified else None,
-            sessions_valid_from=0.0,
+            # Not 0: a database may give the number of an account that is gone again, and cookies name it.
+            sessions_valid_from=time.time(),
             roles=[UserRole(role=role) for role in known],
         )
         try:
@@ -118,13 +119,20 @@ class Accounts:
                     details=details,
                 )
         except IntegrityError as error:
-            taken = "name" if self.find(name) else "address"
-            raise AccountExists(f"there is already an account with that {taken} ({name})", name=name) from error
+            if self.find(name):
+                raise AccountExists(f"there is already an account called {name}", name=name, taken="name") from error
+            text = f"there is already an account with the address {email}"
+            raise AccountExists(text, name=name, taken="email") from error
         return as_account(user)
 
     def find(self, name: str) -> Account | None:
         with self._database.reading() as session:
             user = load_user(session, name)
+            return None if user is None else as_account(user)
+
+    def find_by_email(self, email: str) -> Account | None:
+        with self._database.reading() as session:
+            user = session.scalar(select(User).where(User.email_key == email.lower()))
             return None if user is None else as_account(user)
 
     def get(self, name: str) -> Account:

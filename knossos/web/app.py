@@ -24,6 +24,7 @@ from knossos.web import (
     info,
     login,
     mirror_files,
+    nebula,
     pages,
     request_log,
     security,
@@ -75,7 +76,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     security.install(app)
     errors.install(app)
     assets.install(app)
-    for module in (converter, drops, info, mirror_files, task_feeds, login, pages):
+    for module in (converter, drops, info, mirror_files, task_feeds, login, pages, nebula):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)
     app.add_url_rule("/api/health", view_func=_health)

@@ -7,7 +7,9 @@ and tokens are secrets that another site does not have, so they need no such che
 
 from __future__ import annotations
 
-from flask import Response, g, request
+from urllib.parse import urlsplit
+
+from flask import Response, abort, g, redirect, request, url_for
 
 from knossos.accounts import COOKIE_NAME, Account, Session, api_keys, find_api_key
 from knossos.accounts.access import may_control, may_watch, owner_of_account, owner_of_key
@@ -35,6 +37,11 @@ def visitor_identity() -> Identity | None:
     return None if session is None else identity_of(session.account)
 
 
+def client_address() -> str:
+    """The network address of the client: behind trusted proxies the one that they tell (TRUSTED_PROXIES)."""
+    return request.remote_addr or ""
+
+
 def is_same_origin() -> bool:
     """Whether a page of this server sent the request, as the browser says.
 
@@ -55,6 +62,15 @@ def refuse_other_sites() -> None:
     """For what a form changes: raise AccessDenied unless a page of this server sent it."""
     if not is_same_origin():
         raise AccessDenied("This form was sent from another site. Open the page here and try again.")
+
+
+def page_account() -> Account:
+    """The account of a page's visitor. Somebody who is not logged in is led to do that, and then back to the page."""
+    session = current_session()
+    if session is None:
+        page = request.full_path if request.method in SAFE_METHODS else urlsplit(request.referrer or "").path
+        abort(redirect(url_for("login.form", next=page.rstrip("?") or "/"), 303))
+    return session.account
 
 
 def start_session(response: Response, account: Account) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import NotFound as NoSuchPage
 
+from knossos.accounts.throttle import TooManyTries
 from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound
 from knossos.jobs import JobNotFinished
 
@@ -23,6 +24,7 @@ from knossos.jobs import JobNotFinished
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
     (AccessDenied, 403),
+    (TooManyTries, 429),
     (InvalidInput, 400),
     (JobNotFinished, 409),
     (MissingDependency, 503),
@@ -82,7 +84,10 @@ def _any_error(error: Exception) -> Response:
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     if isinstance(error, KnossosError):
         more = {"errors": error.details["errors"]} if error.details.get("errors") else {}
-        return answer(status, error.code, error.message, **more)
+        response = answer(status, error.code, error.message, **more)
+        if isinstance(error, TooManyTries):
+            response.headers["Retry-After"] = str(error.retry_after_seconds)
+        return response
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         _log.error("%s %s: %s: %s", request.method, request.url_rule, type(error).__name__, error)
         return answer(status, "unavailable", "Something this server needs does not answer. Try again in a moment.")

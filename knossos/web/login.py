@@ -6,7 +6,10 @@ import logging
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
-from knossos.web.authentication import end_session, refuse_other_sites, start_session
+from knossos.accounts.logins import AccountDisabled, NotVerified, WrongLogin
+from knossos.accounts.throttle import TooManyTries
+from knossos.errors import AccessDenied
+from knossos.web.authentication import client_address, end_session, is_same_origin, start_session
 from knossos.web.services import services
 
 blueprint = Blueprint("login", __name__)
@@ -26,16 +29,24 @@ def form() -> str:
 
 @blueprint.post("/login")
 def login() -> Response:
-    refuse_other_sites()
+    _refuse_other_sites()
     name, password = request.form.get("name", "").strip(), request.form.get("password", "")
-    target = local_path(request.form.get("next", "/"))
-    account = services().accounts.check_password(name, password) if name and password else None
-    if account is None:
-        _log.warning("login refused for %r from %s", name[:64], request.remote_addr)
-        error = "The name or the password is wrong." if name and password else "Give your name and your password."
-        page = render_template("login.html", next=target, name=name[:64], error=error)
-        return make_response(page, 401 if name and password else 400)
-    response = make_response(redirect(target, 303))
+    if not name or not password:
+        return _form_again(400, name, "Give your name and your password.")
+    try:
+        account = services().logins.log_in(name, password, client_address())
+    except TooManyTries as error:
+        page = _form_again(429, name, error.message)
+        page.headers["Retry-After"] = str(error.retry_after_seconds)
+        return page
+    except WrongLogin as error:
+        return _form_again(401, name, error.message)
+    except NotVerified as error:
+        services().registration.send_again(error.user_id)
+        return _form_again(403, name, error.message)
+    except AccountDisabled as error:
+        return _form_again(403, name, error.message)
+    response = make_response(redirect(local_path(request.form.get("next", "/")), 303))
     start_session(response, account)
     _log.info("login of %s", account.name)
     return response
@@ -43,7 +54,17 @@ def login() -> Response:
 
 @blueprint.post("/logout")
 def logout() -> Response:
-    refuse_other_sites()
+    _refuse_other_sites()
     response = make_response(redirect(url_for("pages.start"), 303))
     end_session(response)
     return response
+
+
+def _form_again(status: int, name: str, error: str) -> Response:
+    target = local_path(request.form.get("next", "/"))
+    return make_response(render_template("login.html", next=target, name=name[:64], error=error), status)
+
+
+def _refuse_other_sites() -> None:
+    if not is_same_origin():
+        raise AccessDenied("This form was sent from another site. Open the page here and try again.")

@@ -10,6 +10,9 @@ from flask import current_app
 
 from knossos.accounts import Accounts, Sessions
 from knossos.accounts.audit import Audit
+from knossos.accounts.logins import Logins
+from knossos.accounts.post import Post
+from knossos.accounts.registration import Registration
 from knossos.accounts.tokens import Tokens
 from knossos.database import Database
 from knossos.jobs import Engine
@@ -42,6 +45,15 @@ class Services:
     @cached_property
     def audit(self) -> Audit:
         return Audit(self.database)
+
+    @cached_property
+    def logins(self) -> Logins:
+        return Logins(self.settings, self.database, self.accounts)
+
+    @cached_property
+    def registration(self) -> Registration:
+        post = Post(self.settings, self.database, self.engine)
+        return Registration(self.settings, self.database, self.accounts, post)
 
     @cached_property
     def publisher(self) -> Publisher:

@@ -1,0 +1,157 @@
+"""How people get accounts by themselves, and back into them: registering, proving the address, a new password by mail.
+
+An account that somebody made for themselves may not log in before its mail address is proved. Whether an address has an
+account is told to nobody but its owner, by mail; whether a name is taken has to be told.
+"""
+
+from __future__ import annotations
+
+import time
+
+from knossos.accounts.accounts import Account, AccountExists, Accounts, as_account, end_logins
+from knossos.accounts.audit import Actor, record
+from knossos.accounts.mail_links import MailLinks, Purpose, use_link
+from knossos.accounts.passwords import Passwords
+from knossos.accounts.post import Letter, Post
+from knossos.accounts.tables import User
+from knossos.accounts.throttle import Limit, TooManyTries, count, forgive, of_account, of_address
+from knossos.database import Database
+from knossos.errors import AccessDenied, InvalidInput
+from knossos.settings import Settings
+
+#: Least characters of a password that somebody chooses here.
+MIN_PASSWORD_CHARS = 8
+#: Mails of one kind for one account in a window (LOGIN_FAILURE_WINDOW_SECONDS).
+MAX_MAILS = 3
+
+
+class RegistrationClosed(AccessDenied):
+    """Only the operator makes accounts here."""
+
+    code = "registration_closed"
+
+
+class NoAddress(InvalidInput):
+    """The account has no mail address that a link could go to. ``name``."""
+
+    code = "no_address"
+
+
+class Registration:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        accounts: Accounts,
+        post: Post,
+        passwords: Passwords | None = None,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._accounts = accounts
+        self._post = post
+        self._links = MailLinks(settings, database)
+        self._passwords = passwords or Passwords()
+
+    def register(self, name: str, password: str, email: str, address: str) -> None:
+        """Make an account that opens when its owner follows the link in a mail.
+
+        Where the mail address has an account already, its owner is told so by mail, and nothing else happens.
+
+        Raises:
+            RegistrationClosed: OPEN_REGISTRATION is off.
+            TooManyTries: too many from this ``address``; it says when to try again.
+            AccountExists: the name is taken.
+            InvalidInput: the name, the password or the mail address breaks a rule.
+        """
+        if not self._settings.open_registration:
+            raise RegistrationClosed("Accounts are made by the operator of this site only.")
+        check_new_password(password)
+        self._count([of_address(address, self._settings.login_failures_per_address, "register")] if address else [])
+        try:
+            made = self._accounts.add(name, password, email=email, verified=False, by=Actor(name, address))
+        except AccountExists as error:
+            if error.taken == "name":
+                raise
+            if (owner := self._accounts.find_by_email(email)) is not None:
+                self._send(Letter.KNOWN, owner)
+            return
+        self._send(Letter.VERIFY, made)
+
+    def send_again(self, user_id: int) -> None:
+        """Send the link that proves the address once more, unless that was done often enough."""
+        with self._database.reading() as session:
+            user = session.get(User, user_id)
+            account = None if user is None else as_account(user)
+        if account is not None and not account.verified:
+            self._send(Letter.VERIFY, account)
+
+    def verify(self, secret: str, address: str) -> Account:
+        """Take a mail address for proved. Raises LinkNotGood."""
+        with self._database.session() as session:
+            user = use_link(session, secret, Purpose.VERIFY)
+            user.verified_at = time.time()
+            record(session, actor=user.name, address=address, action="user.verify", subject=f"user:{user.name}")
+            return as_account(user)
+
+    def start_reset(self, name: str, address: str) -> None:
+        """Send the link to a new password.
+
+        Raises:
+            NoSuchAccount: there is no account of that name.
+            NoAddress: it has no mail address.
+            TooManyTries: for this account, or from this address.
+        """
+        self._count([of_address(address, self._settings.login_failures_per_address, "reset")] if address else [])
+        account = self._accounts.get(name)
+        if account.email is None:
+            raise NoAddress(f"The account {account.name} has no mail address; ask the operator.", name=account.name)
+        if account.disabled:
+            return
+        self._count([of_account(account.name, MAX_MAILS, "mail.reset")])
+        with self._database.session() as session:
+            subject = f"user:{account.name}"
+            record(session, actor="", address=address, action="user.reset_asked", subject=subject)
+        self._post.send(Letter.RESET, account.user_id, account.name)
+
+    def account_of_link(self, secret: str, purpose: Purpose) -> Account:
+        """Whose link that is, for the page it leads to. Raises LinkNotGood."""
+        return self._links.look(secret, purpose)
+
+    def finish_reset(self, secret: str, password: str, address: str) -> Account:
+        """Give the account of a link its new password: whoever was logged in is out, tokens and locks are void.
+
+        Raises:
+            LinkNotGood: the link was used, is too old, or never was.
+            InvalidInput: the password breaks a rule; the link stays good.
+        """
+        check_new_password(password)
+        self._links.look(secret, Purpose.RESET)
+        password_hash = self._passwords.hash(password)
+        with self._database.session() as session:
+            user = use_link(session, secret, Purpose.RESET)
+            user.password_hash = password_hash
+            user.verified_at = user.verified_at or time.time()  # the link came to its address
+            end_logins(session, user, keep_api_tokens=False)
+            forgive(session, of_account(user.name, 1))
+            record(session, actor=user.name, address=address, action="user.reset", subject=f"user:{user.name}")
+            return as_account(user)
+
+    def _send(self, letter: Letter, account: Account) -> None:
+        """Send it, unless this account has had its share of such mails: nobody's box is filled from here."""
+        try:
+            self._count([of_account(account.name, MAX_MAILS, f"mail.{letter}")])
+        except TooManyTries:
+            return
+        self._post.send(letter, account.user_id, account.name)
+
+    def _count(self, limits: list[Limit]) -> None:
+        with self._database.session() as session:
+            count(session, limits, self._settings.login_failure_window_seconds)
+
+
+def check_new_password(password: str) -> None:
+    """Refuse what nobody should choose. Raises InvalidInput."""
+    if len(password) < MIN_PASSWORD_CHARS:
+        message = f"expected a password of at least {MIN_PASSWORD_CHARS} characters"
+        raise InvalidInput(f"password: {message}", errors=[{"path": "password", "message": message}])
