@@ -88,11 +88,19 @@ class Audit:
         with self._database.session() as session:
             record(session, actor=actor, action=action, address=address, subject=subject, details=details)
 
-    def latest(self, limit: int = 100, *, subject: str = "", actor: str = "") -> list[AuditRecord]:
-        """The last rows, newest first; of one subject or actor where these are given."""
+    def latest(
+        self, limit: int = 100, *, subject: str = "", actor: str = "", before: int | None = None
+    ) -> list[AuditRecord]:
+        """The last rows (before the one with that number), newest first; of one actor or subject where these are given.
+
+        The subject "mod:fsport" is that of "mod:fsport 3.7.0", too.
+        """
         query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(AuditEntry.id < before)
         if subject:
-            query = query.where(AuditEntry.subject == subject)
+            parts = AuditEntry.subject.startswith(f"{subject} ", autoescape=True)
+            query = query.where((AuditEntry.subject == subject) | parts)
         if actor:
             query = query.where(AuditEntry.actor == actor)
         with self._database.reading() as session:
