@@ -28,6 +28,7 @@ from knossos.web import (
     pages,
     request_log,
     security,
+    storage_files,
     task_feeds,
     third_party,
 )
@@ -76,7 +77,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     security.install(app)
     errors.install(app)
     assets.install(app)
-    for module in (converter, drops, info, mirror_files, task_feeds, login, pages, nebula):
+    for module in (converter, drops, info, mirror_files, storage_files, task_feeds, login, pages, nebula):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)
     app.add_url_rule("/api/health", view_func=_health)
