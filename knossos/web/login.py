@@ -8,8 +8,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 
 from knossos.accounts.logins import AccountDisabled, NotVerified, WrongLogin
 from knossos.accounts.throttle import TooManyTries
-from knossos.errors import AccessDenied
-from knossos.web.authentication import client_address, end_session, is_same_origin, start_session
+from knossos.web.authentication import client_address, end_session, refuse_other_sites, start_session
 from knossos.web.services import services
 
 blueprint = Blueprint("login", __name__)
@@ -29,7 +28,7 @@ def form() -> str:
 
 @blueprint.post("/login")
 def login() -> Response:
-    _refuse_other_sites()
+    refuse_other_sites()
     name, password = request.form.get("name", "").strip(), request.form.get("password", "")
     if not name or not password:
         return _form_again(400, name, "Give your name and your password.")
@@ -54,7 +53,7 @@ def login() -> Response:
 
 @blueprint.post("/logout")
 def logout() -> Response:
-    _refuse_other_sites()
+    refuse_other_sites()
     response = make_response(redirect(url_for("pages.start"), 303))
     end_session(response)
     return response
@@ -63,8 +62,3 @@ def logout() -> Response:
 def _form_again(status: int, name: str, error: str) -> Response:
     target = local_path(request.form.get("next", "/"))
     return make_response(render_template("login.html", next=target, name=name[:64], error=error), status)
-
-
-def _refuse_other_sites() -> None:
-    if not is_same_origin():
-        raise AccessDenied("This form was sent from another site. Open the page here and try again.")
