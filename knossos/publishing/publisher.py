@@ -13,6 +13,7 @@ from knossos.publishing.blobs import Blobs
 from knossos.publishing.mods import Mods
 from knossos.publishing.releases import Releases
 from knossos.publishing.repository.job import submit_update
+from knossos.publishing.repository.repository import Repository
 from knossos.publishing.teams import Teams
 from knossos.publishing.webhooks import Webhooks
 from knossos.settings import Settings
@@ -47,6 +48,10 @@ class Publisher:
     @cached_property
     def releases(self) -> Releases:
         return Releases(self.database, self.blobs, self.announce)
+
+    @cached_property
+    def repository(self) -> Repository:
+        return Repository(self.settings, self.database, self.storage)
 
     @cached_property
     def webhooks(self) -> Webhooks:

@@ -1,0 +1,129 @@
+"""What is where in this machine's build: an SQLite file beside the lists.
+
+Owns the record of one build: the files, the change they hold, and the line of each release in each list. A build is
+replaced in one transaction, so it is the old one or the new one whenever a process is killed. It costs nothing but
+time to lose it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+#: Counts up when the files change for other reasons than their contents do.
+FORMAT: Final = 1
+
+#: The lists: all of each release, and what the lists of mods need.
+ListName = Literal["repo", "repo_minimal"]
+LISTS: tuple[ListName, ...] = ("repo", "repo_minimal")
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS build (id INTEGER PRIMARY KEY CHECK (id = 1), document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS entries (
+    list TEXT NOT NULL, release_id INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+    PRIMARY KEY (list, release_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_offset ON entries (list, offset);
+"""
+
+
+class BuiltFile(BaseModel):
+    """A finished list: its file's name, its length, what of that are holes, and its sums as hex."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    size: int
+    holes: int
+    sha256: str
+    blake2b: str
+
+
+class Build(BaseModel):
+    """What this machine has built. ``newest`` is the id of a release whose last change was ``change`` or before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal[1] = FORMAT
+    base_url: str
+    change: int
+    #: Id and change of the release that changed last: what tells that the database has another past.
+    newest: tuple[int, int] | None
+    #: Since then the machine has not been switched off, so what was written is what is read.
+    boot: str
+    files: dict[ListName, BuiltFile]
+
+
+class Index:
+    """Open it for one update only, and only under the lock of the build."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.executescript(_TABLES)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """All changes of the block, or none."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def load(self) -> Build | None:
+        """The build; None where there is none that this program understands."""
+        row = self._connection.execute("SELECT document FROM build").fetchone()
+        try:
+            return Build.model_validate_json(row[0]) if row else None
+        except ValidationError:
+            return None
+
+    def store(self, build: Build) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO build VALUES (1, ?)", [build.model_dump_json()])
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._connection.execute("DELETE FROM build")
+        self._connection.execute("DELETE FROM entries")
+
+    def place(self, name: ListName, release_id: int) -> tuple[int, int] | None:
+        """Offset and length of a release's line."""
+        where = "SELECT offset, length FROM entries WHERE list = ? AND release_id = ?"
+        found: tuple[int, int] | None = self._connection.execute(where, [name, release_id]).fetchone()
+        return found
+
+    def put(self, name: ListName, release_id: int, place: tuple[int, int]) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", [name, release_id, *place])
+
+    def remove(self, name: ListName, release_id: int) -> None:
+        self._connection.execute("DELETE FROM entries WHERE list = ? AND release_id = ?", [name, release_id])
+
+    def first(self, name: ListName) -> int | None:
+        """Offset of the first line that is left."""
+        offset: int | None = self._connection.execute(
+            "SELECT min(offset) FROM entries WHERE list = ?", [name]
+        ).fetchone()[0]
+        return offset
+
+    def places(self, name: ListName) -> list[tuple[int, int, int]]:
+        """Release, offset and length of all lines, in their order in the file."""
+        return self._connection.execute(
+            "SELECT release_id, offset, length FROM entries WHERE list = ? ORDER BY offset", [name]
+        ).fetchall()
+
+    def move(self, name: ListName, moved: Iterable[tuple[int, int]]) -> None:
+        """Give releases (id, offset) another place."""
+        self._connection.executemany(
+            "UPDATE entries SET offset = ?2 WHERE list = ?3 AND release_id = ?1",
+            ((release_id, offset, name) for release_id, offset in moved),
+        )

@@ -1,0 +1,82 @@
+"""The repository's files as the rest of the server sees them: bring them up, ask whether they are, make them anew."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from knossos.database import Database
+from knossos.publishing.changes import ROW, last_change
+from knossos.publishing.repository.local_build import Check, LocalBuild
+from knossos.publishing.repository.publication import Publication, Published
+from knossos.publishing.repository.signature import Signer
+from knossos.publishing.tables import ChangeCounter
+from knossos.settings import Settings
+from knossos.storage import Storage
+
+#: Seconds that an update waits for another one on this machine, which usually does its work as well.
+LOCK_SECONDS = 3.0
+#: Seconds that making everything anew waits.
+PATIENCE_SECONDS = 600.0
+
+
+def _nothing() -> None:
+    """Nobody interrupts."""
+
+
+class Repository:
+    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
+        self._settings = settings
+        self._database = database
+        self._local = LocalBuild(settings)
+        self._publication = Publication(database, storage)
+
+    def published(self) -> Published | None:
+        """What is in the storage."""
+        return self._publication.load()
+
+    def bring_up(self, change: int, *, check: Check = _nothing) -> int:
+        """Have the files hold all up to ``change``, which is committed; answer up to which change they do.
+
+        Raises:
+            RepositoryBusy: another process of this machine is at it for too long.
+        """
+        with self._local.locked(LOCK_SECONDS, check):
+            while (written := self._written()) is None or written < change:
+                self._publish(check)
+            return written
+
+    def rebuild(self, *, check: Check = _nothing) -> int:
+        """Make and sign all files anew from the database, whatever is there; answer which change they hold."""
+        with self._local.locked(PATIENCE_SECONDS, check):
+            self._local.forget()
+            while not self._publish(check, anew=True):
+                pass
+            self._publication.sweep()
+            written = self._written()
+            assert written is not None  # just now
+            return written
+
+    def missing_change(self) -> int | None:
+        """The change that the files lack, for those who look after them; None where they are as they should be."""
+        with self._database.reading() as session:
+            last = last_change(session)
+        written = self._written()
+        return last if written is None or written < last else None
+
+    def sweep(self) -> int:
+        """Remove what killed processes left in the storage; answer how many files."""
+        return self._publication.sweep()
+
+    def _publish(self, check: Check, *, anew: bool = False) -> bool:
+        build = self._local.bring_up(self._database, check)
+        return self._publication.publish(build, self._local, Signer.of(self._settings), anew=anew)
+
+    def _written(self) -> int | None:
+        """Up to which change the files are written; None where they are of no use as they are."""
+        with self._database.reading() as session:
+            row = select(ChangeCounter.written, ChangeCounter.value).where(ChangeCounter.id == ROW)
+            written, last = session.execute(row).tuples().one()
+        published = self._publication.load()
+        if published is None or published.base_url != self._settings.base_url or published.change > last:
+            return None
+        return min(written, published.change)
