@@ -17,7 +17,9 @@ from knossos.jobs import Engine
 from knossos.outgoing import OutgoingHttp
 from knossos.settings import Settings
 from knossos.web import (
+    account_pages,
     assets,
+    commands,
     converter,
     drops,
     errors,
@@ -30,6 +32,7 @@ from knossos.web import (
     security,
     storage_files,
     task_feeds,
+    template_filters,
     third_party,
 )
 from knossos.web.authentication import current_session
@@ -77,7 +80,20 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     security.install(app)
     errors.install(app)
     assets.install(app)
-    for module in (converter, drops, info, mirror_files, storage_files, task_feeds, login, pages, nebula):
+    commands.install(app)
+    template_filters.install(app)
+    for module in (
+        converter,
+        drops,
+        info,
+        mirror_files,
+        storage_files,
+        task_feeds,
+        login,
+        account_pages,
+        pages,
+        nebula,
+    ):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)
     app.add_url_rule("/api/health", view_func=_health)

@@ -23,7 +23,7 @@ def local_path(text: str) -> str:
 
 @blueprint.get("/login")
 def form() -> str:
-    return render_template("login.html", next=local_path(request.args.get("next", "/")), name="", error="")
+    return _form_page(local_path(request.args.get("next", "/")))
 
 
 @blueprint.post("/login")
@@ -61,4 +61,9 @@ def logout() -> Response:
 
 def _form_again(status: int, name: str, error: str) -> Response:
     target = local_path(request.form.get("next", "/"))
-    return make_response(render_template("login.html", next=target, name=name[:64], error=error), status)
+    return make_response(_form_page(target, name[:64], error), status)
+
+
+def _form_page(target: str, name: str = "", error: str = "") -> str:
+    is_open = services().settings.open_registration
+    return render_template("login.html", next=target, name=name, error=error, may_register=is_open)

@@ -1,4 +1,4 @@
-"""Numbers, sizes and times as the pages write them, in the words of the scripts (``static/js/format.js``). Pure functions.
+"""Numbers, sizes and times as the pages write them: pure functions, in the words of ``static/js/format.js``.
 
 Times are UTC, and say so: a page that is rendered here does not know where its reader is.
 """
