@@ -206,7 +206,7 @@ def test_a_token_is_shown_once_works_and_is_revoked(client: FlaskClient, dora: A
     found = re.search(r'data-copy="([^"]+)"', made.text)
     assert found is not None
     identity = services_of(client).tokens.check(found[1])
-    assert (identity.name, identity.scopes) == ("dora", {Scope.READ, Scope.UPLOAD})
+    assert (identity.name, identity.scopes) == ("dora", frozenset({Scope.READ, Scope.UPLOAD}))
     page = client.get("/account").text
     assert "Nightly" in page
     assert found[1] not in page
