@@ -13,9 +13,9 @@ def make_app() -> Any:
     """Make the Flask application: what uWSGI calls in each of its processes, and `flask --app server` too."""
     from knossos.jobs import Engine
     from knossos.logs import configure_logging
-    from knossos.web import create_app
+    from knossos.web import commands, create_app
 
-    settings = load_settings()
+    settings = commands.settings_of_command()
     configure_logging(settings, process="web")
     return create_app(settings, Engine(settings))
 

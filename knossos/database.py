@@ -19,6 +19,7 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
@@ -83,23 +84,30 @@ class Database:
         with Session(engine, expire_on_commit=False, autoflush=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlalchemy.Connection]:
+        """A transaction that sees everything as it was at one moment, however long it reads."""
+        engine = self.engine.execution_options(**{_READING: True})
+        if self.url.get_backend_name() != "sqlite":
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def changing_tables(self) -> Iterator[sqlalchemy.Connection]:
+        """A transaction that may change tables, with `migrate_in`, and rows: all of it, or nothing."""
+        with self.engine.connect() as connection, _without_foreign_keys(connection), connection.begin():
+            yield connection
+
     def migrate(self, revision: str = "head") -> None:
         """Bring the tables up (or, for tests and undoing a release, down) to ``revision``: all of it, or nothing.
 
         Raises:
             MissingDependency: the database does not answer.
         """
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         try:
-            with self.engine.connect() as connection, _without_foreign_keys(connection), connection.begin():
-                config.attributes["connection"] = connection
-                current = MigrationContext.configure(connection).get_current_revision()
-                # Revisions are numbers of four digits, so that they sort.
-                if revision == "base" or (current is not None and revision < current):
-                    command.downgrade(config, revision)
-                else:
-                    command.upgrade(config, revision)
+            with self.changing_tables() as connection:
+                migrate_in(connection, revision)
         except OperationalError as error:
             raise MissingDependency(
                 f"the database {self.url.render_as_string()} does not answer: {error.orig}", needed="database"
@@ -117,6 +125,34 @@ def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgres
     if session.get_bind().dialect.name == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)
+
+
+def migrate_in(connection: sqlalchemy.Connection, revision: str = "head") -> None:
+    """Bring the tables up or down to ``revision`` in a transaction of `Database.changing_tables`."""
+    config = _alembic()
+    config.attributes["connection"] = connection
+    current = revision_of(connection)
+    # Revisions are numbers of four digits, so that they sort.
+    if revision == "base" or (current is not None and revision < current):
+        command.downgrade(config, revision)
+    else:
+        command.upgrade(config, revision)
+
+
+def revision_of(connection: sqlalchemy.Connection) -> str | None:
+    """The revision of the tables that are there; None where there are none."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def known_revisions() -> list[str]:
+    """All revisions that this version of the server can bring tables to, oldest first."""
+    return sorted(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def _create_private(path: Path) -> None:

@@ -72,6 +72,11 @@ class Logins:
         by = Actor(account.name, address)
         return self._accounts.set_password(account.name, new, keep_api_tokens=True, by=by)
 
+    def unlock(self, name: str) -> None:
+        """Let an account be tried again at once."""
+        with self._database.session() as session:
+            forgive(session, of_account(name, self._settings.login_failures_per_account))
+
     def _check(self, name: str, password: str, address: str) -> Account:
         limits = self._limits(name, address)
         with self._database.session() as session:

@@ -15,7 +15,7 @@ FLOORS = (
     {"errors"},
     {"settings"},
     {"jobs", "outgoing", "database", "storage", "logs"},
-    {"packaging", "accounts"},
+    {"packaging", "accounts", "backup"},
     {"publishing", "scripting", "migrations"},
     {"web", "live", "client"},
     {"launch"},
