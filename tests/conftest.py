@@ -17,6 +17,7 @@ from knossos.settings import Settings
 from tests.support.postgres import Postgres
 from tests.support.processes import Process, write_settings
 from tests.support.redis_server import RedisServer
+from tests.support.s3 import S3Server
 
 pytest_plugins = ["tests.support.ci"]
 
@@ -52,6 +53,17 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres()
     try:
         server.create()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """One S3 server for all tests that are marked ``xdist_group("s3")``; it takes seconds to start."""
+    server = S3Server()
+    try:
+        server.start()
         yield server
     finally:
         server.remove()

@@ -156,7 +156,7 @@ def test_storing_and_using_while_it_is_collected_loses_nothing(desk: Desk) -> No
     collector = threading.Thread(target=collect)
     collector.start()
     try:
-        for turn in range(40):
+        for turn in range(15):
             while True:
                 sha256 = desk.store(b"again and again")
                 try:
