@@ -21,8 +21,10 @@ def main(queues: list[str]) -> int:
         configure_logging(settings, process="worker")
         import knossos.packaging.webhook  # noqa: F401
         from knossos.packaging.self_test import self_test
+        from knossos.publishing.repository.job import catch_up
 
         self_test(settings)
+        catch_up(settings)
         return worker.run(settings, tuple(queues) or ("default",))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")

@@ -7,16 +7,24 @@ meanwhile. Any number of these jobs may run at once; those that find the files w
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import DBAPIError
+
 from knossos.database import Database
-from knossos.jobs import JobSpec
+from knossos.jobs import Engine, JobSpec
 from knossos.publishing.changes import last_change
 from knossos.publishing.repository.errors import ChangeNotThere
+from knossos.publishing.repository.repository import Repository
+from knossos.settings import Settings
+from knossos.storage import Storage, StorageUnavailable
 
 if TYPE_CHECKING:
-    from knossos.jobs import Engine, JobContext, JobRecord
+    from knossos.jobs import JobContext, JobRecord
+
+log = logging.getLogger(__name__)
 
 #: Who owns these jobs: no account can have such a name.
 OWNER = "repository:"
@@ -34,17 +42,39 @@ TIMEOUT_SECONDS = 3600.0
 
 def submit_update(engine: Engine, change: int) -> JobRecord:
     """Have the files brought up to ``change``, which need not be committed yet."""
-    return engine.submit(
-        JobSpec(
-            function="knossos.publishing.repository.job.write",
-            kind="repository",
-            title="Update of the repository",
-            owner=OWNER,
-            payload={"change": change, "announced_at": time.time()},
-            timeout_seconds=TIMEOUT_SECONDS,
-            retries=len(PAUSES),
-            retry_delays_seconds=PAUSES,
-        )
+    return engine.submit(_spec("write", "Update of the repository", change=change, announced_at=time.time()))
+
+
+def submit_rebuild(engine: Engine) -> JobRecord:
+    """Have all files made and signed anew from the database."""
+    return engine.submit(_spec("rebuild", "The whole repository anew"))
+
+
+def catch_up(settings: Settings) -> None:
+    """Have the files written where they are missing or behind. For the start of a worker, and for cron."""
+    engine, database = Engine(settings), Database(settings)
+    try:
+        change = Repository(settings, database, Storage(settings)).missing_change()
+        if change is not None:
+            log.info("the repository's files lack change %d", change)
+            submit_update(engine, change)
+    except (DBAPIError, StorageUnavailable) as error:  # no tables yet at the very first start: then there is no release
+        log.warning("whether the repository's files are up to date is not known: %s", error)
+    finally:
+        database.close()
+        engine.redis.close()
+
+
+def _spec(function: str, title: str, **payload: Any) -> JobSpec:
+    return JobSpec(
+        function=f"knossos.publishing.repository.job.{function}",
+        kind="repository",
+        title=title,
+        owner=OWNER,
+        payload=payload,
+        timeout_seconds=TIMEOUT_SECONDS,
+        retries=len(PAUSES),
+        retry_delays_seconds=PAUSES,
     )
 
 
@@ -54,20 +84,32 @@ def write(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ChangeNotThere, RepositoryBusy: to be tried again.
     """
-    from knossos.publishing.publisher import Publisher  # which imports this module
-
     change = int(payload["change"])
     database = Database(context.settings)
     try:
         if not _wait_for(context, database, change, float(payload["announced_at"])):
             context.info(f"Change {change} never came: its transaction was undone.")
             return {"change": change, "written": False}
-        publisher = Publisher(context.settings, database, context.engine)
-        written = publisher.repository.bring_up(change, check=context.check)
+        written = _repository(context, database).bring_up(change, check=context.check)
         context.info(f"The repository's files hold change {written}.")
         return {"change": written, "written": True}
     finally:
         database.close()
+
+
+def rebuild(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
+    """The job: make all files anew."""
+    database = Database(context.settings)
+    try:
+        written = _repository(context, database).rebuild(check=context.check)
+        context.info(f"The repository's files were made anew and hold change {written}.")
+        return {"change": written, "written": True}
+    finally:
+        database.close()
+
+
+def _repository(context: JobContext, database: Database) -> Repository:
+    return Repository(context.settings, database, Storage(context.settings))
 
 
 def _wait_for(context: JobContext, database: Database, change: int, announced_at: float) -> bool:

@@ -68,6 +68,11 @@ class PublishedFile(BaseModel):
     def key(self, name: ListName) -> str:
         return f"{FOLDER}/{name}-{self.sha256}.json"
 
+    @property
+    def etag(self) -> str:
+        """The validator that nginx would make of the file."""
+        return f"{self.modified:x}-{self.size:x}"
+
 
 class Former(BaseModel):
     """A build that was published before: its change, the keys of its lists, and when (Unix time) the next one came."""

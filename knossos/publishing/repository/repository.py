@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from sqlalchemy import select
 
 from knossos.database import Database
@@ -17,6 +19,8 @@ from knossos.storage import Storage
 LOCK_SECONDS = 3.0
 #: Seconds that making everything anew waits.
 PATIENCE_SECONDS = 600.0
+#: Seconds for which readers take for present what an object store said.
+SEEN_SECONDS = 1.0
 
 
 def _nothing() -> None:
@@ -29,10 +33,17 @@ class Repository:
         self._database = database
         self._local = LocalBuild(settings)
         self._publication = Publication(database, storage)
+        self._in_folder = storage.folder is not None
+        #: When (monotonic) the storage was asked, and what it said.
+        self._seen: tuple[float, Published | None] = (0.0, None)
 
-    def published(self) -> Published | None:
-        """What is in the storage."""
-        return self._publication.load()
+    def published(self, *, fresh: bool = True) -> Published | None:
+        """What is in the storage. Where that is an object store it is not asked again at once, unless ``fresh``."""
+        at, known = self._seen
+        if fresh or self._in_folder or known is None or time.monotonic() - at > SEEN_SECONDS:
+            known = self._publication.load()
+            self._seen = (time.monotonic(), known)
+        return known
 
     def bring_up(self, change: int, *, check: Check = _nothing) -> int:
         """Have the files hold all up to ``change``, which is committed; answer up to which change they do.
