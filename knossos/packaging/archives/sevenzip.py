@@ -38,6 +38,9 @@ MEMORY_BYTES = 3 * GIB
 #: Milliseconds between two looks at the clock while nothing comes.
 TICK_MILLISECONDS = 100
 
+#: Threads that pack an archive.
+PACKING_THREADS = 4
+
 EXIT_OK, EXIT_WARNING, EXIT_FATAL, EXIT_MEMORY = 0, 1, 2, 8
 
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}
@@ -87,6 +90,24 @@ class SevenZip:
         """Start ``x -so``: the contents of all entries, one after the other."""
         return Run([str(self.program), "x", "-so", *self._common(archive, ())], archive, clock)
 
+    def extraction(self, archive: Source, folder: Path, clock: Clock) -> Run:
+        """Start ``x -o``: all entries as files below ``folder``, which is there and empty. Its output is progress.
+
+        Only for an archive that was inspected: its names and links are then known to stay inside.
+        """
+        switches = ("-bso0", "-bsp1", f"-o{folder.absolute()}")
+        return Run([str(self.program), "x", *self._common(archive, switches)[1:]], archive, clock)
+
+    def creation(self, target: Path, folder: Path, clock: Clock) -> Run:
+        """Start ``a -t7z``: all that is below ``folder`` goes into ``target``, a new 7z. Its output is progress.
+
+        The same files with the same times and modes give the same bytes: the number of threads, which has a say in
+        how LZMA2 cuts its input, is always the same.
+        """
+        packing = ["-t7z", "-mx=5", "-m0=lzma2:d=16m", f"-mmt={PACKING_THREADS}", "-mtc=off", "-mta=off", "-snl"]
+        arguments = [str(self.program), "a", *packing, "-bso0", "-bsp1", "-sccUTF-8", "--", str(target.absolute()), "."]
+        return Run(arguments, Source(target.name, str(target)), clock, folder)
+
     def _common(self, archive: Source, switches: Sequence[str]) -> list[str]:
         kind = [f"-t{archive.type_switch}"] if archive.type_switch else []
         return ["-bd", "-p", "-sccUTF-8", *kind, *switches, "--", archive.path]
@@ -109,7 +130,7 @@ class Source:
 class Run:
     """One running 7-Zip whose output is read here; a context manager that never leaves it running."""
 
-    def __init__(self, arguments: list[str], archive: Source, clock: Clock) -> None:
+    def __init__(self, arguments: list[str], archive: Source, clock: Clock, folder: Path | None = None) -> None:
         self.archive = archive.name
         self.clock = clock
         self._messages = bytearray()
@@ -122,7 +143,7 @@ class Run:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                cwd="/",
+                cwd=folder or "/",
                 env=_ENVIRONMENT,
                 bufsize=0,
                 pass_fds=archive.descriptors,

@@ -38,6 +38,7 @@ def check_release(
     findings: Findings,
     *,
     all_stored: bool = True,
+    any_format: bool = False,
     dropped: Dropped = frozenset(),
 ) -> None:
     """Run every check.
@@ -46,9 +47,10 @@ def check_release(
         stored: what is known of the release's files.
         findings: what was found so far; takes the rest.
         all_stored: whether files and images that are not stored are errors; they are none before they are uploaded.
+        any_format: whether archives of other formats are no error, since they are packed anew.
         dropped: files of archives that need not be listed, since an action deletes them.
     """
-    check_archives(document, stored, findings, all_stored=all_stored)
+    check_archives(document, stored, findings, all_stored=all_stored, any_format=any_format)
     check_filelists(document, stored, findings, dropped)
     check_environments(document, findings)
     check_clashes(document, findings)

@@ -16,11 +16,14 @@ _KIND = "problems of archives"
 _WAY_OUT = "pack it as a 7z or a zip, or as a tar.gz where it holds symlinks"
 
 
-def check_archives(document: ReleaseDocument, stored: StoredFiles, findings: Findings, *, all_stored: bool) -> None:
+def check_archives(
+    document: ReleaseDocument, stored: StoredFiles, findings: Findings, *, all_stored: bool, any_format: bool = False
+) -> None:
     """Check each entry of each package's ``files``.
 
     Args:
         all_stored: whether a file that is not in the storage is an error; before an upload it is not.
+        any_format: whether archives of other formats are let through.
     """
     for number, package in enumerate(document.packages):
         seen: dict[str, int] = {}
@@ -32,7 +35,7 @@ def check_archives(document: ReleaseDocument, stored: StoredFiles, findings: Fin
                 findings.error(_KIND, f"{path}.filename", f'"{file.filename}" is already at files.{first}')
             known = stored.get((number, index))
             if known is not None:
-                _check_stored(file, known, path, findings)
+                _check_stored(file, known, path, findings, any_format)
             elif file.urls:
                 text = f"{file.filename} is not stored here, so that what is in it was not compared"
                 findings.warning("archives elsewhere", path, text)
@@ -51,7 +54,7 @@ def _check_names(file: DocumentFile, path: str, findings: Findings) -> None:
             findings.error(_KIND, f"{path}.{field}", f'expected "{clean}", but this is "{given}"')
 
 
-def _check_stored(file: DocumentFile, known: StoredFile, path: str, findings: Findings) -> None:
+def _check_stored(file: DocumentFile, known: StoredFile, path: str, findings: Findings, any_format: bool) -> None:
     if file.filesize != known.size:
         text = f"expected {known.size}, the size of the stored file, but this is {file.filesize}"
         findings.error(_KIND, f"{path}.filesize", text)
@@ -63,6 +66,8 @@ def _check_stored(file: DocumentFile, known: StoredFile, path: str, findings: Fi
     for warning in found.warnings:
         findings.warning("remarks about archives", path, f"{file.filename}: {warning}")
     if found.format not in FORMATS:
+        if any_format:
+            return
         text = f"{file.filename} is a {found.format} archive, which not every client unpacks: {_WAY_OUT}"
         findings.error(_KIND, path, text)
         return
