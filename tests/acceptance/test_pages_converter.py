@@ -239,6 +239,7 @@ def test_whoever_is_logged_in_needs_no_key(page: Page, site: Site) -> None:
     send(page)
     expect(page.get_by_role("heading", level=1)).to_have_text("Tiny 3.7")
     assert site.engine.list_jobs()[0].owner == owner_of_account("dora")
+    page.locator("summary", has_text="dora").click()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("link", name="Log in")).to_be_visible()
 
