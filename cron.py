@@ -11,6 +11,7 @@ from knossos.jobs import Engine, connection
 from knossos.jobs.retention import purge
 from knossos.logs import configure_logging
 from knossos.packaging import housekeeping as packaging
+from knossos.publishing import housekeeping as publishing
 from knossos.settings import load_settings
 
 
@@ -23,7 +24,8 @@ def main() -> int:
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING
-    for what, count in [*purge(Engine(settings)).counts(), *packaging.tidy(settings), *accounts.tidy(settings)]:
+    tidied = [*packaging.tidy(settings), *accounts.tidy(settings), *publishing.tidy(settings)]
+    for what, count in [*purge(Engine(settings)).counts(), *tidied]:
         sys.stdout.write(f"removed {count} {what}\n")
     return EXIT_OK
 

@@ -28,6 +28,7 @@ from knossos.web import (
     mirror_files,
     nebula,
     pages,
+    repository_commands,
     repository_files,
     request_log,
     security,
@@ -82,6 +83,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     errors.install(app)
     assets.install(app)
     commands.install(app)
+    app.cli.add_command(repository_commands.repository)
     template_filters.install(app)
     for module in (
         converter,

@@ -31,6 +31,9 @@ JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 #: A list or its signature by the SHA-256 of the list: what a signature is for, also when another list has come since.
 _BY_CONTENTS = re.compile(r"(repo|repo_minimal)-[0-9a-f]{64}\.json(\.minisig)?")
 
+#: Validator of the list without entries that is served before a worker has written the first.
+NOTHING_YET = "nothing-yet"
+
 blueprint = Blueprint("repository", __name__)
 
 
@@ -99,7 +102,10 @@ def _answer(key: str, content_type: str, etag: str = "") -> Response:
 
 def _nothing_yet() -> Response:
     """The repository before its files were written for the first time."""
-    response = Response(HEAD + TAIL, content_type=JSON, headers={"Cache-Control": CACHE, **NO_RIGHTS})
-    response.set_etag("empty")
-    response.make_conditional(request.environ, accept_ranges=True, complete_length=len(HEAD + TAIL))
+    response = Response(content_type=JSON, headers={"Cache-Control": CACHE, **NO_RIGHTS})
+    response.set_etag(NOTHING_YET)
+    if NOTHING_YET in request.if_none_match:
+        response.status_code = 304
+    else:
+        response.set_data(HEAD + TAIL)
     return response
