@@ -40,7 +40,7 @@ PING_SECONDS = 5
 MOST_MESSAGE_BYTES = 64 * 1024
 #: Connections that may wait to be accepted: 2,000 watchers may come back at once after a restart.
 BACKLOG = 4096
-#: Threads for the engine's blocking calls (answers and cancels of users, which are rare).
+#: Threads for blocking calls: to the engine (answers and cancels of users) and to the database (their sessions).
 THREADS = 4
 #: When Python looks for reference cycles: with 2,000 watchers a full search stops the process for 0.1 to 0.3 s, which
 #: is longer than anything else in it; by its defaults it would come every few seconds while clients connect.
@@ -51,12 +51,13 @@ CLOSING_SECONDS = 2.0
 
 def make_application(settings: Settings, hub: Hub, engine: Steering, sessions: Sessions) -> Application:
     """Build the Tornado application. The hub must be run beside it."""
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="live")
     live = Live(
         settings=settings,
         hub=hub,
-        doorkeeper=Doorkeeper(settings, sessions, hub.ask),
+        doorkeeper=Doorkeeper(settings, sessions, hub.ask, threads),
         engine=engine,
-        threads=ThreadPoolExecutor(THREADS, thread_name_prefix="engine"),
+        threads=threads,
     )
     routes: list[Any] = [
         (r"/ws/watcher/([^/]*)", WatcherHandler, {"live": live}),

@@ -1,13 +1,16 @@
 """Who may watch which job: finds the job's record and asks the rules of ``accounts.access``.
 
 A job that somebody may not watch looks like one that does not exist. The record comes over the hub's connection,
-so that 2,000 clients that connect at once are looked up together and hold up nobody.
+so that 2,000 clients that connect at once are looked up together and hold up nobody. A session is looked up in the
+database, by a thread, and only for those who have not shown the job's token.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +39,13 @@ def parse_ticket(text: str) -> int | None:
 class Doorkeeper:
     """Lets clients in. ``ask`` sends a reading command to Redis and returns its answer in RESP2."""
 
-    def __init__(self, settings: Settings, sessions: Sessions, ask: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(
+        self, settings: Settings, sessions: Sessions, ask: Callable[..., Awaitable[Any]], threads: Executor
+    ) -> None:
         self._settings = settings
         self._sessions = sessions
         self._ask = ask
+        self._threads = threads
 
     async def admit(self, ticket: int, token: str | None, cookie: str | None) -> Admission | None:
         """Return the job if the client may watch it, None if it may not, or if there is none."""
@@ -49,7 +55,12 @@ class Doorkeeper:
             record = JobRecord.from_hash(ticket, fields)
         except KeyError:
             return None
-        session = self._sessions.read(cookie)
+        if may_control(record, token=token, session=None):
+            return Admission(record, may_cancel=True)
+        session = None
+        if cookie:
+            loop = asyncio.get_running_loop()
+            session = await loop.run_in_executor(self._threads, self._sessions.read, cookie)
         if not may_watch(record, token=token, session=session, settings=self._settings):
             return None
         return Admission(record, may_control(record, token=token, session=session))
