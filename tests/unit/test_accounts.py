@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import stat
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import sqlalchemy
+from argon2 import PasswordHasher
 
-from knossos.accounts import AccountExists, Accounts, Role, Session, Sessions, access, api_keys, find_api_key
+from knossos.accounts import (
+    AccountExists,
+    Accounts,
+    NoSuchAccount,
+    Role,
+    Session,
+    Sessions,
+    access,
+    api_keys,
+    find_api_key,
+)
 from knossos.accounts.accounts import Account
+from knossos.accounts.audit import Actor, Audit
 from knossos.accounts.first_start import prepare
-from knossos.accounts.secret_files import read_or_create, secret_key
-from knossos.database import Base, Database
+from knossos.accounts.passwords import Passwords
+from knossos.accounts.secret_files import read_or_create
+from knossos.database import Database
 from knossos.errors import InvalidInput, MissingDependency
 from knossos.settings import Settings
+from tests.support.people import CHEAP
 
 KEYS = ("first-key-0001", "second-key-0002")
 
@@ -29,21 +42,17 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    database = Database(settings)
-    database.migrate()
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def accounts(database: Database) -> Accounts:
-    return Accounts(database)
+    return Accounts(database, CHEAP)
 
 
 def test_an_account_is_found_again_in_whatever_case_and_its_password_is_checked(accounts: Accounts) -> None:
-    accounts.add("Ralwood", "a good password", [Role.OPERATOR])
-    assert accounts.find("ralwood") == Account("Ralwood", frozenset({"operator"}))
+    added = accounts.add("Ralwood", "a good password", [Role.OPERATOR], "ralwood@example.org")
+    assert accounts.find("ralwood") == added
+    assert (added.name, added.email) == ("Ralwood", "ralwood@example.org")
+    assert added.roles == {"operator"}
+    assert accounts.find_by_email("RALWOOD@example.org") == added
+    assert accounts.find("nobody") is accounts.find_by_email("nobody@example.org") is None
     assert accounts.check_password("RALWOOD", "a good password") == accounts.find("Ralwood")
     assert accounts.check_password("Ralwood", "A good password") is None
     assert accounts.check_password("nobody", "a good password") is None
@@ -52,9 +61,7 @@ def test_an_account_is_found_again_in_whatever_case_and_its_password_is_checked(
 
 def test_the_password_is_kept_only_as_an_argon2_hash(accounts: Accounts, database: Database) -> None:
     accounts.add("modder", "plain text")
-    with database.session() as session:
-        stored = session.execute(sqlalchemy.text("select password_hash from users")).scalar_one()
-    assert stored.startswith("$argon2id$")
+    assert stored_hash(database).startswith("$argon2id$")
 
 
 def test_two_accounts_cannot_differ_only_in_case(accounts: Accounts) -> None:
@@ -65,37 +72,75 @@ def test_two_accounts_cannot_differ_only_in_case(accounts: Accounts) -> None:
     assert accounts.count() == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "password", "roles", "path"),
-    [
-        ("", "secret", [], "name"),
-        ("../x", "secret", [], "name"),
-        ("a" * 65, "secret", [], "name"),
-        ("modder\n", "secret", [], "name"),
-        ("modder", "", [], "password"),
-        ("modder", "x" * 1025, [], "password"),
-        ("modder", "secret", ["king"], "roles"),
-    ],
-)
-def test_what_breaks_a_rule_is_refused_at_its_path(
-    accounts: Accounts, name: str, password: str, roles: list[str], path: str
-) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        accounts.add(name, password, roles)
-    assert [error["path"] for error in caught.value.errors] == [path]
+def test_two_accounts_cannot_have_one_mail_address(accounts: Accounts) -> None:
+    accounts.add("modder", "secret", email="a@example.org")
+    with pytest.raises(AccountExists) as caught:
+        accounts.add("other", "secret", email="A@Example.org")
+    assert (caught.value.taken, accounts.count()) == ("email", 1)
+
+
+def test_what_breaks_a_rule_is_refused_at_its_path(accounts: Accounts) -> None:
+    wrong: list[tuple[str, str, list[str], str | None, str]] = [
+        ("", "secret", [], None, "name"),
+        ("../x", "secret", [], None, "name"),
+        ("a" * 65, "secret", [], None, "name"),
+        ("modder\n", "secret", [], None, "name"),
+        ("modder", "", [], None, "password"),
+        ("modder", "x" * 1025, [], None, "password"),
+        ("modder", "secret", ["king"], None, "roles"),
+        ("modder", "secret", [], "", "email"),
+        ("modder", "secret", [], "nobody", "email"),
+        ("modder", "secret", [], "a@b\r\nBcc: c@d", "email"),
+        ("modder", "secret", [], "a@" + "b" * 253, "email"),
+    ]
+    for name, password, roles, email, path in wrong:
+        with pytest.raises(InvalidInput) as caught:
+            accounts.add(name, password, roles, email)
+        assert [error["path"] for error in caught.value.errors] == [path]
     assert accounts.count() == 0
 
 
-def test_migrations_go_up_and_down_and_end_at_what_the_models_say(database: Database) -> None:
-    tables = set(sqlalchemy.inspect(database.engine).get_table_names())
-    assert set(Base.metadata.tables) <= tables
-    for name, table in Base.metadata.tables.items():
-        columns = {column["name"] for column in sqlalchemy.inspect(database.engine).get_columns(name)}
-        assert columns == set(table.columns.keys())
-    database.migrate("base")
-    assert set(sqlalchemy.inspect(database.engine).get_table_names()) == {"alembic_version"}
-    database.migrate()
-    assert tables == set(sqlalchemy.inspect(database.engine).get_table_names())
+def test_a_disabled_account_is_shown_as_such_until_it_is_enabled(accounts: Accounts) -> None:
+    accounts.add("modder", "secret")
+    assert accounts.disable("Modder").disabled
+    assert [account.disabled for account in accounts.list_accounts()] == [True]
+    assert not accounts.enable("modder").disabled
+    with pytest.raises(NoSuchAccount):
+        accounts.disable("nobody")
+
+
+def test_what_is_done_to_an_account_is_in_the_audit_log_with_who_did_it(accounts: Accounts, database: Database) -> None:
+    by = Actor("boss", "192.0.2.1")
+    accounts.add("modder", "secret", by=by)
+    accounts.set_roles("modder", ["operator"], by=by)
+    accounts.set_roles("modder", ["operator"], by=by)
+    accounts.set_password("modder", "secret two")
+    accounts.disable("modder", by=by)
+    with pytest.raises(AccountExists):
+        accounts.add("modder", "secret")
+    entries = Audit(database).latest(subject="user:modder")
+    assert [(entry.actor, entry.address, entry.action) for entry in reversed(entries)] == [
+        ("boss", "192.0.2.1", "user.add"),
+        ("boss", "192.0.2.1", "user.roles"),
+        ("operator", "", "user.password"),
+        ("boss", "192.0.2.1", "user.disable"),
+    ]
+    assert entries[2].details == {"before": [], "after": ["operator"]}
+
+
+def test_a_hash_that_is_weaker_than_today_is_made_again_at_the_next_login(database: Database) -> None:
+    Accounts(database, CHEAP).add("modder", "secret")
+    better = Accounts(database, Passwords(PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)))
+    assert better.check_password("modder", "wrong") is None
+    assert "t=1" in stored_hash(database)
+    assert better.check_password("modder", "secret")
+    assert "t=2" in stored_hash(database)
+    assert better.check_password("modder", "secret")
+
+
+def stored_hash(database: Database) -> str:
+    with database.reading() as session:
+        return str(session.execute(sqlalchemy.text("select password_hash from users")).scalar_one())
 
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database, accounts: Accounts) -> None:
@@ -155,23 +200,46 @@ def test_a_secret_file_is_private_and_the_same_for_all_who_start_at_once(tmp_pat
     assert [entry.name for entry in path.parent.iterdir()] == ["secret"]
 
 
-def test_a_session_says_who_it_is_until_it_is_altered_or_too_old(settings: Settings) -> None:
-    cookie = Sessions(settings).issue(Account("admin", frozenset({"operator"})))
-    session = Sessions(settings).read(cookie)
+@pytest.fixture
+def sessions(settings: Settings, database: Database) -> Sessions:
+    return Sessions(settings, database)
+
+
+def test_a_session_says_who_it_is_until_it_is_altered_or_too_old(
+    settings: Settings, accounts: Accounts, database: Database, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookie = sessions.issue(accounts.add("admin", "secret", ["operator"]))
+    session = Sessions(settings, database).read(cookie)
     assert session is not None
     assert (session.name, session.is_operator) == ("admin", True)
     for bad in (None, "", "x", cookie[:-2] + "xx", cookie.replace(".", "", 1)):
-        assert Sessions(settings).read(bad) is None
-    (settings.data_path / "secret_key").unlink()
-    assert Sessions(settings).read(cookie) is None
-
-
-def test_an_old_session_is_over(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    cookie = Sessions(settings).issue(Account("admin"))
+        assert sessions.read(bad) is None
     now = time.time()
-    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now + settings.session_lifetime + 2)
-    assert Sessions(settings).read(cookie) is None
-    assert secret_key(settings)
+    with monkeypatch.context() as later:
+        later.setattr("itsdangerous.timed.time.time", lambda: now + settings.session_lifetime + 2)
+        assert sessions.read(cookie) is None
+    assert sessions.read(cookie)
+    (settings.data_path / "secret_key").unlink()
+    assert Sessions(settings, database).read(cookie) is None
+
+
+def test_a_session_is_void_at_once_when_its_account_changes(accounts: Accounts, sessions: Sessions) -> None:
+    account = accounts.add("modder", "secret", ["operator"])
+    cookie = sessions.issue(account)
+    accounts.set_roles("modder", [])
+    session = sessions.read(cookie)
+    assert session is not None
+    assert not session.is_operator
+    changed = accounts.set_password("modder", "another")
+    assert sessions.read(cookie) is None
+    # One that was made from what was known before the change, as by a login at the same moment, is void as well.
+    assert sessions.read(sessions.issue(account)) is None
+    cookie = sessions.issue(changed)
+    assert sessions.read(cookie)
+    accounts.disable("modder")
+    assert sessions.read(cookie) is None
+    accounts.enable("modder")
+    assert sessions.read(cookie) is None
 
 
 def test_keys_are_found_by_their_index(tmp_path: Path) -> None:
@@ -189,8 +257,8 @@ class Task:
     token: str = "a" * 30
 
 
-MODDER, STRANGER = Session(Account("modder")), Session(Account("stranger"))
-OPERATOR = Session(Account("boss", frozenset({"operator"})))
+MODDER, STRANGER = Session(Account(1, "modder")), Session(Account(2, "stranger"))
+OPERATOR = Session(Account(3, "boss", frozenset({"operator"})))
 
 
 @pytest.mark.parametrize(
