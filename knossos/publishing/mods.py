@@ -16,11 +16,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from knossos.accounts.audit import OPERATOR, Actor, record
+from knossos.accounts.tokens import Identity
 from knossos.database import Database
 from knossos.publishing.blobs import Blobs
 from knossos.publishing.errors import NoSuchMod, Refused
+from knossos.publishing.listing import search_text, update_listing
+from knossos.publishing.mod_changes import ModChanges, carry_into_releases
 from knossos.publishing.tables import Member, Mod
-from knossos.publishing.teams import TeamRole
+from knossos.publishing.teams import TeamRole, require, role_of
 
 ModType = Literal["mod", "tc", "engine", "tool", "ext"]
 
@@ -40,9 +43,18 @@ class ModFacts:
 
 
 class Mods:
-    def __init__(self, database: Database, blobs: Blobs, now: Callable[[], float] = time.time) -> None:
+    """``announce`` has the repository brought up to a change."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        announce: Callable[[int], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._database = database
         self._blobs = blobs
+        self._announce = announce
         self._now = now
 
     def create(self, facts: ModFacts, owner_id: int, by: Actor = OPERATOR) -> None:
@@ -87,6 +99,51 @@ class Mods:
             mod = session.get(Mod, mod_id)
             return None if mod is None else facts_of(mod)
 
+    def update(self, identity: Identity, mod_id: str, changes: ModChanges, by: Actor) -> None:
+        """Change what a mod is called and looks like, in lists and in all its releases.
+
+        Raises:
+            NoSuchMod: there is no such mod.
+            Refused: ``unauthorized``.
+        """
+        with self._database.session() as session:
+            mod = get(session, mod_id, lock=True)
+            require(session, identity, mod_id, TeamRole.UPLOADER)
+            for name, value in changes.given().items():
+                setattr(mod, name, value)
+            session.flush()
+            self._blobs.set_uses(session, "mod", mod_id, images_of(facts_of(mod)))
+            change = carry_into_releases(session, self._blobs, mod_id, changes, self._now())
+            update_listing(session, mod_id)
+            record(
+                session,
+                actor=by.name,
+                address=by.address,
+                action="mod.update",
+                subject=f"mod:{mod_id}",
+                details=changes.given(),
+            )
+            session.flush()
+            if change is not None:
+                self._announce(change)
+
+    def may_publish(self, identity: Identity, mod_id: str) -> bool | None:
+        """Whether the caller may publish releases of a mod; None: there is no such mod."""
+        with self._database.reading() as session:
+            if session.get(Mod, mod_id) is None:
+                return None
+            role = role_of(session, mod_id, identity.user_id)
+            return identity.is_operator or (role is not None and role <= TeamRole.UPLOADER)
+
+    def editable(self, identity: Identity) -> list[str]:
+        """Ids of the mods in which the caller may publish."""
+        query = select(Mod.id).order_by(Mod.id_key)
+        if not identity.is_operator:
+            mine = (Member.user_id == identity.user_id, Member.role <= TeamRole.UPLOADER)
+            query = query.join(Member, Member.mod_id == Mod.id).where(*mine)
+        with self._database.reading() as session:
+            return list(session.scalars(query))
+
 
 def get(session: Session, mod_id: str, *, lock: bool = False) -> Mod:
     """The mod's row; with ``lock`` nobody else changes the mod until the transaction ends. Raises NoSuchMod."""
@@ -105,15 +162,6 @@ def images_of(facts: ModFacts) -> set[str]:
     return {image for image in (facts.logo, facts.tile) if image}
 
 
-def search_text(mod_id: str, title: str, description: str) -> str:
-    """What lists are searched for. Only the beginning of a long description counts."""
-    return "\n".join((mod_id, title, description[:MAX_SEARCHED_CHARS])).lower()
-
-
 def day_of(moment: float) -> str:
     """The day in UTC, as YYYY-MM-DD."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
-
-
-#: Characters of a description that are searched.
-MAX_SEARCHED_CHARS = 4000

@@ -11,58 +11,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from knossos.accounts.audit import Actor, record
 from knossos.accounts.directory import names_of
+from knossos.accounts.tokens import Identity
 from knossos.database import Database
-from knossos.publishing import mods
+from knossos.publishing import acceptance, mods
 from knossos.publishing.blobs import Blobs, NoSuchBlob
 from knossos.publishing.changes import next_change
 from knossos.publishing.documents import ReleaseDocument
-from knossos.publishing.errors import Refused
 from knossos.publishing.listing import update_listing
-from knossos.publishing.offering import PUBLISHED, update_offered
+from knossos.publishing.offering import DELETED, PUBLISHED, update_offered
+from knossos.publishing.release_rows import (
+    Mode,
+    StoredRelease,
+    archive_missing,
+    blobs_of,
+    dependencies_of,
+    duplicated,
+    find,
+    missing,
+    stored,
+)
 from knossos.publishing.tables import Release, ReleaseDependency
+from knossos.publishing.teams import TeamRole, require
 from knossos.publishing.versions import comparable, version_key
 
+__all__ = ["Mode", "Releases", "StoredRelease", "blobs_of", "dependencies_of"]
 
-class Mode(StrEnum):
-    """What is to be done with a release that was sent."""
-
-    #: Publish it.
-    RELEASE = "release"
-    #: Change what is said of one that is out; its files stay.
-    UPDATE = "update"
-    #: Say whether it could be published, before its files are uploaded.
-    PREFLIGHT = "preflight"
-    #: Do everything but store it.
-    DRY_RUN = "dry_run"
-
-
-@dataclass(frozen=True)
-class StoredRelease:
-    """A release as it is in the database. Times are Unix time in seconds."""
-
-    id: int
-    mod_id: str
-    version: str
-    document: ReleaseDocument
-    private: bool
-    #: "published" or "deleted".
-    state: str
-    #: Whether the repository has it.
-    offered: bool
-    yanked_at: float | None
-    yank_reason: str
-    published_by: int | None
-    created_at: float
-    updated_at: float
-    change: int
+#: Longest reason for which a release is not offered any more, in characters.
+MAX_REASON_CHARS = 500
 
 
 class Releases:
@@ -79,6 +61,11 @@ class Releases:
         self._blobs = blobs
         self._announce = announce
         self._now = now
+
+    def accept(self, identity: Identity, data: dict[str, Any], *, mode: Mode) -> ReleaseDocument:
+        """What was sent, as it would be stored; `acceptance.accept` says what is looked at and what is refused."""
+        with self._database.reading() as session:
+            return acceptance.accept(session, identity, data, mode, mods.day_of(self._now()))
 
     def store(
         self,
@@ -104,7 +91,7 @@ class Releases:
         with self._database.session() as session:
             mods.get(session, document.id, lock=True)
             by = by or Actor(names_of(session, [user_id]).get(user_id, ""))
-            found = _find(session, document.id, document.version)
+            found = find(session, document.id, document.version)
             if mode is Mode.UPDATE:
                 return self._replace(session, found, document, by)
             if found is not None and submission and found.submission == submission:
@@ -113,10 +100,36 @@ class Releases:
                 raise duplicated(document.id, document.version)
             return self._insert(session, document, user_id, submission, by)
 
+    def delete(self, identity: Identity, mod_id: str, version: str, by: Actor) -> None:
+        """Hide a release from everyone. Its version stays taken, and its files stay for those who depend on them.
+
+        Raises:
+            NoSuchMod: there is no such mod.
+            Refused: ``unauthorized``, ``release missing``.
+        """
+        with self._database.session() as session:
+            row = self._change(session, identity, mod_id, version)
+            row.state, row.offered = DELETED, False
+            self._follow(session, row, self._needs_of(session, row), by, "release.delete")
+
+    def yank(self, identity: Identity, mod_id: str, version: str, reason: str, by: Actor) -> None:
+        """Offer a release no longer, except to those who depend on it. Raises as `delete` does."""
+        with self._database.session() as session:
+            row = self._change(session, identity, mod_id, version)
+            row.yanked_at, row.yank_reason = row.yanked_at or self._now(), reason[:MAX_REASON_CHARS]
+            self._follow(session, row, self._needs_of(session, row), by, "release.yank")
+
+    def unyank(self, identity: Identity, mod_id: str, version: str, by: Actor) -> None:
+        """Offer a release again. Raises as `delete` does."""
+        with self._database.session() as session:
+            row = self._change(session, identity, mod_id, version)
+            row.yanked_at, row.yank_reason, row.offered = None, "", not row.private
+            self._follow(session, row, self._needs_of(session, row), by, "release.unyank")
+
     def load(self, mod_id: str, version: str) -> StoredRelease | None:
         """The release, whatever its state is. In whatever case its version is written."""
         with self._database.reading() as session:
-            row = _find(session, mod_id, version)
+            row = find(session, mod_id, version)
             return None if row is None else stored(row)
 
     def load_number(self, release_id: int) -> StoredRelease | None:
@@ -166,6 +179,7 @@ class Releases:
         if text == found.document:
             return found.id
         change = next_change(session)
+        session.refresh(found)  # other mods' changes may have touched it until now
         before = dependencies_of(ReleaseDocument.model_validate_json(found.document))
         found.document, found.private, found.stability = text, document.private, document.stability
         found.offered = not document.private and found.yanked_at is None
@@ -173,6 +187,23 @@ class Releases:
         session.flush()
         self._settle(session, found, document, {mod_id for mod_id, _ in before}, by, "release.update")
         return found.id
+
+    def _change(self, session: Session, identity: Identity, mod_id: str, version: str) -> Release:
+        """The release, with its place in the order of changes, for somebody who may change it."""
+        mods.get(session, mod_id, lock=True)
+        require(session, identity, mod_id, TeamRole.UPLOADER)
+        row = find(session, mod_id, version)
+        if row is None or row.state != PUBLISHED:
+            raise missing(mod_id, version)
+        change = next_change(session)
+        session.refresh(row)  # other mods' changes may have touched it until now
+        row.change, row.updated_at = change, self._now()
+        return row
+
+    def _needs_of(self, session: Session, row: Release) -> set[str]:
+        """The mods that a release needs."""
+        query = select(ReleaseDependency.mod_id).where(ReleaseDependency.release_id == row.id)
+        return set(session.scalars(query))
 
     def _settle(
         self, session: Session, row: Release, document: ReleaseDocument, before: set[str], by: Actor, action: str
@@ -206,57 +237,3 @@ class Releases:
         )
         session.flush()
         self._announce(row.change)
-
-
-def dependencies_of(document: ReleaseDocument) -> list[tuple[str, str | None]]:
-    """The mods that a release needs, with the versions, each pair once."""
-    pairs = ((one.id, one.version) for package in document.packages for one in package.dependencies)
-    return list(dict.fromkeys(pairs))
-
-
-def blobs_of(document: ReleaseDocument) -> set[str]:
-    """SHA-256 of all stored files that a release needs: its images, and its files but those that lie elsewhere."""
-    images = (document.logo, document.tile, document.banner, *document.screenshots, *document.attachments)
-    found = {image.partition(".")[0] for image in images if image}
-    files = (file for package in document.packages for file in package.files)
-    return found | {file.checksum[1] for file in files if not file.urls}
-
-
-def stored(row: Release) -> StoredRelease:
-    return StoredRelease(
-        id=row.id,
-        mod_id=row.mod_id,
-        version=row.version,
-        document=ReleaseDocument.model_validate_json(row.document),
-        private=row.private,
-        state=row.state,
-        offered=row.offered,
-        yanked_at=row.yanked_at,
-        yank_reason=row.yank_reason,
-        published_by=row.published_by,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        change=row.change,
-    )
-
-
-def duplicated(mod_id: str, version: str) -> Refused:
-    return Refused(f"There is (or was) a version {version} of {mod_id} already.", reason="duplicated version")
-
-
-def missing(mod_id: str, version: str) -> Refused:
-    return Refused(f"There is no version {version} of {mod_id}.", reason="release missing")
-
-
-def archive_missing(sha256: str, errors: list[dict[str, str]] | None = None) -> Refused:
-    return Refused(
-        f"The file with the SHA-256 {sha256} is not stored here.",
-        reason="archive missing",
-        extra={"archive": sha256},
-        errors=errors,
-    )
-
-
-def _find(session: Session, mod_id: str, version: str) -> Release | None:
-    query = select(Release).where(Release.mod_id == mod_id, Release.version_key == version_key(version))
-    return session.scalar(query)

@@ -1,0 +1,132 @@
+"""Whether a release that was sent may be stored, as far as its data, its sender and the stored files tell.
+
+Looks at who sends it, whether its version is free, every field, and whether its images and archives are stored; what is
+in the archives and in the repository is checked by a job (`checks`). All problems come out at once. Changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from knossos.accounts.tokens import Identity
+from knossos.packaging.description.problems import invalid, problem
+from knossos.publishing import mods
+from knossos.publishing.documents import ReleaseDocument
+from knossos.publishing.errors import Refused
+from knossos.publishing.mods import ModFacts
+from knossos.publishing.offering import PUBLISHED
+from knossos.publishing.release_assembly import (
+    assemble,
+    for_preflight,
+    unknown_packages,
+    with_stored_files,
+    without_files,
+)
+from knossos.publishing.release_input import UNSUPPORTED_CHECKSUM, InputProblem, mod_id, read_release, sent_version
+from knossos.publishing.release_references import look_up, problems_of_references
+from knossos.publishing.release_rows import Mode, duplicated, find, missing
+from knossos.publishing.tables import Release
+from knossos.publishing.teams import TeamRole, require
+
+#: The words that clients act upon: where there are several problems, the first of these is the reason.
+REASONS = ("invalid version", "duplicated version", UNSUPPORTED_CHECKSUM, "archive missing", "urls unauthorized")
+
+
+#: What a mod may be.
+TYPES = ("mod", "tc", "engine", "tool", "ext")
+
+
+def accept(session: Session, identity: Identity, data: dict[str, Any], mode: Mode, today: str) -> ReleaseDocument:
+    """The document that would be stored.
+
+    Before an upload (PREFLIGHT) images that are not stored are left out of it, and so are the files, the list of files
+    and the executables of packages that are not packed yet. For UPDATE the files are those that the release has.
+
+    Args:
+        data: a full mod, as clients send it.
+        today: the day in UTC, as YYYY-MM-DD.
+
+    Raises:
+        NoSuchMod: there is no such mod.
+        Refused: ``unauthorized``, ``release missing``, or with every problem: ``duplicated version`` and the others of
+            `REASONS`, or ``invalid`` and the name of a field.
+    """
+    mod = _mod_of(session, identity, data)
+    found, problems = _version_in(session, mod, data, mode)
+    known = look_up(session, data)
+    known.images.update(look_up(session, {"logo": mod.logo, "tile": mod.tile}).images)
+    if mode is Mode.UPDATE and found is not None:
+        before = ReleaseDocument.model_validate_json(found.document)
+        data = without_files(data)
+        problems += unknown_packages(data, before)
+    elif mode is Mode.PREFLIGHT:
+        data = for_preflight(data, known)
+    sent, of_fields = read_release(data)
+    problems += of_fields + _problems_of_kin(data, mod)
+    if mode is not Mode.PREFLIGHT:
+        problems += problems_of_references(data, known, is_operator=identity.is_operator)
+    if sent is None or problems:
+        raise refusal(problems)
+    document = assemble(sent, mod, known, today=today)
+    return with_stored_files(document, before) if mode is Mode.UPDATE and found is not None else document
+
+
+def refusal(problems: Sequence[InputProblem]) -> Refused:
+    """The refusal that names them all."""
+    order = {reason: number for number, reason in enumerate(REASONS)}
+    first = min(problems, key=lambda one: order.get(one.reason, len(order)))
+    others = [one for one in problems if one is not first]
+    shown = invalid([problem(one.path, one.message) for one in (first, *others)])
+    return Refused(shown.message, reason=first.reason, extra=first.extra, errors=shown.errors)
+
+
+def _mod_of(session: Session, identity: Identity, data: dict[str, Any]) -> ModFacts:
+    """The mod, if the caller may publish in it."""
+    sent = data.get("id")
+    try:
+        if not isinstance(sent, str):
+            raise ValueError("expected the id of a mod")
+        sent = mod_id(sent)
+    except ValueError as error:
+        of_id = InputProblem("id", str(error), "invalid id")
+        raise refusal([of_id, *(one for one in read_release(data)[1] if one.path != "id")]) from error
+    mod = mods.get(session, sent)
+    require(session, identity, mod.id, TeamRole.UPLOADER)
+    return mods.facts_of(mod)
+
+
+def _version_in(
+    session: Session, mod: ModFacts, data: dict[str, Any], mode: Mode
+) -> tuple[Release | None, list[InputProblem]]:
+    """The release that has this version, and what is wrong with that."""
+    try:
+        version = sent_version(data.get("version"))
+    except ValueError:
+        return None, []  # found once more with all fields
+    found = find(session, mod.id, version)
+    if mode is Mode.UPDATE:
+        if found is None or found.state != PUBLISHED:
+            raise missing(mod.id, version)
+        return found, []
+    if found is None:
+        return None, []
+    error = duplicated(mod.id, version)
+    return found, [InputProblem("version", error.message, error.reason)]
+
+
+def _problems_of_kin(data: dict[str, Any], mod: ModFacts) -> list[InputProblem]:
+    """What a release says of the mod must fit it: its type, and whether it has a parent."""
+    problems = []
+    kind, parent = data.get("type"), data.get("parent")
+    if isinstance(kind, str) and kind in TYPES and kind != mod.type:
+        text = f'expected "{mod.type}", which this mod was created as'
+        problems.append(InputProblem("type", text, "invalid type"))
+    if mod.type == "tc" and isinstance(parent, str) and parent:
+        problems.append(InputProblem("parent", "expected null: a total conversion has no parent", "invalid parent"))
+    if mod.type == "mod" and parent is None and mod.parent is None:
+        text = "expected the id of what this is a mod of, such as FS2"
+        problems.append(InputProblem("parent", text, "invalid parent"))
+    return problems
