@@ -1,7 +1,7 @@
 """The command line of the client: arguments in, exit code out.
 
-Exit codes: 0 done; 1 the task failed, or its result cannot be written; 2 the input or the call is wrong; 3 the server
-cannot be reached; 4 access denied; 130 stopped watching (Ctrl-C), the task goes on.
+Exit codes: 0 done; 1 the task failed, its result cannot be written, or a tool found something broken; 2 the input or
+the call is wrong; 3 the server cannot be reached; 4 access denied; 130 stopped watching (Ctrl-C), the task goes on.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ from knossos.client.bars import plain
 from knossos.client.errors import EXIT_DETACHED, EXIT_DONE, EXIT_FAILED, exit_code
 from knossos.client.screens import Screen, make_screen
 from knossos.client.server import Server, Task
+from knossos.client.tools.command_line import add_tools, run_tool
 from knossos.errors import InvalidInput, KnossosError
 from knossos.packaging.interruption import raising_when_interrupted
 from knossos.packaging.output_file import abandon_standard_output
 from knossos.settings import client_key
+
+#: Where a server listens that nobody has configured.
+DEFAULT_SERVER = "http://127.0.0.1:8080"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     screen = make_screen(options.json)
-    server = Server(options.server)
+    server = Server(getattr(options, "server", DEFAULT_SERVER))
     try:
         if options.json and getattr(options, "target", None) == "-":
             raise InvalidInput("--json: the events go to standard output; name a file for the repository JSON, not -")
@@ -49,6 +53,8 @@ def _run(options: argparse.Namespace) -> int:
                 commands.watch(server, screen, Task(options.ticket, options.token), options.target)
             case "cancel":
                 commands.cancel(server, screen, Task(options.ticket, options.token))
+            case _:
+                run_tool(options, screen)
         screen.close()
     except KnossosError as error:
         _close(screen)
@@ -89,17 +95,18 @@ def _errors(error: KnossosError) -> list[dict[str, object]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL", help="default: %(default)s")
-    common.add_argument("--json", action="store_true", help="write events to stdout as one JSON object a line")
+    talking = argparse.ArgumentParser(add_help=False)
+    talking.add_argument("--json", action="store_true", help="write events to stdout as one JSON object a line")
+    common = argparse.ArgumentParser(add_help=False, parents=[talking])
+    common.add_argument("--server", default=DEFAULT_SERVER, metavar="URL", help="default: %(default)s")
     task = argparse.ArgumentParser(add_help=False)
     task.add_argument("ticket", type=int, help="the task's number")
     task.add_argument("--token", default="", help="the task's token")
     parser = argparse.ArgumentParser(
         prog="python -m knossos.client",
-        description="Have mods packaged by a Knossos server, and watch how it does that.",
-        epilog="Exit codes: 0 done, 1 the task failed or its result cannot be written, 2 wrong input, "
-        "3 the server cannot be reached, 4 access denied, 130 stopped watching (Ctrl-C); "
+        description="Have mods packaged by a Knossos server, and watch how it does that; tools for repositories.",
+        epilog="Exit codes: 0 done, 1 the task failed, its result cannot be written or something is broken, "
+        "2 wrong input, 3 the server cannot be reached, 4 access denied, 130 stopped watching (Ctrl-C); "
         "the task goes on and can be watched again.",
     )
     command = parser.add_subparsers(dest="command", required=True)
@@ -111,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     watch = command.add_parser("watch", parents=[common, task], help="watch a task, from its beginning")
     watch.add_argument("target", metavar="out.json", nargs="?", help="where its repository JSON goes")
     command.add_parser("cancel", parents=[common, task], help="end a task")
+    add_tools(command, talking)
     return parser
 
 
