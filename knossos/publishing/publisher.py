@@ -15,6 +15,7 @@ from knossos.publishing.releases import Releases
 from knossos.publishing.repository.job import submit_update
 from knossos.publishing.repository.repository import Repository
 from knossos.publishing.teams import Teams
+from knossos.publishing.uploads import Uploads
 from knossos.publishing.webhooks import Webhooks
 from knossos.settings import Settings
 from knossos.storage import Storage
@@ -52,6 +53,10 @@ class Publisher:
     @cached_property
     def repository(self) -> Repository:
         return Repository(self.settings, self.database, self.storage)
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        return Uploads(self.settings, self.database, self.storage, self.blobs)
 
     @cached_property
     def webhooks(self) -> Webhooks:

@@ -71,8 +71,8 @@ class UploadPart(Base):
 
     upload_key: Mapped[str] = mapped_column(ForeignKey("uploads.key", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    #: Counts up when the part is sent again.
-    revision: Mapped[int] = mapped_column(default=1)
+    #: A random number, another one whenever other bytes have come as this part.
+    revision: Mapped[int]
 
 
 class Mod(Base):

@@ -6,4 +6,5 @@ __all__ = ["blueprint"]
 
 # Each of these adds its routes to the blueprint. At the end, since they import it from here.
 from knossos.web.nebula import account as account
+from knossos.web.nebula import uploads as uploads
 from knossos.web.nebula import webhooks as webhooks
