@@ -6,18 +6,16 @@ in the archives and in the repository is checked by a job (`checks`). All proble
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from knossos.accounts.tokens import Identity
-from knossos.packaging.description.problems import invalid, problem
 from knossos.publishing import mods
 from knossos.publishing.documents import ReleaseDocument
-from knossos.publishing.errors import Refused
 from knossos.publishing.mods import ModFacts
 from knossos.publishing.offering import PUBLISHED
+from knossos.publishing.refusals import duplicated, missing, refusal
 from knossos.publishing.release_assembly import (
     assemble,
     for_preflight,
@@ -25,15 +23,11 @@ from knossos.publishing.release_assembly import (
     with_stored_files,
     without_files,
 )
-from knossos.publishing.release_input import UNSUPPORTED_CHECKSUM, InputProblem, mod_id, read_release, sent_version
+from knossos.publishing.release_input import InputProblem, mod_id, read_release, sent_version
 from knossos.publishing.release_references import look_up, problems_of_references
-from knossos.publishing.release_rows import Mode, duplicated, find, missing
+from knossos.publishing.release_rows import Mode, find
 from knossos.publishing.tables import Release
 from knossos.publishing.teams import TeamRole, require
-
-#: The words that clients act upon: where there are several problems, the first of these is the reason.
-REASONS = ("invalid version", "duplicated version", UNSUPPORTED_CHECKSUM, "archive missing", "urls unauthorized")
-
 
 #: What a mod may be.
 TYPES = ("mod", "tc", "engine", "tool", "ext")
@@ -52,7 +46,7 @@ def accept(session: Session, identity: Identity, data: dict[str, Any], mode: Mod
     Raises:
         NoSuchMod: there is no such mod.
         Refused: ``unauthorized``, ``release missing``, or with every problem: ``duplicated version`` and the others of
-            `REASONS`, or ``invalid`` and the name of a field.
+            `refusals.REASONS`, or ``invalid`` and the name of a field.
     """
     mod = _mod_of(session, identity, data)
     found, problems = _version_in(session, mod, data, mode)
@@ -72,15 +66,6 @@ def accept(session: Session, identity: Identity, data: dict[str, Any], mode: Mod
         raise refusal(problems)
     document = assemble(sent, mod, known, today=today)
     return with_stored_files(document, before) if mode is Mode.UPDATE and found is not None else document
-
-
-def refusal(problems: Sequence[InputProblem]) -> Refused:
-    """The refusal that names them all."""
-    order = {reason: number for number, reason in enumerate(REASONS)}
-    first = min(problems, key=lambda one: order.get(one.reason, len(order)))
-    others = [one for one in problems if one is not first]
-    shown = invalid([problem(one.path, one.message) for one in (first, *others)])
-    return Refused(shown.message, reason=first.reason, extra=first.extra, errors=shown.errors)
 
 
 def _mod_of(session: Session, identity: Identity, data: dict[str, Any]) -> ModFacts:
@@ -124,8 +109,6 @@ def _problems_of_kin(data: dict[str, Any], mod: ModFacts) -> list[InputProblem]:
     if isinstance(kind, str) and kind in TYPES and kind != mod.type:
         text = f'expected "{mod.type}", which this mod was created as'
         problems.append(InputProblem("type", text, "invalid type"))
-    if mod.type == "tc" and isinstance(parent, str) and parent:
-        problems.append(InputProblem("parent", "expected null: a total conversion has no parent", "invalid parent"))
     if mod.type == "mod" and parent is None and mod.parent is None:
         text = "expected the id of what this is a mod of, such as FS2"
         problems.append(InputProblem("parent", text, "invalid parent"))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -22,8 +22,14 @@ from knossos.publishing.blobs import Blobs
 from knossos.publishing.errors import NoSuchMod, Refused
 from knossos.publishing.listing import search_text, update_listing
 from knossos.publishing.mod_changes import ModChanges, carry_into_releases
+from knossos.publishing.refusals import refusal
+from knossos.publishing.release_input import InputProblem, is_mod_id, read_mod
+from knossos.publishing.release_references import Known, look_up, problems_of_references
 from knossos.publishing.tables import Member, Mod
 from knossos.publishing.teams import TeamRole, require, role_of
+
+#: What ``mod/update`` reads; everything else is ignored.
+CHANGEABLE = ("id", "title", "logo", "tile", "first_release")
 
 ModType = Literal["mod", "tc", "engine", "tool", "ext"]
 
@@ -89,14 +95,47 @@ class Mods:
                 raise
             raise Refused(f"The id {facts.id} is taken, perhaps in other case.", reason="duplicated id") from error
 
+    def read_new(self, data: dict[str, Any]) -> ModFacts:
+        """What was sent to make a mod. Raises Refused with every problem."""
+        sent, problems = read_mod(data)
+        _, missing = self._images(data)
+        if sent is None or problems or missing:
+            raise refusal([*problems, *missing])
+        parent = None if sent.type == "tc" else sent.parent
+        return ModFacts(sent.id, sent.title, sent.type, parent, sent.logo, sent.tile, sent.first_release)
+
+    def read_changes(self, data: dict[str, Any]) -> tuple[str, ModChanges]:
+        """What was sent to change a mod: its id, and what is said of it. Raises Refused with every problem."""
+        sent, problems = read_mod({key: value for key, value in data.items() if key in CHANGEABLE})
+        known, missing = self._images(data)
+        if sent is None or problems or missing:
+            raise refusal([*problems, *missing])
+        said = sent.model_dump(include=set(CHANGEABLE), exclude={"id"}, exclude_unset=True)
+        if said.get("first_release", "") is None:
+            del said["first_release"]
+        return sent.id, ModChanges(said, known.images)
+
+    def _images(self, data: dict[str, Any]) -> tuple[Known, list[InputProblem]]:
+        images = {name: data.get(name) for name in ("logo", "tile")}
+        with self._database.reading() as session:
+            known = look_up(session, images)
+        return known, problems_of_references(images, known, is_operator=False)
+
+    def why_not(self, mod_id: str) -> str:
+        """The protocol's word for why a new mod cannot have that id; "" where it can."""
+        if not is_mod_id(mod_id):
+            return "invalid id"
+        return "duplicated id" if self.is_taken(mod_id) else ""
+
     def is_taken(self, mod_id: str) -> bool:
         """Whether there is a mod with that id, in whatever case."""
         with self._database.reading() as session:
-            return session.scalar(select(Mod.id).where(Mod.id_key == mod_id.lower())) is not None
+            query = select(Mod.id).where(Mod.id_key == mod_id.lower())
+            return is_mod_id(mod_id) and session.scalar(query) is not None
 
     def find(self, mod_id: str) -> ModFacts | None:
         with self._database.reading() as session:
-            mod = session.get(Mod, mod_id)
+            mod = session.get(Mod, mod_id) if is_mod_id(mod_id) else None
             return None if mod is None else facts_of(mod)
 
     def update(self, identity: Identity, mod_id: str, changes: ModChanges, by: Actor) -> None:
@@ -130,7 +169,7 @@ class Mods:
     def may_publish(self, identity: Identity, mod_id: str) -> bool | None:
         """Whether the caller may publish releases of a mod; None: there is no such mod."""
         with self._database.reading() as session:
-            if session.get(Mod, mod_id) is None:
+            if not is_mod_id(mod_id) or session.get(Mod, mod_id) is None:
                 return None
             role = role_of(session, mod_id, identity.user_id)
             return identity.is_operator or (role is not None and role <= TeamRole.UPLOADER)
@@ -148,9 +187,9 @@ class Mods:
 def get(session: Session, mod_id: str, *, lock: bool = False) -> Mod:
     """The mod's row; with ``lock`` nobody else changes the mod until the transaction ends. Raises NoSuchMod."""
     query = select(Mod).where(Mod.id == mod_id)
-    mod = session.scalar(query.with_for_update() if lock else query)
+    mod = session.scalar(query.with_for_update() if lock else query) if is_mod_id(mod_id) else None
     if mod is None:
-        raise NoSuchMod(f"There is no mod {mod_id[:200]}.", mod_id=mod_id[:200])
+        raise NoSuchMod("There is no such mod.", mod_id=mod_id[:200])
     return mod
 
 

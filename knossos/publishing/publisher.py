@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING
 
 from knossos.database import Database
 from knossos.publishing.blobs import Blobs
+from knossos.publishing.images import Images
+from knossos.publishing.logs import Logs
 from knossos.publishing.mods import Mods
 from knossos.publishing.releases import Releases
+from knossos.publishing.reports import Reports
 from knossos.publishing.repository.job import submit_update
 from knossos.publishing.repository.repository import Repository
+from knossos.publishing.showing import FullMods
+from knossos.publishing.submissions import Submissions
 from knossos.publishing.teams import Teams
+from knossos.publishing.tracking import Tracking
 from knossos.publishing.uploads import Uploads
 from knossos.publishing.webhooks import Webhooks
 from knossos.settings import Settings
@@ -39,8 +45,28 @@ class Publisher:
         return Blobs(self.database, self.storage)
 
     @cached_property
+    def images(self) -> Images:
+        return Images(self.settings, self.storage, self.blobs)
+
+    @cached_property
+    def logs(self) -> Logs:
+        return Logs(self.settings, self.database)
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        return Tracking(self.database)
+
+    @cached_property
     def mods(self) -> Mods:
-        return Mods(self.database, self.blobs)
+        return Mods(self.database, self.blobs, self.announce)
+
+    @cached_property
+    def full_mods(self) -> FullMods:
+        return FullMods(self.database, self.settings.base_url)
+
+    @cached_property
+    def reports(self) -> Reports:
+        return Reports(self.database)
 
     @cached_property
     def teams(self) -> Teams:
@@ -57,6 +83,10 @@ class Publisher:
     @cached_property
     def uploads(self) -> Uploads:
         return Uploads(self.settings, self.database, self.storage, self.blobs)
+
+    @cached_property
+    def submissions(self) -> Submissions:
+        return Submissions(self.settings, self.database, self.engine)
 
     @cached_property
     def webhooks(self) -> Webhooks:

@@ -50,7 +50,7 @@ def assemble(sent: ReleaseInput, mod: ModFacts, known: Known, *, today: str) -> 
         title=sent.title or mod.title,
         version=sent.version,
         type=sent.type or mod.type,
-        parent=sent.parent or (None if mod.type == "tc" else mod.parent),
+        parent=None if mod.type == "tc" else sent.parent or mod.parent,
         private=sent.private,
         stability=sent.stability,
         description=sent.description,

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from knossos.packaging.description import names
 from knossos.packaging.description.consistency import repeated_names
-from knossos.packaging.description.models import Environment, InnerPath, Link, OptionalLink, Part, Title
+from knossos.packaging.description.models import Action, Environment, InnerPath, Link, OptionalLink, Part, Title
 from knossos.packaging.description.problems import join_path, message_of, path_of
 from knossos.publishing.documents import FILES_ROUTE, IMAGES_ROUTE
 from knossos.publishing.versions import dependency_version, release_version
@@ -48,6 +48,14 @@ class InputProblem:
     message: str
     reason: str
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+def is_mod_id(text: Any) -> bool:
+    """Whether a mod may be called that."""
+    try:
+        return isinstance(text, str) and mod_id(text) == text
+    except ValueError:
+        return False
 
 
 def mod_id(text: str) -> str:
@@ -232,6 +240,8 @@ class ReleaseInput(_Sent):
     first_release: OptionalDay = None
     mod_flag: list[ModId] = []
     packages: list[PackageInput] = []
+    #: What is to be done with the unpacked files; the archives are packed anew so that no client has to.
+    actions: list[Action] = []
 
 
 class ModInput(_Sent):
@@ -256,6 +266,11 @@ def read_release(data: Any) -> tuple[ReleaseInput | None, list[InputProblem]]:
         return None, problems
     problems += [InputProblem(one["path"], one["message"], reason_of(one["path"])) for one in repeated_names("", data)]
     return (None if problems else found), problems
+
+
+def read_actions(data: Any) -> list[Action]:
+    """The actions of a full mod whose fields are in order."""
+    return TypeAdapter(list[Action]).validate_python((data.get("actions") if isinstance(data, dict) else None) or [])
 
 
 def read_mod(data: Any) -> tuple[ModInput | None, list[InputProblem]]:

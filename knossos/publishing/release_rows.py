@@ -1,4 +1,4 @@
-"""One release: its row, what it needs, and the refusals that many places speak."""
+"""One release: its row, and what it needs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from knossos.publishing.documents import ReleaseDocument
-from knossos.publishing.errors import Refused
 from knossos.publishing.tables import Release
-from knossos.publishing.versions import version_key
+from knossos.publishing.versions import release_version, version_key
 
 
 class Mode(StrEnum):
@@ -80,24 +79,11 @@ def stored(row: Release) -> StoredRelease:
     )
 
 
-def duplicated(mod_id: str, version: str) -> Refused:
-    return Refused(f"There is (or was) a version {version} of {mod_id} already.", reason="duplicated version")
-
-
-def missing(mod_id: str, version: str) -> Refused:
-    return Refused(f"There is no version {version} of {mod_id}.", reason="release missing")
-
-
-def archive_missing(sha256: str, errors: list[dict[str, str]] | None = None) -> Refused:
-    return Refused(
-        f"The file with the SHA-256 {sha256} is not stored here.",
-        reason="archive missing",
-        extra={"archive": sha256},
-        errors=errors,
-    )
-
-
 def find(session: Session, mod_id: str, version: str) -> Release | None:
-    """The row, whatever the release's state is."""
+    """The row, whatever the release's state is. What cannot be a version is none that there is."""
+    try:
+        release_version(version)
+    except ValueError:
+        return None
     query = select(Release).where(Release.mod_id == mod_id, Release.version_key == version_key(version))
     return session.scalar(query)

@@ -26,17 +26,8 @@ from knossos.publishing.changes import next_change
 from knossos.publishing.documents import ReleaseDocument
 from knossos.publishing.listing import update_listing
 from knossos.publishing.offering import DELETED, PUBLISHED, update_offered
-from knossos.publishing.release_rows import (
-    Mode,
-    StoredRelease,
-    archive_missing,
-    blobs_of,
-    dependencies_of,
-    duplicated,
-    find,
-    missing,
-    stored,
-)
+from knossos.publishing.refusals import archive_missing, duplicated, missing
+from knossos.publishing.release_rows import Mode, StoredRelease, blobs_of, dependencies_of, find, stored
 from knossos.publishing.tables import Release, ReleaseDependency
 from knossos.publishing.teams import TeamRole, require
 from knossos.publishing.versions import comparable, version_key
@@ -100,8 +91,11 @@ class Releases:
                 raise duplicated(document.id, document.version)
             return self._insert(session, document, user_id, submission, by)
 
-    def delete(self, identity: Identity, mod_id: str, version: str, by: Actor) -> None:
+    def delete(self, identity: Identity, mod_id: str, version: str, by: Actor) -> StoredRelease:
         """Hide a release from everyone. Its version stays taken, and its files stay for those who depend on them.
+
+        Returns:
+            The release, deleted.
 
         Raises:
             NoSuchMod: there is no such mod.
@@ -111,6 +105,7 @@ class Releases:
             row = self._change(session, identity, mod_id, version)
             row.state, row.offered = DELETED, False
             self._follow(session, row, self._needs_of(session, row), by, "release.delete")
+            return stored(row)
 
     def yank(self, identity: Identity, mod_id: str, version: str, reason: str, by: Actor) -> None:
         """Offer a release no longer, except to those who depend on it. Raises as `delete` does."""

@@ -18,10 +18,13 @@ from knossos.accounts.directory import names_of, numbers_of
 from knossos.accounts.tokens import Identity
 from knossos.database import Database
 from knossos.publishing.errors import Refused
+from knossos.publishing.release_input import is_mod_id
 from knossos.publishing.tables import Member, Mod
 
 #: Most members of a team.
 MAX_MEMBERS = 500
+#: Longest name of an account.
+MAX_NAME_CHARS = 64
 
 
 class TeamRole(IntEnum):
@@ -132,8 +135,8 @@ def members(session: Session, mod_id: str) -> list[TeamMember]:
 
 def _find(session: Session, mod_id: str, *, lock: bool = False) -> None:
     query = select(Mod.id).where(Mod.id == mod_id)
-    if session.scalar(query.with_for_update() if lock else query) is None:
-        raise Refused(f"There is no mod {mod_id}.", reason="missing")
+    if not is_mod_id(mod_id) or session.scalar(query.with_for_update() if lock else query) is None:
+        raise Refused("There is no such mod.", reason="missing")
 
 
 def _read_team(session: Session, wanted: Sequence[Any]) -> dict[int, TeamRole]:
@@ -144,7 +147,7 @@ def _read_team(session: Session, wanted: Sequence[Any]) -> dict[int, TeamRole]:
         problems.append({"path": "members", "message": f"expected at most {MAX_MEMBERS} members"})
     for number, entry in enumerate(wanted[:MAX_MEMBERS]):
         user, role = (entry.get("user"), entry.get("role")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(user, str) or not 0 < len(user) <= 64:
+        if not isinstance(user, str) or not 0 < len(user) <= MAX_NAME_CHARS or not user.isprintable():
             problems.append({"path": f"members.{number}.user", "message": "expected the name of an account"})
         elif user.lower() in roles:
             problems.append({"path": f"members.{number}.user", "message": "expected each account once"})

@@ -6,5 +6,10 @@ __all__ = ["blueprint"]
 
 # Each of these adds its routes to the blueprint. At the end, since they import it from here.
 from knossos.web.nebula import account as account
+from knossos.web.nebula import images as images
+from knossos.web.nebula import logs as logs
+from knossos.web.nebula import mods as mods
+from knossos.web.nebula import releases as releases
+from knossos.web.nebula import team as team
 from knossos.web.nebula import uploads as uploads
 from knossos.web.nebula import webhooks as webhooks

@@ -10,9 +10,10 @@ from typing import Any
 
 from flask import request
 
+from knossos.accounts.audit import Actor
 from knossos.accounts.tokens import Identity, Scope
 from knossos.errors import AccessDenied, InvalidInput
-from knossos.web.authentication import visitor_identity
+from knossos.web.authentication import client_address, visitor_identity
 from knossos.web.services import services
 
 TOKEN_HEADER = "X-KN-TOKEN"  # noqa: S105 (the name of a header)
@@ -34,6 +35,11 @@ def caller(scope: Scope) -> Identity:
         raise AccessDenied(f"This needs a login, or a token in the header {TOKEN_HEADER}.")
     identity.require(scope)
     return identity
+
+
+def acting(identity: Identity) -> Actor:
+    """The caller, as the audit log names them."""
+    return Actor(identity.name, client_address())
 
 
 def field(name: str, *, required: bool = True, longest: int = 4096) -> str:
