@@ -19,7 +19,8 @@ def main(queues: list[str]) -> int:
     try:
         settings = load_settings()
         configure_logging(settings, process="worker")
-        import knossos.packaging.webhook  # noqa: F401
+        import knossos.packaging.webhook
+        import knossos.publishing.release_job  # noqa: F401
         from knossos.packaging.self_test import self_test
         from knossos.publishing.repository.job import catch_up
 

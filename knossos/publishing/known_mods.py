@@ -34,7 +34,7 @@ class KnownMods:
             with self._database.reading() as session:
                 found = [
                     KnownRelease(version, private, yanked_at is not None)
-                    for version, private, yanked_at in session.execute(query).tuples()
+                    for version, private, yanked_at in session.execute(query)
                 ]
             self._releases[mod_id] = sorted(found, key=lambda release: release.order, reverse=True)
         return self._releases[mod_id]
