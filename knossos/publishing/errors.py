@@ -34,6 +34,12 @@ class NoSuchMod(NotFound):
     code = "no_such_mod"
 
 
+class NoSuchRelease(NotFound):
+    """The mod has no such release, or the caller may not know of it. ``mod_id``, ``version``."""
+
+    code = "no_such_release"
+
+
 class NoSuchUpload(NotFound):
     """There is no such upload of this account. ``upload`` is the SHA-256 it was started with."""
 

@@ -134,6 +134,8 @@ class Release(Base):
     yank_reason: Mapped[str] = mapped_column(String(500), default="", server_default="")
     #: JSON of a `ReleaseDocument`: the full mod; files and images are named by their SHA-256, not by URLs.
     document: Mapped[str] = mapped_column(Text)
+    #: JSON of what lists show of it (`listing.py`): the document may be very long.
+    summary: Mapped[str] = mapped_column(Text, default="{}", server_default="{}")
     published_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     #: The submission that stored it: the same one again has stored it already, another one is refused.
     submission: Mapped[str] = mapped_column(String(64), default="", server_default="")

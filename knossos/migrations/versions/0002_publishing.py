@@ -139,6 +139,7 @@ def upgrade() -> None:
         sa.Column("yanked_at", sa.Double(), nullable=True),
         sa.Column("yank_reason", sa.String(length=500), server_default="", nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("summary", sa.Text(), server_default="{}", nullable=False),
         sa.Column("published_by", sa.Integer(), nullable=True),
         sa.Column("submission", sa.String(length=64), server_default="", nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
