@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from knossos.database import Database
 from knossos.publishing.blobs import Blobs
+from knossos.publishing.catalogue import Catalogue
 from knossos.publishing.images import Images
 from knossos.publishing.logs import Logs
 from knossos.publishing.mods import Mods
@@ -67,6 +68,10 @@ class Publisher:
     @cached_property
     def reports(self) -> Reports:
         return Reports(self.database)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(self.database)
 
     @cached_property
     def teams(self) -> Teams:
