@@ -92,17 +92,17 @@ def platform_of(word: str) -> Platform | None:
     system = next(((name, shown) for start, name, shown in _SYSTEMS if low.startswith(start)), None)
     if system is None:
         return None
-    tokens = set(re.split(r"[-_.+]", low))
+    tokens = set(re.split(r"[-_.+]", low.replace("x86_64", "x64")))
     name, shown = system
     arm = bool(tokens & {"arm64", "aarch64"})
-    is_32 = low.startswith("win32") or (bool(tokens & {"x86", "i686", "32"}) and "64" not in tokens)
+    is_32 = low.startswith("win32") or bool(tokens & {"x86", "i686"})
     conditions, said = [name], []
     if arm:
         conditions.append("arm64")
         said.append("ARM, 64 bit")
     elif is_32:
         said.append("32 bit")
-    elif name != "macosx" or tokens & {"x64", "x86_64", "intel"}:
+    elif name != "macosx" or tokens & {"x64", "intel"}:
         conditions.append("x86_64")
         said.append("64 bit")
     for feature in ("avx2", "avx", "sse2"):

@@ -54,7 +54,6 @@ def check_links(
     *,
     jobs: int,
     on_answer: Callable[[Answer], None],
-    pause_seconds: float = PAUSE_SECONDS,
 ) -> dict[str, Answer]:
     """Ask every link, ``jobs`` at once; ``on_answer`` is called for each, by one thread at a time."""
     queue = _HostQueues(urls)
@@ -65,7 +64,7 @@ def check_links(
     def work() -> None:
         while (url := queue.take()) is not None:
             try:
-                answer = check_link(http, url, check=signal.check, pause_seconds=pause_seconds)
+                answer = check_link(http, url, check=signal.check)
             except Stopped:
                 return
             finally:
@@ -86,16 +85,14 @@ def check_links(
     return answers
 
 
-def check_link(
-    http: OutgoingHttp, url: str, *, check: Callable[[], None], pause_seconds: float = PAUSE_SECONDS
-) -> Answer:
+def check_link(http: OutgoingHttp, url: str, *, check: Callable[[], None]) -> Answer:
     """Ask one link, again after a pause where that may help."""
     if is_hoster_page(url):
         return Answer(url, "this is a page of a file hoster, not the file")
     answer = Answer(url)
     for number in range(TRIES):
         if number:
-            _sleep(pause_seconds, check)
+            _sleep(PAUSE_SECONDS, check)
         answer, again = _ask(http, url, check)
         if not again:
             break

@@ -6,7 +6,7 @@ import time
 
 from knossos.client.screens import Screen
 from knossos.client.tools.errors import ToolFailed
-from knossos.client.tools.mirror_check import PAUSE_SECONDS, Answer, check_links
+from knossos.client.tools.mirror_check import Answer, check_links
 from knossos.client.tools.mirror_links import links_of, listed_mods
 from knossos.client.tools.mirror_report import report_page
 from knossos.client.tools.mirror_verdict import judge
@@ -23,7 +23,6 @@ def check_mirrors(
     target: str,
     *,
     jobs: int,
-    pause_seconds: float = PAUSE_SECONDS,
 ) -> None:
     """Check the repository at ``source`` (a file, "-" or an address) and write the report to ``target``.
 
@@ -45,7 +44,7 @@ def check_mirrors(
                 screen.note(f"{answer.url}: {answer.problem}")
             screen.show("progress", [done / len(links), f"{done:,} of {len(links):,} links"])
 
-        answers = check_links(http, links, jobs=jobs, on_answer=on_answer, pause_seconds=pause_seconds)
+        answers = check_links(http, links, jobs=jobs, on_answer=on_answer)
     finally:
         http.close()
     reports = judge(mods, answers)

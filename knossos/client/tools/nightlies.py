@@ -192,9 +192,9 @@ def _base_version(build: Build, made: dict[str, Any], wanted: Wanted) -> str:
 
 def _write(target: str, known: Known) -> None:
     mods = sorted(known.mods.values(), key=lambda mod: str(mod["version"]).partition("-")[2])
-    first = mods[0]["last_update"] if mods else None
+    days = [day for mod in mods for day in (mod.get("first_release"), mod.get("last_update")) if day]
     for mod in mods:
-        mod["first_release"] = mod.get("first_release") or first
+        mod["first_release"] = min(days)
     data = {**known.data, "generated": int(time.time()), "mods": [*known.others, *mods]}
     write_output(target, itertools.chain(json_pieces(data), "\n"))
 
