@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from knossos.publishing.blobs import Blobs
 from knossos.publishing.changes import next_change
 from knossos.publishing.documents import ReleaseDocument
+from knossos.publishing.listing import summary_of
 from knossos.publishing.offering import PUBLISHED
 from knossos.publishing.release_rows import blobs_of
 from knossos.publishing.tables import Release
@@ -47,7 +48,8 @@ def carry_into_releases(session: Session, blobs: Blobs, mod_id: str, changes: Mo
         if new == document:
             continue
         change = next_change(session) if change is None else change
-        row.document, row.change, row.updated_at = new.model_dump_json(), change, now
+        row.document, row.summary = new.model_dump_json(), summary_of(new)
+        row.change, row.updated_at = change, now
         session.flush()
         blobs.set_uses(session, "release", str(row.id), blobs_of(new))
     return change

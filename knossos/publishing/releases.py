@@ -24,7 +24,7 @@ from knossos.publishing import acceptance, mods
 from knossos.publishing.blobs import Blobs, NoSuchBlob
 from knossos.publishing.changes import next_change
 from knossos.publishing.documents import ReleaseDocument
-from knossos.publishing.listing import update_listing
+from knossos.publishing.listing import summary_of, update_listing
 from knossos.publishing.offering import DELETED, PUBLISHED, update_offered
 from knossos.publishing.refusals import archive_missing, duplicated, missing
 from knossos.publishing.release_rows import Mode, StoredRelease, blobs_of, dependencies_of, find, stored
@@ -53,10 +53,18 @@ class Releases:
         self._announce = announce
         self._now = now
 
-    def accept(self, identity: Identity, data: dict[str, Any], *, mode: Mode) -> ReleaseDocument:
+    def accept(
+        self,
+        identity: Identity,
+        data: dict[str, Any],
+        *,
+        mode: Mode,
+        new_mod: mods.ModFacts | None = None,
+        repeats: bool = False,
+    ) -> ReleaseDocument:
         """What was sent, as it would be stored; `acceptance.accept` says what is looked at and what is refused."""
         with self._database.reading() as session:
-            return acceptance.accept(session, identity, data, mode, mods.day_of(self._now()))
+            return acceptance.accept(session, identity, data, mode, mods.day_of(self._now()), new_mod, repeats)
 
     def store(
         self,
@@ -156,6 +164,7 @@ class Releases:
             offered=not document.private,
             yanked_at=None,
             document=document.model_dump_json(),
+            summary=summary_of(document),
             published_by=user_id,
             submission=submission,
             created_at=now,
@@ -176,7 +185,8 @@ class Releases:
         change = next_change(session)
         session.refresh(found)  # other mods' changes may have touched it until now
         before = dependencies_of(ReleaseDocument.model_validate_json(found.document))
-        found.document, found.private, found.stability = text, document.private, document.stability
+        found.document, found.summary = text, summary_of(document)
+        found.private, found.stability = document.private, document.stability
         found.offered = not document.private and found.yanked_at is None
         found.updated_at, found.change = self._now(), change
         session.flush()

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, select, true
 
 from knossos.accounts.tokens import Identity
 from knossos.publishing.offering import PUBLISHED
-from knossos.publishing.tables import Member, Mod, Release
+from knossos.publishing.tables import Member, Release
 
 
 def in_my_teams(identity: Identity | None, mod_id: ColumnElement[str]) -> ColumnElement[bool]:
@@ -23,8 +23,3 @@ def visible(identity: Identity | None) -> ColumnElement[bool]:
     """Releases that the caller may see."""
     public = Release.private.is_(False)
     return and_(Release.state == PUBLISHED, or_(public, in_my_teams(identity, Release.mod_id.expression)))
-
-
-def visible_mods(identity: Identity | None) -> ColumnElement[bool]:
-    """Mods that the caller may know of: those with a public release, and those of the caller's teams."""
-    return or_(Mod.listed_id.is_not(None), in_my_teams(identity, Mod.id.expression))
