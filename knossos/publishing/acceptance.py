@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from knossos.accounts.tokens import Identity
 from knossos.publishing import mods
+from knossos.publishing.digests import digest_of
 from knossos.publishing.documents import ReleaseDocument
 from knossos.publishing.mods import ModFacts
 from knossos.publishing.offering import PUBLISHED
@@ -26,14 +27,22 @@ from knossos.publishing.release_assembly import (
 from knossos.publishing.release_input import InputProblem, mod_id, read_release, sent_version
 from knossos.publishing.release_references import look_up, problems_of_references
 from knossos.publishing.release_rows import Mode, find
-from knossos.publishing.tables import Release
+from knossos.publishing.tables import Release, Submission
 from knossos.publishing.teams import TeamRole, require
 
 #: What a mod may be.
 TYPES = ("mod", "tc", "engine", "tool", "ext")
 
 
-def accept(session: Session, identity: Identity, data: dict[str, Any], mode: Mode, today: str) -> ReleaseDocument:
+def accept(
+    session: Session,
+    identity: Identity,
+    data: dict[str, Any],
+    mode: Mode,
+    today: str,
+    new_mod: ModFacts | None = None,
+    repeats: bool = False,
+) -> ReleaseDocument:
     """The document that would be stored.
 
     Before an upload (PREFLIGHT) images that are not stored are left out of it, and so are the files, the list of files
@@ -42,14 +51,17 @@ def accept(session: Session, identity: Identity, data: dict[str, Any], mode: Mod
     Args:
         data: a full mod, as clients send it.
         today: the day in UTC, as YYYY-MM-DD.
+        new_mod: what the mod will be, where it is made only when all is well.
+        repeats: whether the caller is a job that is run again, and may find stored what it has stored itself.
 
     Raises:
         NoSuchMod: there is no such mod.
         Refused: ``unauthorized``, ``release missing``, or with every problem: ``duplicated version`` and the others of
             `refusals.REASONS`, or ``invalid`` and the name of a field.
     """
-    mod = _mod_of(session, identity, data)
+    mod = new_mod or _mod_of(session, identity, data)
     found, problems = _version_in(session, mod, data, mode)
+    taken = list(problems)
     known = look_up(session, data)
     known.images.update(look_up(session, {"logo": mod.logo, "tile": mod.tile}).images)
     if mode is Mode.UPDATE and found is not None:
@@ -62,9 +74,14 @@ def accept(session: Session, identity: Identity, data: dict[str, Any], mode: Mod
     problems += of_fields + _problems_of_kin(data, mod)
     if mode is not Mode.PREFLIGHT:
         problems += problems_of_references(data, known, is_operator=identity.is_operator)
-    if sent is None or problems:
+    if sent is None or problems != taken:
         raise refusal(problems)
     document = assemble(sent, mod, known, today=today)
+    if problems:
+        digest = digest_of(identity.user_id, document, mode, sent.actions)
+        unanswered = repeats or session.get(Submission, digest) is not None
+        if not (unanswered and _is_its_work(found, mode, digest)):
+            raise refusal(problems)
     return with_stored_files(document, before) if mode is Mode.UPDATE and found is not None else document
 
 
@@ -100,6 +117,12 @@ def _version_in(
         return None, []
     error = duplicated(mod.id, version)
     return found, [InputProblem("version", error.message, error.reason)]
+
+
+def _is_its_work(found: Release | None, mode: Mode, digest: str) -> bool:
+    """Whether a version is taken by the very same request. It is let through once more while nobody has got the answer
+    to it: a client that gave up waiting sends it again."""
+    return found is not None and mode is Mode.RELEASE and found.state == PUBLISHED and found.submission == digest
 
 
 def _problems_of_kin(data: dict[str, Any], mod: ModFacts) -> list[InputProblem]:

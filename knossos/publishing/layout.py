@@ -11,38 +11,16 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from knossos.packaging.actions import ActionImpossible, apply_actions
 from knossos.packaging.archives import LinkKind
 from knossos.packaging.description import Action
-from knossos.packaging.description.problems import MAX_PROBLEMS, message_of, path_of, problem
 from knossos.packaging.tree import Origin, Tree, TreeTooBig, join
 from knossos.publishing.checks import FORMATS, Findings, StoredFiles
 from knossos.publishing.documents import DocumentInstalledFile, DocumentPackage, ReleaseDocument
-from knossos.publishing.errors import Refused
-
-_ACTIONS = TypeAdapter(list[Action])
 
 #: Package, entry of its ``files``, path inside.
 Inside = tuple[int, int, str]
-
-
-def parse_actions(data: Mapping[str, Any]) -> list[Action]:
-    """The ``actions`` of a full mod as it was sent; none where it has none.
-
-    Raises:
-        Refused: ``invalid``, with every problem.
-    """
-    try:
-        return _ACTIONS.validate_python(data.get("actions") or [])
-    except ValidationError as error:
-        errors = [
-            problem(path_of(("actions", *found["loc"])), message_of(found)) for found in error.errors()[:MAX_PROBLEMS]
-        ]
-        raise Refused(f"{errors[0]['path']}: {errors[0]['message']}", reason="invalid", errors=errors) from error
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """Handing a release to the workers and waiting for the outcome, once for each request however often it is sent.
 
-Clients give up after some minutes and send the same request again: it joins the job that is still at it. Owns the table
-``submissions``, which says which job checks which request. A request whose job has ended badly is checked anew: its
-author may have mended what was wrong outside of it. One that ended well is answered again as it was.
+Clients give up after some minutes and send the same request again: it joins the job that is still at it, or gets the
+answer that nobody has got yet. Owns the table ``submissions``: which job checks which request, until it is answered.
+After that a request that was refused is checked anew, since what was wrong may have been mended elsewhere; and one that
+was published is what any other with that version is.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from knossos.accounts.tokens import Identity
 from knossos.database import Database, insert_into
 from knossos.jobs import JobNotFinished, JobNotFound, JobRecord, JobSpec, JobState
 from knossos.packaging.description import Action
+from knossos.publishing.digests import digest_of
 from knossos.publishing.documents import ReleaseDocument
 from knossos.publishing.releases import Mode
 from knossos.publishing.tables import Submission
@@ -47,15 +47,6 @@ _TITLES = {
 }
 
 _log = logging.getLogger(__name__)
-
-
-def digest_of(user_id: int, document: ReleaseDocument, mode: Mode, actions: Sequence[Action] = ()) -> str:
-    """What makes two requests the same: who sends it, what is to be done, and all of the release."""
-    told = [action.model_dump(mode="json") for action in actions]
-    # The day on which a request came is no part of it: it may come again after midnight.
-    plain = document.model_dump(mode="json", exclude={"last_update"})
-    text = json.dumps([user_id, mode, plain, told], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Submissions:
@@ -96,7 +87,9 @@ class Submissions:
             The answer for the client: ``result``, ``reason`` and ``message`` where that is false, ``errors``,
             ``warnings``, ``ticket`` and ``token`` of the job. After ``wait_seconds`` the reason is "still checking".
         """
-        return self.wait(self.start(identity, document, mode, actions=actions, address=address), wait_seconds)
+        record = self.start(identity, document, mode, actions=actions, address=address)
+        digest = digest_of(identity.user_id, document, mode, actions)
+        return self.answer_to(digest, record, wait_seconds)
 
     def start(
         self,
@@ -107,31 +100,57 @@ class Submissions:
         actions: Sequence[Action] = (),
         address: str = "",
     ) -> JobRecord:
-        """The job of this request: the one that is at it or has ended well, or a new one."""
+        """The job of this request: the one that is at it, or a new one."""
         digest = digest_of(identity.user_id, document, mode, actions)
+        payload = {
+            "document": document.model_dump(mode="json"),
+            "mode": mode,
+            "user_id": identity.user_id,
+            "address": address,
+            "submission": digest,
+            "actions": [action.model_dump(mode="json") for action in actions],
+        }
+        title = _TITLES[mode].format(f"{document.title} {document.version}")
+        return self.join(digest, document.id, document.version, self.spec(FUNCTION, title, identity, payload))
+
+    def spec(self, function: str, title: str, identity: Identity, payload: dict[str, Any]) -> JobSpec:
+        """A job that checks for an account, and may take long."""
+        return JobSpec(
+            function=function,
+            kind=KIND,
+            title=title,
+            owner=owner_of_account(identity.name),
+            payload=payload,
+            timeout_seconds=self._settings.release_timeout_seconds,
+        )
+
+    def join(self, digest: str, mod_id: str, version: str, spec: JobSpec) -> JobRecord:
+        """The job that is at the request with this digest, or was and is not answered yet; else a new one."""
         with self._database.session() as session:
             # The row is there, and locked, before the job is: of two requests at once the second finds the first's.
             now = time.time()
-            row = {"digest": digest, "ticket": 0, "mod_id": document.id, "version": document.version}
+            row = {"digest": digest, "ticket": 0, "mod_id": mod_id, "version": version}
             statement = insert_into(session, Submission).values(**row, created_at=now)
             session.execute(statement.on_conflict_do_nothing())
             ticket = session.scalar(select(Submission.ticket).where(Submission.digest == digest).with_for_update())
-            running = self._worth_joining(ticket or 0, mode)
+            running = self._worth_joining(ticket or 0)
             if running is not None:
                 return running
-            payload = {
-                "document": document.model_dump(mode="json"),
-                "mode": mode,
-                "user_id": identity.user_id,
-                "address": address,
-                "submission": digest,
-                "actions": [action.model_dump(mode="json") for action in actions],
-            }
-            record = self._submit(identity, document, mode, payload)
+            record = self._engine.submit(spec)
             session.execute(
                 update(Submission).where(Submission.digest == digest).values(ticket=record.ticket, created_at=now)
             )
         return record
+
+    def answer_to(self, digest: str, record: JobRecord, wait_seconds: float = WAIT_SECONDS) -> dict[str, Any]:
+        """Wait for a job. Once its outcome is given out, the request with this digest counts as answered."""
+        answer = self.wait(record, wait_seconds)
+        if answer.get("reason") != STILL_CHECKING:
+            with self._database.session() as session:
+                session.execute(
+                    delete(Submission).where(Submission.digest == digest, Submission.ticket == record.ticket)
+                )
+        return answer
 
     def wait(self, record: JobRecord, wait_seconds: float = WAIT_SECONDS) -> dict[str, Any]:
         """The outcome of a job as the client's answer, or that it is still at it."""
@@ -156,29 +175,15 @@ class Submissions:
             old = delete(Submission).where(Submission.created_at < time.time() - older_than_seconds)
             return len(session.execute(old.returning(Submission.digest)).all())
 
-    def _submit(
-        self, identity: Identity, document: ReleaseDocument, mode: Mode, payload: dict[str, Any]
-    ) -> JobRecord:  # fmt: skip
-        return self._engine.submit(
-            JobSpec(
-                function=FUNCTION,
-                kind=KIND,
-                title=_TITLES[mode].format(f"{document.title} {document.version}"),
-                owner=owner_of_account(identity.name),
-                payload=payload,
-                timeout_seconds=self._settings.release_timeout_seconds,
-            )
-        )
-
-    def _worth_joining(self, ticket: int, mode: Mode) -> JobRecord | None:
-        """The job, if it is still at it, or has published what was asked for."""
+    def _worth_joining(self, ticket: int) -> JobRecord | None:
+        """The job, if it is still at it, or has ended well."""
         if not ticket:
             return None
         try:
             record = self._engine.find(ticket)
             if not record.state.finished:
                 return record
-            if mode is Mode.RELEASE and record.state is JobState.SUCCEEDED:
+            if record.state is JobState.SUCCEEDED:
                 result = self._engine.result(ticket)
                 return record if isinstance(result, dict) and result.get("result") is True else None
         except (JobNotFound, JobNotFinished):

@@ -17,8 +17,7 @@ from knossos.packaging.archives import Limits, SevenZip, inspect_archive
 from knossos.packaging.description import Action
 from knossos.publishing.checks import Findings, StoredFile, check_release
 from knossos.publishing.documents import ReleaseDocument
-from knossos.publishing.errors import Refused
-from knossos.publishing.layout import apply_actions_to, parse_actions, plan_repacking
+from knossos.publishing.layout import apply_actions_to, plan_repacking
 from knossos.publishing.repack import Packed, Repacker
 from knossos.settings import Settings
 from tests.support.archives import Member, compressed, seven, tar_bytes, zip_of
@@ -251,10 +250,3 @@ def test_actions_that_cannot_be_done_and_filelists_that_do_not_fit_are_named() -
     assert [one["path"] for one in findings.errors] == [
         "packages.0.filelist", "packages.0.filelist.0.filename",
     ]  # fmt: skip
-
-
-def test_actions_of_the_wrong_shape_are_refused_with_their_paths() -> None:
-    assert parse_actions({}) == parse_actions({"actions": None}) == []
-    with pytest.raises(Refused) as caught:
-        parse_actions({"actions": [{"type": "delete", "paths": ["../x"]}, {"type": "burn", "paths": []}, 7]})
-    assert {one["path"].split(".")[1] for one in caught.value.errors} == {"0", "1", "2"}
