@@ -70,6 +70,7 @@ class Production:
             ("listen 80;", f"listen 127.0.0.1:{self.port};"),
             ("    listen [::]:80;\n", ""),
             ("/var/lib/knossos/mirror", str(self.settings.mirror_folder)),
+            ("/var/lib/knossos/storage", self.settings.storage_url),
         ):
             assert placed in site
             site = site.replace(placed, here)
