@@ -42,7 +42,7 @@ def status() -> None:
         click.echo("nothing is published yet")
     else:
         for name, file in published.files.items():
-            click.echo(f"{name}.json: change {published.change}, {file.size} bytes, SHA-256 {file.sha256}")
+            click.echo(f"{name}.json: change {published.change}, {file.size} bytes, BLAKE2b {file.blake2b}")
     click.echo("up to date" if missing is None else f"change {missing} is missing")
 
 

@@ -28,7 +28,7 @@ ROUTE = "/storage"
 CACHE = "no-cache"
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 
-#: A list or its signature by the SHA-256 of the list: what a signature is for, also when another list has come since.
+#: A list or its signature by the sum of the list: what a signature is for, also when another list has come since.
 _BY_CONTENTS = re.compile(r"(repo|repo_minimal)-[0-9a-f]{64}\.json(\.minisig)?")
 
 #: Validator of the list without entries that is served before a worker has written the first.

@@ -33,14 +33,13 @@ CREATE INDEX IF NOT EXISTS by_offset ON entries (list, offset);
 
 
 class BuiltFile(BaseModel):
-    """A finished list: its file's name, its length, what of that are holes, and its sums as hex."""
+    """A finished list: its file's name, its length, what of that are holes, and its BLAKE2b-512 as hex."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     size: int
     holes: int
-    sha256: str
     blake2b: str
 
 

@@ -1,6 +1,6 @@
 """Putting a build into the storage, where clients find it, and what is published at present.
 
-Owns ``public/`` of the storage. Each list is stored under the SHA-256 of its contents, beside its signature, and stays
+Owns ``public/`` of the storage. Each list is stored under the sum of its contents, beside its signature, and stays
 a while after the next one has come: who has a signature can get the very file it is for. ``public/repository.json``
 (`Published`) says which are the present ones; in a folder the plain names, such as ``public/repo.json``, are further
 names of the same files, for a web server that knows nothing of this.
@@ -62,16 +62,21 @@ class PublishedFile(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     size: int
-    sha256: str
+    blake2b: str
     modified: int
 
     def key(self, name: ListName) -> str:
-        return f"{FOLDER}/{name}-{self.sha256}.json"
+        return key_of(name, self.blake2b)
 
     @property
     def etag(self) -> str:
         """The validator that nginx would make of the file."""
         return f"{self.modified:x}-{self.size:x}"
+
+
+def key_of(name: ListName, blake2b: str) -> str:
+    """Where a list with this sum is stored: half of the sum is enough for a name."""
+    return f"{FOLDER}/{name}-{blake2b[:64]}.json"
 
 
 class Former(BaseModel):
@@ -165,11 +170,11 @@ class Publication:
 
     def _put(self, name: ListName, build: Build, local: LocalBuild, signer: Signer, present: Published | None) -> None:
         file = build.files[name]
-        key = f"{FOLDER}/{name}-{file.sha256}.json"
+        key = key_of(name, file.blake2b)
         if present and key in present.present_keys and self._is_there(key):
             return
         comment = (
-            f"timestamp:{time.time():.0f}\tfile:{name}.json\tchange:{build.change}\tsha256:{file.sha256}"
+            f"timestamp:{time.time():.0f}\tfile:{name}.json\tchange:{build.change}"
             f"\tsame:{key.removeprefix(f'{FOLDER}/')}"
         )
         self._storage.put_file(key, local.path(file), keep=True)
@@ -185,9 +190,9 @@ class Publication:
             file, old = build.files[name], before.files[name] if before else None
             # A web server makes the ETag of the second and the size, so each file has a second of its own.
             modified = max(int(now), old.modified + 1) if old else int(now)
-            if old and old.sha256 == file.sha256:
+            if old and old.blake2b == file.blake2b:
                 modified = old.modified
-            files[name] = PublishedFile(size=file.size, sha256=file.sha256, modified=modified)
+            files[name] = PublishedFile(size=file.size, blake2b=file.blake2b, modified=modified)
         published = Published(base_url=build.base_url, change=build.change, files=files, former=())
         if before is None:
             return published
