@@ -20,7 +20,8 @@ def main(queues: list[str]) -> int:
         settings = load_settings()
         configure_logging(settings, process="worker")
         import knossos.packaging.webhook
-        import knossos.publishing.release_job  # noqa: F401
+        import knossos.publishing.release_job
+        import knossos.publishing.webhook_delivery  # noqa: F401
         from knossos.packaging.self_test import self_test
         from knossos.publishing.repository.job import catch_up
 

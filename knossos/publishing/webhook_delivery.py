@@ -18,9 +18,13 @@ from knossos.outgoing.webhook import WebhookFailed, accepted
 from knossos.publishing.tables import Webhook
 from knossos.publishing.webhook_events import Notice, notice_body, notice_headers
 from knossos.publishing.webhooks import mark
+from knossos.settings import Settings
 
 if TYPE_CHECKING:
     from knossos.jobs import JobContext
+
+#: Seconds that a receiver has to take the connection, and to answer: a slow one must not hold a worker for long.
+PATIENCE_SECONDS = 10.0
 
 #: The status by which an address says that it will never be there again.
 GONE = 410
@@ -57,7 +61,7 @@ def _deliver(context: JobContext, database: Database, payload: dict[str, Any]) -
     body = notice_body(notice, webhook.format)
     headers = notice_headers(notice, webhook.secret, int(time.time()), body)
     try:
-        with accepted(context.settings, webhook.url, context.check, body=body, headers=headers) as reply:
+        with accepted(_impatient(context.settings), webhook.url, context.check, body=body, headers=headers) as reply:
             status = reply.status
     except (OutgoingError, WebhookFailed) as error:
         failure = _failure(error, number, host)
@@ -68,6 +72,11 @@ def _deliver(context: JobContext, database: Database, payload: dict[str, Any]) -
     _note(database, webhook, f"accepted with status {status}")
     context.info(f"It was accepted with status {status}.")
     return {"delivered": True, "status": status}
+
+
+def _impatient(settings: Settings) -> Settings:
+    names = ("connect_timeout_seconds", "read_timeout_seconds")
+    return settings.model_copy(update={name: min(getattr(settings, name), PATIENCE_SECONDS) for name in names})
 
 
 def _failure(error: OutgoingError | WebhookFailed, number: int, host: str) -> DeliveryFailed:

@@ -41,6 +41,8 @@ MAX_PER_MOD = 10
 MAX_FOR_ALL = 20
 #: The lowest right in a team that may change webhooks: 0 owner, 10 manager.
 LEAST_ROLE = 10
+#: Seconds that a try may take with all its redirects.
+TRY_SECONDS = 90
 #: What a webhook is told of where nothing is chosen.
 DEFAULT_EVENTS = (WebhookEvent.RELEASE, WebhookEvent.DELETION, WebhookEvent.FAILED_VALIDATION)
 #: Random bytes of a secret.
@@ -104,7 +106,7 @@ class Webhooks:
             mod=mod_id,
             version=version,
             title=str(details.get("title") or (mod.title if mod else mod_id)),
-            url=str(details.get("url") or self._page_of(mod_id)),
+            url=str(details.get("url") or self._page_of(mod_id, version if event is WebhookEvent.RELEASE else "")),
             time=now,
             delivery="",
             user=str(details.get("user") or ""),
@@ -142,14 +144,15 @@ class Webhooks:
                 "mark": mark(webhook),
                 "notice": notice.model_dump(mode="json"),
             },
-            timeout_seconds=2 * (self._settings.connect_timeout_seconds + self._settings.read_timeout_seconds) + 30,
+            timeout_seconds=TRY_SECONDS,
             retries=further,
             retry_delays_seconds=pauses(self._settings.webhook_tries),
         )
         return self._engine.submit(spec).ticket
 
-    def _page_of(self, mod_id: str) -> str:
-        return f"{self._settings.base_url}/mods/{quote(mod_id, safe='')}"
+    def _page_of(self, mod_id: str, version: str = "") -> str:
+        page = f"{self._settings.base_url}/mods/{quote(mod_id, safe='')}"
+        return f"{page}/{quote(version, safe='')}" if version else page
 
     # --- the list ---------------------------------------------------------------------------------
 

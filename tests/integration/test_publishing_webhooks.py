@@ -208,6 +208,7 @@ def test_a_job_holds_neither_address_nor_secret_and_is_nobodys_but_its_webhooks(
     assert (first.owner, second.owner) == (f"webhook:{made[0].webhook.id}", f"webhook:{made[1].webhook.id}")
     assert (first.retries, first.retry_delays_seconds) == (4, (10, 60, 300, 900))
     assert first.payload["notice"]["title"] == "The fsport"
+    assert first.payload["notice"]["url"] == "https://knossos.example.org/mods/fsport/1.0.0"
     # Told again by a job that was run again: the same delivery. For another webhook or another time: another one.
     site.webhooks.tell(WebhookEvent.RELEASE, "fsport", "1.0.0", {}, occurrence="17")
     site.webhooks.tell(WebhookEvent.RELEASE, "fsport", "1.0.0", {}, occurrence="18")

@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from knossos.client.tools.mirror_links import host_of
-from knossos.outgoing import OutgoingError, OutgoingHttp, Reply
+from knossos.outgoing import AddressRefused, OutgoingError, OutgoingHttp, Reply
+from knossos.outgoing.guard import without_password
 from knossos.packaging.conversion.pipeline import Stopped, StopSignal
 from knossos.packaging.downloads import is_hoster_page
 
@@ -111,9 +112,16 @@ def _ask(http: OutgoingHttp, url: str, check: Callable[[], None]) -> tuple[Answe
             with http.open(url, headers={"Range": "bytes=0-0"}, check=check) as reply:
                 answer = _read(url, reply, time.monotonic() - begun)
     except OutgoingError as error:
-        return Answer(url, error.message, seconds=time.monotonic() - begun), error.retryable
+        return Answer(url, _reason(error, url), seconds=time.monotonic() - begun), error.retryable
     again = bool(answer.problem) and (answer.status in TEMPORARY or (answer.status or 0) >= 500)
     return answer, again
+
+
+def _reason(error: OutgoingError, url: str) -> str:
+    """The message without the link, beside which it will stand; where a redirect led, it names that."""
+    if isinstance(error, AddressRefused) and error.url == without_password(url):
+        return f"it is refused: {error.reason}"
+    return error.message.removeprefix(f"{without_password(url)}: ")
 
 
 def _read(url: str, reply: Reply, seconds: float) -> Answer:

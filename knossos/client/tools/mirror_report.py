@@ -37,7 +37,8 @@ list-style:none}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .75rem .25rem 0;
 border-bottom:1px solid var(--line)}td.number,th.number{text-align:right}td:first-child{overflow-wrap:anywhere}
 details,.mod{margin:.5rem 0}summary{cursor:pointer;padding:.25rem 0;overflow-wrap:anywhere}
-ul{padding-left:1.1rem;margin:.25rem 0}li{overflow-wrap:anywhere}.tag{font-weight:600;margin-right:.35rem}
+ul{padding-left:1.1rem;margin:.25rem 0}li{overflow-wrap:anywhere}
+.tag{font-weight:600;margin-right:.35rem;white-space:nowrap}
 """
 
 
@@ -85,9 +86,10 @@ def _summary(mods: Sequence[ModReport]) -> Iterator[str]:
     if not broken and not lost and not problems:
         yield '<p class="good">Every link gives what the repository says.</p>\n'
     else:
+        at_all = f"; {_count(lost, 'file')} cannot be had at all" if lost else ""
         yield (
             f'<p class="wrong">{_count(len(broken), "link")} of {len(links):,} {"is" if len(broken) == 1 else "are"} '
-            f"broken; {_count(lost, 'file')} cannot be had at all.</p>\n"
+            f"broken{at_all}.</p>\n"
         )
     figures = [
         (len(mods), "mods and versions", ""),
