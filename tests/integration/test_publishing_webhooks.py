@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,16 +97,31 @@ def _what(spec: JobSpec) -> tuple[str, str]:
     return spec.payload["notice"]["event"], spec.payload["notice"]["mod"]
 
 
-@pytest.fixture
-def site(database: Database, tmp_path: Path) -> Site:
+def site_of(database: Database, folder: Path) -> Site:
     settings = Settings(
-        data_path=tmp_path / "data",
+        data_path=folder / "data",
         database=database.url.render_as_string(hide_password=False),
         allowed_private_networks=("127.0.0.0/8",),
         public_url="https://knossos.example.org",
         read_timeout_seconds=0.3,
     )
     return Site(database, settings)
+
+
+@pytest.fixture
+def site(database: Database, tmp_path: Path) -> Site:
+    """On each kind of database."""
+    return site_of(database, tmp_path)
+
+
+@pytest.fixture
+def sending(sqlite_template: Path, tmp_path: Path) -> Iterator[Site]:
+    """On SQLite alone: for what is about deliveries."""
+    (tmp_path / "data").mkdir()
+    shutil.copy(sqlite_template, tmp_path / "data" / "knossos.sqlite3")
+    database = Database(Settings(data_path=tmp_path / "data"))
+    yield site_of(database, tmp_path)
+    database.close()
 
 
 @pytest.fixture
@@ -250,15 +266,15 @@ def test_a_receiver_can_check_the_signature_and_read_what_happened(site: Site, s
 
 
 def test_a_failed_try_tells_the_host_alone_and_one_that_is_gone_is_told_nothing_more(
-    site: Site, server: FileServer
+    sending: Site, server: FileServer
 ) -> None:
     statuses = [500, 410]
     url = server.handle("/secret-path", lambda request: Answer(statuses.pop(0)))
-    site.webhooks.add(OWNER, "fsport", url + "?key=secret")
-    number = site.webhooks.of_mod(OWNER, "fsport")[0].id
-    site.webhooks.test(OWNER, number)
-    payload = site.engine.specs[0].payload
-    context: Any = NotingContext(site.settings)
+    sending.webhooks.add(OWNER, "fsport", url + "?key=secret")
+    number = sending.webhooks.of_mod(OWNER, "fsport")[0].id
+    sending.webhooks.test(OWNER, number)
+    payload = sending.engine.specs[0].payload
+    context: Any = NotingContext(sending.settings)
     for status, retryable in ((500, True), (410, False)):
         with pytest.raises(DeliveryFailed) as caught:
             deliver(context, payload)
@@ -266,63 +282,63 @@ def test_a_failed_try_tells_the_host_alone_and_one_that_is_gone_is_told_nothing_
         assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__
         assert "secret" not in str(caught.value) + repr(caught.value.details) + "".join(context.lines)
-    (shown,) = site.webhooks.of_mod(OWNER, "fsport")
+    (shown,) = sending.webhooks.of_mod(OWNER, "fsport")
     assert shown.disabled_at is not None
     assert shown.last_result.startswith("127.0.0.1 answers 410")
     assert deliver(context, payload) == {"delivered": False}
-    site.told()
-    site.webhooks.tell(WebhookEvent.RELEASE, "fsport", "1.0.0", {})
-    assert site.told() == []
+    sending.told()
+    sending.webhooks.tell(WebhookEvent.RELEASE, "fsport", "1.0.0", {})
+    assert sending.told() == []
     # Whoever tries it switches it on again.
-    site.webhooks.test(MANAGER, number)
-    assert site.told() == [(number, "ping", "fsport")]
-    assert site.webhooks.of_mod(OWNER, "fsport")[0].disabled_at is None
+    sending.webhooks.test(MANAGER, number)
+    assert sending.told() == [(number, "ping", "fsport")]
+    assert sending.webhooks.of_mod(OWNER, "fsport")[0].disabled_at is None
 
 
-def test_the_guard_holds_at_each_try_and_after_redirects(site: Site, server: FileServer) -> None:
-    context: Any = NotingContext(site.settings)
+def test_the_guard_holds_at_each_try_and_after_redirects(sending: Site, server: FileServer) -> None:
+    context: Any = NotingContext(sending.settings)
     for url, retryable in (
         (server.redirect("/away", "http://169.254.169.254/secret", 307), False),
         (server.file("/silent", b"", always=Silent()), True),
     ):
-        made = site.webhooks.add(OWNER, "fsport", url)
-        site.webhooks.test(OWNER, made.webhook.id)
+        made = sending.webhooks.add(OWNER, "fsport", url)
+        sending.webhooks.test(OWNER, made.webhook.id)
         with pytest.raises(DeliveryFailed) as caught:
-            deliver(context, site.engine.specs[-1].payload)
+            deliver(context, sending.engine.specs[-1].payload)
         assert caught.value.retryable is retryable
         assert "secret" not in caught.value.message
-    closed: Any = NotingContext(site.settings.model_copy(update={"allowed_private_networks": ()}))
+    closed: Any = NotingContext(sending.settings.model_copy(update={"allowed_private_networks": ()}))
     with pytest.raises(DeliveryFailed) as caught:
-        deliver(closed, site.engine.specs[-1].payload)
+        deliver(closed, sending.engine.specs[-1].payload)
     assert caught.value.retryable is False
     assert len(server.asked("/silent")) == 1
 
 
-def test_a_redirect_that_repeats_the_request_repeats_its_body(site: Site, server: FileServer) -> None:
+def test_a_redirect_that_repeats_the_request_repeats_its_body(sending: Site, server: FileServer) -> None:
     server.handle("/there", lambda request: Answer(200))
-    made = site.webhooks.add(OWNER, "fsport", server.redirect("/hook", "/there", 308))
-    site.webhooks.test(OWNER, made.webhook.id)
-    context: Any = NotingContext(site.settings)
-    deliver(context, site.engine.specs[0].payload)
+    made = sending.webhooks.add(OWNER, "fsport", server.redirect("/hook", "/there", 308))
+    sending.webhooks.test(OWNER, made.webhook.id)
+    context: Any = NotingContext(sending.settings)
+    deliver(context, sending.engine.specs[0].payload)
     (request,) = server.asked("/there")
     assert request.method == "POST"
     assert json.loads(request.body)["event"] == "ping"
 
 
 def test_what_is_on_its_way_to_a_removed_webhook_reaches_no_later_one_of_the_same_number(
-    site: Site, server: FileServer
+    sending: Site, server: FileServer
 ) -> None:
     url = server.handle("/hook", lambda request: Answer(200))
-    made = site.webhooks.add(OWNER, "hidden", url)
-    site.webhooks.test(OWNER, made.webhook.id)
-    site.webhooks.remove(OWNER, made.webhook.id)
-    with site.database.session() as session:
+    made = sending.webhooks.add(OWNER, "hidden", url)
+    sending.webhooks.test(OWNER, made.webhook.id)
+    sending.webhooks.remove(OWNER, made.webhook.id)
+    with sending.database.session() as session:
         session.add(
             Webhook(
                 id=made.webhook.id, mod_id="fsport", url=url, secret="other", format="json",
                 events="release", created_at=0,
             )
         )  # fmt: skip
-    context: Any = NotingContext(site.settings)
-    assert deliver(context, site.engine.specs[0].payload) == {"delivered": False}
+    context: Any = NotingContext(sending.settings)
+    assert deliver(context, sending.engine.specs[0].payload) == {"delivered": False}
     assert server.requests == []
