@@ -99,7 +99,11 @@ class Webhooks:
         """
         with self._database.reading() as session:
             mod = session.get(Mod, mod_id)
-            found = self._wanting(session, event, mod_id, self._is_private(session, mod_id, version, details))
+            private = self._is_private(session, mod_id, version, details)
+            if event is WebhookEvent.FAILED_VALIDATION and (mod is None or mod.listed_id is None):
+                # Until something of a mod is public, nobody else hears that it is there.
+                private = True
+            found = self._wanting(session, event, mod_id, private)
         now = int(time.time())
         notice = Notice(
             event=event,

@@ -213,6 +213,14 @@ def test_those_who_asked_are_told_and_private_mods_are_told_to_their_own_only(si
     assert site.told() == [(mine, "release", "fsport")]
     tell(WebhookEvent.RELEASE, "fsport", "1.0.0", {"private": True})
     assert site.told() == [(mine, "release", "fsport")]
+    # Nor is a try to publish, as long as the public sees nothing of the mod.
+    of_all = site.webhooks.add(OPERATOR, None, URL, events=["failed_validation"]).webhook.id
+    tell(WebhookEvent.FAILED_VALIDATION, "fsport", "2.0.0", {"private": False})
+    assert site.told() == [(mine, "failed_validation", "fsport")]
+    with site.database.session() as session:
+        session.get_one(Mod, "fsport").listed_id = session.scalars(select(Release.id)).first()
+    tell(WebhookEvent.FAILED_VALIDATION, "fsport", "2.0.0", {"private": False})
+    assert site.told() == [(mine, "failed_validation", "fsport"), (of_all, "failed_validation", "fsport")]
 
 
 def test_a_job_holds_neither_address_nor_secret_and_is_nobodys_but_its_webhooks(site: Site) -> None:

@@ -34,7 +34,7 @@ def check_mirrors(
     try:
         mods = listed_mods(read_repository(source, http))
         links = links_of(mods)
-        screen.note(f"{len(mods):,} mods and versions with {len(links):,} links")
+        screen.note(f"Links to check: {len(links):,}, of {len(mods):,} versions of mods")
         done = 0
 
         def on_answer(answer: Answer) -> None:
