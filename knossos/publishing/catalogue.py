@@ -1,97 +1,100 @@
-"""What people look up: lists of mods with search, and what the page of a mod shows. Only reads.
+"""What the pages show of mods: lists that are searched and filtered, and all there is to say of one mod.
 
-Everyone sees public releases; the team of a mod and operators see its private ones too. What somebody may not see is
-for them as if it did not exist. Searching reads no release's document: the mods' rows have what lists show.
+Everything here respects who asks: private releases are seen by the mod's team and by operators only, deleted ones by
+nobody. Lists read summaries, never documents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.orm import Session, defer
 
 from knossos.accounts.tokens import Identity
 from knossos.database import Database
-from knossos.publishing.blobs import IMAGE_EXTENSIONS
-from knossos.publishing.errors import NoSuchMod
-from knossos.publishing.offering import PUBLISHED
+from knossos.publishing.errors import NoSuchMod, NoSuchRelease
+from knossos.publishing.listing import Summary
 from knossos.publishing.release_input import is_mod_id
-from knossos.publishing.release_rows import StoredRelease, stored
-from knossos.publishing.tables import Blob, Member, Mod, Release, ReleaseDependency
+from knossos.publishing.release_rows import StoredRelease, find, stored
+from knossos.publishing.tables import Member, Mod, Release, ReleaseDependency
 from knossos.publishing.teams import TeamMember, TeamRole, members, role_of
-from knossos.publishing.versions import comparable, version_key
+from knossos.publishing.versions import comparable
+from knossos.publishing.visibility import in_my_teams, visible
 
-#: Most mods that are named as needing another one.
+Sort = Literal["updated", "newest", "title"]
+
+#: Mods on a page of a list, longest text that is searched for (characters), and most words of it.
+PAGE_SIZE = 24
+MAX_SEARCH_CHARS, MAX_SEARCH_WORDS = 200, 8
+#: Most mods that are named as needing one.
 MAX_NEEDED_BY = 200
-#: Words of a search that count.
-MAX_WORDS = 8
-
-
-class Order(StrEnum):
-    """How a list of mods is sorted."""
-
-    #: The mod whose release changed last comes first.
-    UPDATED = "updated"
-    TITLE = "title"
 
 
 @dataclass(frozen=True)
-class ListedMod:
-    """A mod by the release that stands for it. ``tile`` is the name of an image; times are Unix time in seconds."""
+class ModCard:
+    """A mod in a list, by the release that stands for it. ``tile`` and ``logo`` are ``<sha256>.<extension>``."""
 
     id: str
     title: str
     type: str
+    #: "" for a mod without any release, which only its team sees.
     version: str
     stability: str | None
+    #: Whether only the team sees that release.
+    private: bool
+    description: str
     tile: str | None
-    updated_at: float
+    logo: str | None
+    #: YYYY-MM-DD.
+    first_release: str
+    last_update: str
 
 
 @dataclass(frozen=True)
-class Found:
-    """A page of a list, and how many there are on all its pages."""
-
-    mods: list[ListedMod]
+class CardPage:
+    cards: list[ModCard]
     total: int
+    page: int
+    pages: int
 
 
 @dataclass(frozen=True)
-class VersionRow:
+class VersionLine:
+    """A version in the list of a mod's versions."""
+
     version: str
     private: bool
     yanked: bool
-    published_at: float
-
-
-@dataclass(frozen=True)
-class NeedingMod:
-    """A mod whose listed release depends on another; ``version`` is what it asks for."""
-
-    id: str
-    title: str
-    version: str | None
+    stability: str | None
+    #: YYYY-MM-DD.
+    last_update: str
+    #: Unix time in seconds.
+    created_at: float
 
 
 @dataclass(frozen=True)
 class ModPage:
-    """What somebody sees of a mod, with one of its releases."""
+    """Everything about a mod, and one of its releases in full."""
 
+    id: str
+    title: str
+    type: str
     release: StoredRelease
-    #: Those that they may see, newest first.
-    versions: list[VersionRow]
-    #: The version that the mod's own page shows.
+    #: The newest that the visitor sees; and whether that is the one that is shown.
     latest: str
-    #: The owners; for the team itself, everybody in it.
-    members: list[TeamMember]
-    #: Their own role; operators of the site have that of an owner.
-    role: TeamRole | None
-    #: Titles of the mods that this release speaks of, as far as they may see them.
+    is_latest: bool
+    #: Newest first.
+    versions: list[VersionLine]
+    needed_by: list[ModCard]
+    #: Titles of the mods that the release speaks of (dependencies, parent, flags) and that the visitor may know of.
     titles: dict[str, str]
-    needed_by: list[NeedingMod]
+    #: Owners, managers and uploaders.
+    team: list[TeamMember]
+    #: What the visitor is in the team; an operator is what an owner is.
+    role: TeamRole | None
 
 
 class Catalogue:
@@ -100,122 +103,189 @@ class Catalogue:
 
     def search(
         self,
-        text: str = "",
+        identity: Identity | None,
         *,
-        kind: str = "",
-        stability: str = "",
-        order: Order = Order.UPDATED,
+        text: str = "",
+        type: str | None = None,
+        stability: str | None = None,
+        sort: Sort = "updated",
         page: int = 1,
-        per_page: int = 24,
-    ) -> Found:
-        """Public mods that have every word of ``text`` in their id, title or description; "" for everything."""
-        query = select(Mod, Release.version, Release.stability, Blob.content_type)
-        query = query.join(Release, Release.id == Mod.listed_id).outerjoin(Blob, Blob.sha256 == Mod.tile)
-        query = query.where(*_conditions(text, kind, stability))
-        by = func.lower(Mod.title) if order is Order.TITLE else Mod.updated_at.desc()
-        with self._database.reading() as session:
-            total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-            rows = session.execute(query.order_by(by, Mod.id).limit(per_page).offset((page - 1) * per_page)).tuples()
-            return Found([_listed(*row) for row in rows], total)
+        size: int = PAGE_SIZE,
+    ) -> CardPage:
+        """A page of the list of mods that the caller may know of.
 
-    def mod(self, identity: Identity | None, mod_id: str, version: str = "") -> ModPage:
-        """What a visitor sees of a mod, with the given release or the latest.
+        Args:
+            text: words, each of which must be in the id, the title or the description.
+            type: such as "mod"; None: all.
+            stability: only mods with a release of that stability; None: all.
+            page: from 1; a page beyond the last is the last.
+        """
+        words = text.replace("\0", "").lower()[:MAX_SEARCH_CHARS].split()[:MAX_SEARCH_WORDS]
+        conditions: list[ColumnElement[bool]] = [_known(identity)]
+        conditions += [Mod.search_text.contains(word, autoescape=True) for word in words]
+        if type:
+            conditions.append(Mod.type == type)
+        if stability:
+            of_mod = select(Release.id).where(Release.mod_id == Mod.id, Release.stability == stability)
+            conditions.append(of_mod.where(visible(identity), Release.yanked_at.is_(None)).exists())
+        with self._database.reading() as session:
+            total = session.scalar(select(func.count()).select_from(Mod).where(*conditions)) or 0
+            pages = max(1, -(-total // size))
+            page = min(max(page, 1), pages)
+            query = select(Mod.id).where(*conditions).order_by(*_order(sort, words))
+            ids = session.scalars(query.offset((page - 1) * size).limit(size)).all()
+            return CardPage(_cards(session, identity, ids), total, page, pages)
+
+    def page(self, identity: Identity | None, mod_id: str, version: str | None = None) -> ModPage:
+        """What a mod's page shows; ``version`` None: the newest that was not yanked.
 
         Raises:
-            NoSuchMod: there is no such mod or release, or they may not see it.
+            NoSuchMod: there is none, or none that the caller may know of.
+            NoSuchRelease: likewise, of a version or of any.
         """
         with self._database.reading() as session:
-            role = _role(session, identity, mod_id)
-            rows = _visible_rows(session, mod_id, with_private=role is not None)
-            if not rows:
-                raise _no_such_mod(mod_id)
-            latest = max(rows, key=lambda row: (not row.yanked, comparable(row.version)))
-            wanted = version_key(version) if version else version_key(latest.version)
-            if wanted not in {version_key(row.version) for row in rows}:
-                raise _no_such_mod(mod_id)
-            release = stored(
-                session.scalars(select(Release).where(Release.mod_id == mod_id, Release.version_key == wanted)).one()
-            )
+            query = select(Mod).where(Mod.id == mod_id, _known(identity))
+            mod = session.scalar(query) if is_mod_id(mod_id) else None
+            if mod is None:
+                raise NoSuchMod("There is no such mod.", mod_id=mod_id[:200])
+            lines = _versions(session, identity, mod_id)
+            latest = next((line.version for line in lines if not line.yanked), lines[0].version if lines else "")
+            row = find(session, mod_id, version or latest)
+            if row is None or row.version not in {line.version for line in lines}:
+                raise NoSuchRelease("There is no such version.", mod_id=mod_id, version=version or "")
+            release = stored(row)
             team = members(session, mod_id)
             return ModPage(
+                id=mod.id,
+                title=mod.title,
+                type=mod.type,
                 release=release,
-                versions=sorted(rows, key=lambda row: comparable(row.version), reverse=True),
-                latest=latest.version,
-                members=[one for one in team if role is not None or one.role is TeamRole.OWNER],
-                role=role,
-                titles=_titles(session, identity, _mods_of(release)),
-                needed_by=_needed_by(session, mod_id),
+                latest=latest,
+                is_latest=row.version == latest,
+                versions=lines,
+                needed_by=_needed_by(session, identity, mod_id),
+                titles=_titles(session, identity, release),
+                team=[member for member in team if member.role <= TeamRole.UPLOADER],
+                role=_role(session, identity, mod_id),
             )
 
+    def needed_by(self, identity: Identity | None, mod_id: str) -> list[ModCard]:
+        """The mods with a release that needs this one, by title; not more than `MAX_NEEDED_BY`."""
+        with self._database.reading() as session:
+            return _needed_by(session, identity, mod_id)
 
-def _conditions(text: str, kind: str, stability: str) -> list[ColumnElement[bool]]:
-    words = text.lower().split()[:MAX_WORDS]
-    found: list[ColumnElement[bool]] = [Mod.search_text.contains(word, autoescape=True) for word in words]
-    found += [Mod.type == kind] if kind else []
-    return found + ([Release.stability == stability] if stability else [])
+    def of_account(self, identity: Identity) -> list[tuple[ModCard, TeamRole]]:
+        """The mods of the caller's teams with their role, by title: for the owner's pages."""
+        with self._database.reading() as session:
+            query = select(Member.mod_id, Member.role).where(Member.user_id == identity.user_id)
+            roles = {mod_id: TeamRole(role) for mod_id, role in session.execute(query).tuples()}
+            cards = _cards(session, identity, sorted(roles))
+            return [(card, roles[card.id]) for card in sorted(cards, key=lambda card: (card.title.lower(), card.id))]
 
 
-def _listed(mod: Mod, version: str, stability: str | None, content_type: str | None) -> ListedMod:
-    extension = IMAGE_EXTENSIONS.get(content_type or "")
-    return ListedMod(
+def _known(identity: Identity | None) -> ColumnElement[bool]:
+    """Mods that the caller may know of: those with a public release, and those of the caller's teams."""
+    return Mod.listed_id.is_not(None) | in_my_teams(identity, Mod.id.expression)
+
+
+def _order(sort: Sort, words: Sequence[str]) -> list[ColumnElement[Any]]:
+    order: list[ColumnElement[Any]] = []
+    if words:
+        # A word in the title or the id says more than one in the description.
+        named = func.lower(Mod.title).contains(words[0], autoescape=True) | Mod.id_key.contains(
+            words[0], autoescape=True
+        )
+        order.append(case((named, 0), else_=1))
+    if sort == "title":
+        order.append(func.lower(Mod.title))
+    else:
+        order.append(Mod.created_at.desc() if sort == "newest" else Mod.updated_at.desc())
+    return [*order, Mod.id.expression]
+
+
+#: Columns of a release on a card.
+_SHOWN = (Release.version, Release.stability, Release.private, Release.summary)
+
+
+def _cards(session: Session, identity: Identity | None, ids: Sequence[str]) -> list[ModCard]:
+    """The mods in that order, each by its listed release; where it has none, by the newest that the caller sees."""
+    query = select(Mod, *_SHOWN).outerjoin(Release, Release.id == Mod.listed_id).where(Mod.id.in_(ids))
+    found = {row[0].id: _card(*row) for row in session.execute(query.options(defer(Mod.search_text)))}
+    hidden = [mod_id for mod_id, card in found.items() if not card.version]
+    query = select(Mod, *_SHOWN).join(Release, Release.mod_id == Mod.id).where(Mod.id.in_(hidden), visible(identity))
+    best: dict[str, ModCard] = {}
+    for row in session.execute(query) if hidden else ():
+        card = _card(*row)
+        if card.id not in best or comparable(card.version) > comparable(best[card.id].version):
+            best[card.id] = card
+    return [best.get(mod_id, found[mod_id]) for mod_id in ids if mod_id in found]
+
+
+def _card(mod: Mod, version: str | None, stability: str | None, private: bool | None, text: str | None) -> ModCard:
+    summary = Summary.model_validate_json(text or "{}")
+    return ModCard(
         id=mod.id,
         title=mod.title,
         type=mod.type,
-        version=version,
+        version=version or "",
         stability=stability,
-        tile=f"{mod.tile}.{extension}" if mod.tile and extension else None,
-        updated_at=mod.updated_at,
+        private=bool(private) or not version,
+        description=summary.description,
+        tile=summary.tile,
+        logo=summary.logo,
+        first_release=summary.first_release or mod.first_release or "",
+        last_update=summary.last_update,
     )
 
 
-def _role(session: Session, identity: Identity | None, mod_id: str) -> TeamRole | None:
-    if identity is None or not is_mod_id(mod_id):
-        return None
-    return TeamRole.OWNER if identity.is_operator else role_of(session, mod_id, identity.user_id)
-
-
-def _visible_rows(session: Session, mod_id: str, *, with_private: bool) -> list[VersionRow]:
-    if not is_mod_id(mod_id):
-        return []
-    query = select(Release.version, Release.private, Release.yanked_at, Release.created_at).where(
-        Release.mod_id == mod_id, Release.state == PUBLISHED
-    )
-    if not with_private:
-        query = query.where(Release.private.is_(False))
-    return [
-        VersionRow(version, private, yanked_at is not None, created_at)
-        for version, private, yanked_at, created_at in session.execute(query).tuples()
+def _versions(session: Session, identity: Identity | None, mod_id: str) -> list[VersionLine]:
+    query = select(
+        Release.version,
+        Release.private,
+        Release.yanked_at,
+        Release.stability,
+        Release.summary,
+        Release.created_at,
+    ).where(Release.mod_id == mod_id, visible(identity))
+    lines = [
+        VersionLine(
+            version,
+            private,
+            yanked_at is not None,
+            stability,
+            Summary.model_validate_json(text).last_update,
+            created_at,
+        )
+        for version, private, yanked_at, stability, text, created_at in session.execute(query).tuples()
     ]
+    return sorted(lines, key=lambda line: comparable(line.version), reverse=True)
 
 
-def _mods_of(release: StoredRelease) -> set[str]:
-    """The mods that a release speaks of."""
-    needed = {one.id for package in release.document.packages for one in package.dependencies}
-    return needed | ({release.document.parent} if release.document.parent else set())
+def _needed_by(session: Session, identity: Identity | None, mod_id: str) -> list[ModCard]:
+    query = (
+        select(Release.mod_id)
+        .join(ReleaseDependency, ReleaseDependency.release_id == Release.id)
+        .where(ReleaseDependency.mod_id == mod_id, visible(identity), Release.yanked_at.is_(None))
+        .distinct()
+        .order_by(Release.mod_id)
+        .limit(MAX_NEEDED_BY)
+    )
+    cards = _cards(session, identity, [one for one in session.scalars(query) if one != mod_id])
+    return sorted(cards, key=lambda card: (card.title.lower(), card.id))
 
 
-def _titles(session: Session, identity: Identity | None, mod_ids: Iterable[str]) -> dict[str, str]:
-    seen: ColumnElement[bool] = Mod.listed_id.is_not(None)
-    if identity is not None:
-        own = select(Member.mod_id).where(Member.user_id == identity.user_id)
-        seen = or_(seen, Mod.id.in_(own))
-    query = select(Mod.id, Mod.title).where(and_(Mod.id.in_(sorted(mod_ids)), seen))
+def _titles(session: Session, identity: Identity | None, release: StoredRelease) -> dict[str, str]:
+    document = release.document
+    named: Iterable[str] = {
+        *(one.id for package in document.packages for one in package.dependencies),
+        *([document.parent] if document.parent else []),
+        *document.mod_flag,
+    }
+    query = select(Mod.id, Mod.title).where(Mod.id.in_(named), _known(identity))
     return dict(session.execute(query).tuples().all())
 
 
-def _needed_by(session: Session, mod_id: str) -> list[NeedingMod]:
-    query = (
-        select(Mod.id, Mod.title, ReleaseDependency.version)
-        .join(ReleaseDependency, ReleaseDependency.release_id == Mod.listed_id)
-        .where(ReleaseDependency.mod_id == mod_id, Mod.id != mod_id)
-        .order_by(func.lower(Mod.title), Mod.id, ReleaseDependency.number)
-        .limit(MAX_NEEDED_BY)
-    )
-    found: dict[str, NeedingMod] = {}
-    for other, title, version in session.execute(query).tuples():
-        found.setdefault(other, NeedingMod(other, title, version))
-    return list(found.values())
-
-
-def _no_such_mod(mod_id: str) -> NoSuchMod:
-    return NoSuchMod("There is no such mod here.", mod_id=mod_id[:200])
+def _role(session: Session, identity: Identity | None, mod_id: str) -> TeamRole | None:
+    if identity is None:
+        return None
+    return TeamRole.OWNER if identity.is_operator else role_of(session, mod_id, identity.user_id)

@@ -21,6 +21,9 @@ _IGNORED = frozenset({"center", "color", "font", "img", "indent", "left", "list"
 #: Deepest nesting of elements; what is deeper stays plain.
 MAX_DEPTH = 20
 
+#: Characters of a text that are looked at for its beginning.
+MAX_PLAIN_CHARS = 400
+
 _NAMES = "|".join(sorted(_ELEMENTS | dict.fromkeys(_IGNORED, "")))
 _TOKEN = re.compile(
     rf"\[(?P<close>/?)(?P<tag>{_NAMES})(?:=(?P<value>[^\]\n]{{0,2000}}))?\]"
@@ -43,6 +46,15 @@ def outside_link(address: str, text: str | None = None) -> Markup:
     if not is_web_address(address):
         return escape(text or address)
     return Markup('<a href="{}" rel="nofollow noopener noreferrer">{}</a>').format(address, text or address)
+
+
+def plain(text: str) -> str:
+    """The beginning of a text of a modder in one line, without its tags."""
+    return " ".join(_TOKEN.sub(_only_address, text[:MAX_PLAIN_CHARS]).split())
+
+
+def _only_address(found: re.Match[str]) -> str:
+    return found["address"] or ("\u2022" if found["item"] else "")
 
 
 def markup(text: str) -> Markup:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from knossos.publishing.documents import FILES_ROUTE, DocumentFile, ReleaseDocument
+from knossos.publishing.teams import TeamRole
 
 TYPE_NAMES = {
     "mod": "Mod",
@@ -25,6 +26,23 @@ _REQUIREMENTS = {
     "<": "older than {}",
     "~": "{} or its newest patch",
 }
+
+
+#: What the roles of a team are called. An owner's is not said: they are why the team is named.
+_ROLE_NAMES = {
+    TeamRole.OWNER: "",
+    TeamRole.MANAGER: "manager",
+    TeamRole.UPLOADER: "uploader",
+    TeamRole.TESTER: "tester",
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody in a team."""
+
+    name: str
+    role_name: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,18 @@ def requirement(version: str | None) -> str:
 def download_address(file: DocumentFile) -> str:
     """Where a browser has a file from: elsewhere, or from this server, whatever name the browser knows it by."""
     return file.urls[0] if file.urls else f"{FILES_ROUTE}/{file.checksum[1]}/{quote(file.filename, safe='')}"
+
+
+def member(name: str, role: TeamRole) -> Person:
+    return Person(name, _ROLE_NAMES[role])
+
+
+def sum_line(sha256: str, path: str) -> str:
+    """A line of a list that ``sha256sum -c`` reads; a backslash before it says that the path has escapes."""
+    if "\\" in path or "\n" in path or "\r" in path:
+        escaped = path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+        return f"\\{sha256}  {escaped}\n"
+    return f"{sha256}  {path}\n"
 
 
 def total_bytes(document: ReleaseDocument, *, only_required: bool = False) -> int:

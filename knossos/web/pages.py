@@ -9,7 +9,7 @@ from flask import Blueprint, render_template, request, url_for
 from knossos.errors import AccessDenied
 from knossos.jobs import JobState
 from knossos.web.addresses import public_base, websocket_base
-from knossos.web.authentication import controls, watched_task
+from knossos.web.authentication import controls, visitor_identity, watched_task
 from knossos.web.converter import KIND
 from knossos.web.services import services
 from knossos.web.task_feeds import listed_owner
@@ -24,14 +24,20 @@ STATE_NAMES = {
     JobState.CANCELLED: "Cancelled",
 }
 
+#: Mods on the start page.
+NEWEST = 6
+
 blueprint = Blueprint("pages", __name__)
 
 
 @blueprint.get("/")
 def start() -> str:
     settings = services().settings
+    newest = services().publisher.catalogue.search(visitor_identity(), size=NEWEST)
     return render_template(
         "start.html",
+        newest=newest.cards,
+        total=newest.total,
         base=public_base(settings, request.scheme, request.host),
         sockets=websocket_base(settings, request.scheme, request.host),
     )

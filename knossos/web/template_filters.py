@@ -6,7 +6,7 @@ from flask import Flask
 
 from knossos.publishing.documents import IMAGES_ROUTE
 from knossos.web import mod_views, wording
-from knossos.web.markup import markup, outside_link
+from knossos.web.markup import markup, outside_link, plain
 
 
 def image(name: str) -> str:
@@ -18,6 +18,7 @@ def install(app: Flask) -> None:
     app.jinja_env.globals["image"] = image
     app.jinja_env.filters.update(
         counted=wording.counted,
+        date=wording.date_of,
         day=wording.day,
         download_address=mod_views.download_address,
         initials=mod_views.initials,
@@ -26,6 +27,7 @@ def install(app: Flask) -> None:
         moment=wording.moment,
         number=wording.number,
         outside_link=outside_link,
+        plain=plain,
         requirement=mod_views.requirement,
         size=wording.size,
         stability_name=mod_views.stability_name,

@@ -38,8 +38,13 @@ def size(value: int) -> str:
 
 def moment(unix_time: float) -> str:
     """A Unix time to the minute."""
+    return f"{date_of(unix_time)}, {datetime.fromtimestamp(unix_time, UTC):%H:%M} UTC"
+
+
+def date_of(unix_time: float) -> str:
+    """The day of a Unix time, as people write it."""
     found = datetime.fromtimestamp(unix_time, UTC)
-    return f"{found.day} {found:%b %Y, %H:%M} UTC"
+    return f"{found.day} {found:%b %Y}"
 
 
 def iso(unix_time: float) -> str:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from knossos.web.markup import MAX_DEPTH, markup, outside_link
+from knossos.web.markup import MAX_DEPTH, markup, outside_link, plain
 
 LINK = '<a href="{}" rel="nofollow noopener noreferrer">{}</a>'
 
@@ -70,3 +70,9 @@ def test_deep_nesting_and_many_tags_end() -> None:
 def test_an_address_that_is_none_of_the_web_is_shown_and_not_linked() -> None:
     assert outside_link("file:///etc/passwd") == "file:///etc/passwd"
     assert outside_link("https://a.example", "A") == LINK.format("https://a.example", "A")
+
+
+def test_the_beginning_of_a_text_is_one_line_without_tags() -> None:
+    text = "[b]One[/b]\n\n[list][*]two[/list] [url=https://a.example]three[/url] <b> https://b.example"
+    assert plain(text) == "One \u2022two three <b> https://b.example"
+    assert len(plain("word " * 1000)) <= 400

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knossos.web.wording import counted, day, iso, moment, number, size
+from knossos.web.wording import counted, date_of, day, iso, moment, number, size
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,5 @@ def test_days_and_counts() -> None:
 
 def test_times_say_that_they_are_of_no_place() -> None:
     assert moment(1_790_000_000.9) == "21 Sep 2026, 14:13 UTC"
+    assert date_of(1_790_000_000.9) == "21 Sep 2026"
     assert iso(1_790_000_000.9) == "2026-09-21T14:13:20Z"
