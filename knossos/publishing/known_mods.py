@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, or_, select
 
 from knossos.database import Database
-from knossos.publishing.checks import KnownPackage, KnownRelease, Requirement
+from knossos.publishing.checks import KnownPackage, KnownRelease, Repository, Requirement
+from knossos.publishing.documents import ReleaseDocument
 from knossos.publishing.offering import PUBLISHED
 from knossos.publishing.tables import Blob, Member, Mod, Release
 
@@ -68,6 +69,37 @@ class KnownMods:
     def _own_mods(self) -> set[str]:
         with self._database.reading() as session:
             return set(session.scalars(select(Member.mod_id).where(Member.user_id == self._user_id)))
+
+
+class WithPending:
+    """A repository together with releases that are about to be published along."""
+
+    def __init__(self, known: Repository, pending: Sequence[ReleaseDocument]) -> None:
+        self._known = known
+        self._pending = {(document.id, document.version): document for document in pending}
+
+    def releases(self, mod_id: str) -> Sequence[KnownRelease]:
+        found = {release.version: release for release in self._known.releases(mod_id)}
+        for (pending_id, version), document in self._pending.items():
+            if pending_id == mod_id:
+                found[version] = KnownRelease(version, document.private)
+        return sorted(found.values(), key=lambda release: release.order, reverse=True)
+
+    def packages(self, mod_id: str, version: str) -> Sequence[KnownPackage]:
+        document = self._pending.get((mod_id, version))
+        if document is None:
+            return self._known.packages(mod_id, version)
+        return _packages(document.model_dump_json(), f"{mod_id} {version}")
+
+    def has_mod(self, mod_id: str) -> bool:
+        return any(pending_id == mod_id for pending_id, _ in self._pending) or self._known.has_mod(mod_id)
+
+    def similar_id(self, mod_id: str) -> str | None:
+        alike = (one for one, _ in self._pending if one != mod_id and one.lower() == mod_id.lower())
+        return next(alike, None) or self._known.similar_id(mod_id)
+
+    def image_type(self, sha256: str) -> str | None:
+        return self._known.image_type(sha256)
 
 
 def _packages(document: str, wanted_by: str) -> list[KnownPackage]:

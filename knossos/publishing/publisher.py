@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from knossos.database import Database
 from knossos.publishing.blobs import Blobs
 from knossos.publishing.catalogue import Catalogue
+from knossos.publishing.conversions import Conversions
 from knossos.publishing.images import Images
 from knossos.publishing.logs import Logs
 from knossos.publishing.mods import Mods
@@ -92,6 +93,10 @@ class Publisher:
     @cached_property
     def submissions(self) -> Submissions:
         return Submissions(self.settings, self.database, self.engine)
+
+    @cached_property
+    def conversions(self) -> Conversions:
+        return Conversions(self.engine, self.submissions)
 
     @cached_property
     def webhooks(self) -> Webhooks:

@@ -7,6 +7,7 @@ its worker was killed at any moment, ends with the same one release.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +18,7 @@ from knossos.database import Database
 from knossos.jobs import JobContext
 from knossos.packaging.description import Action, Problem
 from knossos.publishing.blobs import ANY_FILE
-from knossos.publishing.checks import Findings, StoredFiles, check_release
+from knossos.publishing.checks import Findings, Repository, StoredFiles, check_release
 from knossos.publishing.documents import ReleaseDocument
 from knossos.publishing.errors import Refused
 from knossos.publishing.inspecting import READING_SHARE, Inspector
@@ -68,17 +69,36 @@ def check_and_publish(context: JobContext, payload: dict[str, Any]) -> dict[str,
 
 
 class CheckedRelease:
-    """One release on its way. ``any_format``: archives of other formats are packed anew rather than refused."""
+    """One release on its way.
+
+    Args:
+        any_format: archives of other formats are packed anew rather than refused.
+        repository: what there is, if more than the database knows.
+        workspace: a folder of its own, where several are on their way.
+        progress: which part of the job this release is, as fractions.
+    """
 
     def __init__(
-        self, task: ReleaseTask, publisher: Publisher, context: JobContext, *, any_format: bool = False
-    ) -> None:  # fmt: skip
+        self,
+        task: ReleaseTask,
+        publisher: Publisher,
+        context: JobContext,
+        *,
+        any_format: bool = False,
+        repository: Repository | None = None,
+        workspace: Path | None = None,
+        progress: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
         self.task = task
         self.findings = Findings()
+        self.progress = progress
         self._publisher = publisher
         self._context = context
         self._any_format = any_format
-        self._inspector = Inspector(context.settings, publisher.blobs, context, context.workspace)
+        self._repository = repository or KnownMods(publisher.database, task.user_id)
+        self._workspace = workspace or context.workspace
+        self._workspace.mkdir(parents=True, exist_ok=True)
+        self._inspector = Inspector(context.settings, publisher.blobs, _Part(context, self), self._workspace)
         self._stored: StoredFiles = {}
         self._layout = Layout(task.document)
         self._plan: list[Repacking] = []
@@ -90,13 +110,13 @@ class CheckedRelease:
         document, context = self.task.document, self._context
         context.info(f"Checking {document.title} {document.version} ({document.id})")
         self._stored = self._inspector.look_at(document)
-        context.progress(READING_SHARE, "Comparing")
+        self.report(READING_SHARE, "Comparing")
         most = context.settings.archive_max_entries
         self._layout = apply_actions_to(document, self._stored, self.task.actions, self.findings, 2 * most)
         check_release(
             self._layout.document,
             self._stored,
-            KnownMods(self._publisher.database, self.task.user_id),
+            self._repository,
             self.findings,
             all_stored=self.task.mode is not Mode.PREFLIGHT,
             any_format=self._any_format,
@@ -120,15 +140,15 @@ class CheckedRelease:
         task, context = self.task, self._context
         document = self._layout.document
         if self._plan:
-            context.progress(READING_SHARE, "Packing archives anew")
-            repacker = Repacker(context.settings, context, context.workspace, self._inspector.path_of)
+            self.report(READING_SHARE, "Packing archives anew")
+            repacker = Repacker(context.settings, context, self._workspace, self._inspector.path_of)
             document, archives = repacker.carry_out(document, self._plan, self._stored)
             for packed in archives:
                 self._publisher.blobs.adopt(
                     packed.path, sha256=packed.sha256, size=packed.size, content_type=ANY_FILE, owner_id=task.user_id
                 )  # fmt: skip
         context.check()
-        context.progress(0.98, "Publishing")
+        self.report(0.98, "Publishing")
         try:
             by = Actor(self._user, task.address)
             self._publisher.releases.store(document, task.user_id, task.mode, submission=task.submission, by=by)
@@ -159,6 +179,11 @@ class CheckedRelease:
             return {"result": False, "reason": reason, "message": message, **shared}
         return {"result": True, **shared}
 
+    def report(self, fraction: float, text: str) -> None:
+        """Say how far this release is."""
+        start, end = self.progress
+        self._context.progress(start + (end - start) * fraction, text)
+
     def _tell(self, event: WebhookEvent, details: dict[str, Any]) -> None:
         document = self.task.document
         self._publisher.webhooks.tell(
@@ -168,6 +193,15 @@ class CheckedRelease:
             {"title": document.title, "user": self._user, **details},
             occurrence=str(self._context.ticket),
         )
+
+
+class _Part:
+    """The job's reporter for what works on one of several releases."""
+
+    def __init__(self, context: JobContext, release: CheckedRelease) -> None:
+        self.debug, self.info, self.warning, self.error = context.debug, context.info, context.warning, context.error
+        self.files, self.ask, self.check = context.files, context.ask, context.check
+        self.progress = release.report
 
 
 def _line(found: Problem) -> str:

@@ -6,6 +6,7 @@ __all__ = ["blueprint"]
 
 # Each of these adds its routes to the blueprint. At the end, since they import it from here.
 from knossos.web.nebula import account as account
+from knossos.web.nebula import conversions as conversions
 from knossos.web.nebula import images as images
 from knossos.web.nebula import logs as logs
 from knossos.web.nebula import mods as mods
