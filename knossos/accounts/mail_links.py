@@ -65,6 +65,13 @@ class MailLinks:
                 raise _not_good()
             return as_account(user)
 
+    def is_out(self, user_id: int, purpose: Purpose, *, newer_than_seconds: float) -> bool:
+        """Whether a link of that age is still to be followed."""
+        newer = MailLink.created_at > time.time() - newer_than_seconds
+        mine = and_(MailLink.user_id == user_id, MailLink.purpose == purpose, MailLink.used_at.is_(None), newer)
+        with self._database.reading() as session:
+            return session.scalar(select(MailLink.id).where(mine).limit(1)) is not None
+
 
 def use_link(session: Session, secret: str, purpose: Purpose) -> User:
     """Use it up, with all others of its account and purpose, as part of a transaction. Raises LinkNotGood."""

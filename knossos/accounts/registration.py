@@ -23,6 +23,8 @@ from knossos.settings import Settings
 MIN_PASSWORD_CHARS = 8
 #: Mails of one kind for one account in a window (LOGIN_FAILURE_WINDOW_SECONDS).
 MAX_MAILS = 3
+#: Seconds after which a link to prove an address is sent again to somebody who logs in without having followed it.
+RESEND_SECONDS = 600.0
 
 
 class RegistrationClosed(AccessDenied):
@@ -79,11 +81,13 @@ class Registration:
         self._send(Letter.VERIFY, made)
 
     def send_again(self, user_id: int) -> None:
-        """Send the link that proves the address once more, unless that was done often enough."""
+        """Send the link that proves the address once more, unless one has just been sent."""
         with self._database.reading() as session:
             user = session.get(User, user_id)
             account = None if user is None else as_account(user)
-        if account is not None and not account.verified:
+        if account is None or account.verified:
+            return
+        if not self._links.is_out(user_id, Purpose.VERIFY, newer_than_seconds=RESEND_SECONDS):
             self._send(Letter.VERIFY, account)
 
     def verify(self, secret: str, address: str) -> Account:
