@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 from flask import Flask
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from knossos import backup as backups
@@ -193,6 +193,7 @@ def token_revoke(token_id: int) -> None:
 @click.option("--limit", default=50, type=click.IntRange(1, 1_000_000), help="Most entries to show.", show_default=True)
 @click.option("--subject", default="", help='Only what was done to that, such as "user:dora".')
 @click.option("--actor", default="", help="Only what that account did.")
+@with_appcontext
 def audit(limit: int, subject: str, actor: str) -> None:
     """Show the latest entries of the audit log, newest first."""
     rows = [
@@ -205,6 +206,7 @@ def audit(limit: int, subject: str, actor: str) -> None:
 
 @click.command("backup", cls=Command)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@with_appcontext
 def backup(file: Path) -> None:
     """Write every row of the database to FILE, while the server may run. Stored files are no part of it."""
     summary = backups.backup(services().database, file)
@@ -214,6 +216,7 @@ def backup(file: Path) -> None:
 @click.command("restore", cls=Command)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Take the place of all that is in the database now.")
+@with_appcontext
 def restore(file: Path, replace: bool) -> None:
     """Put the backup FILE into an empty database. Stop servers and workers before."""
     summary = backups.restore(services().database, file, replace=replace)
