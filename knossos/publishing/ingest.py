@@ -35,6 +35,9 @@ from knossos.publishing.release_input import read_actions, reason_of
 from knossos.publishing.release_job import CheckedRelease, ReleaseTask
 from knossos.publishing.releases import Mode
 
+#: What most mods are mods of.
+RETAIL_PARENT = "FS2"
+
 #: How much of the job is taking over files, and how much of it is done when all mods are checked.
 FILES_SHARE, CHECKED_SHARE = 0.2, 0.7
 
@@ -143,6 +146,10 @@ class Ingest:
         if Scope.MANAGE not in self._task.identity.scopes:
             text = f"There is no mod {mod_id}, and this token was not given the scope {Scope.MANAGE}, to make it."
             raise Refused(text, reason="unauthorized")
+        if data.get("type") == "mod" and not data.get("parent"):
+            # What the converter is given often says nothing of it: it was the only one when these were written.
+            data["parent"] = RETAIL_PARENT
+            self._context.warning(f"{mod_id}: names no parent, and is taken for a mod of {RETAIL_PARENT}")
         return mods.read_new(data)
 
     def _check(self, accepted: Sequence[Accepted]) -> list[CheckedRelease]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class MirroredFiles:
             for index, file in enumerate(package["files"]):
                 try:
                     self._take_archive(file)
-                except (Refused, MirrorLinkInvalid) as error:
+                except Refused as error:
                     problems.append(problem(join_path("packages", number, "files", index), error.message))
         return self._images, problems
 
@@ -85,10 +86,11 @@ class MirroredFiles:
             return self._mirror.file(record.path)
         for link in links:
             if self._mirror.owns(link):
-                path = self._mirror.locate(link)
-                found = self._mirror.file(path)
-                if found and self._mirror.index.hashes(path, found, check=self._context.check).sha256 == sha256:
-                    return found
+                with suppress(MirrorLinkInvalid):
+                    path = self._mirror.locate(link)
+                    found = self._mirror.file(path)
+                    if found and self._mirror.index.hashes(path, found, check=self._context.check).sha256 == sha256:
+                        return found
         return None
 
     def _take_image(self, link: str) -> str:
