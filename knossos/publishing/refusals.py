@@ -9,7 +9,7 @@ from knossos.publishing.errors import Refused
 from knossos.publishing.release_input import UNSUPPORTED_CHECKSUM, InputProblem
 
 #: The words that clients act upon: where there are several problems, the first of these is the reason.
-REASONS = ("invalid version", "duplicated version", UNSUPPORTED_CHECKSUM, "archive missing", "urls unauthorized")
+REASONS = ("invalid version", "duplicated version", UNSUPPORTED_CHECKSUM, "urls unauthorized", "archive missing")
 
 
 def refusal(problems: Sequence[InputProblem]) -> Refused:

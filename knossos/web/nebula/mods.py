@@ -21,7 +21,8 @@ def is_editable() -> Response:
     """``mid`` -> ``result``, ``missing``; of an unknown id both are true."""
     identity = caller(Scope.READ)
     may = services().publisher.mods.may_publish(identity, field("mid"))
-    return answer(result=may is not False, missing=may is None)
+    reason = {"reason": "unauthorized"} if may is False else {}
+    return answer(result=may is not False, missing=may is None, **reason)
 
 
 @blueprint.post("/mod/check_id")
