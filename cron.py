@@ -21,10 +21,10 @@ def main() -> int:
         settings = load_settings()
         configure_logging(settings, process="cron")
         connection.ping(settings.redis)
+        tidied = [*packaging.tidy(settings), *accounts.tidy(settings), *publishing.tidy(settings)]
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING
-    tidied = [*packaging.tidy(settings), *accounts.tidy(settings), *publishing.tidy(settings)]
     for what, count in [*purge(Engine(settings)).counts(), *tidied]:
         sys.stdout.write(f"removed {count} {what}\n")
     return EXIT_OK

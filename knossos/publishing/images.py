@@ -7,7 +7,7 @@ here, so a small file that would unfold to gigapixels costs nothing. What is wro
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,12 +69,13 @@ class Images:
     def receive(self) -> Iterator[IncomingImage]:
         """A place for the bytes of an image; whatever was not stored at the end is gone."""
         self.incoming_folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=UNFINISHED_PREFIX, dir=self.incoming_folder) as folder:
-            incoming = IncomingImage(Path(folder) / "image", self._settings.image_max_bytes)
-            try:
-                yield incoming
-            finally:
-                incoming.close()
+        path = self.incoming_folder / f"{UNFINISHED_PREFIX}{secrets.token_hex(8)}"
+        incoming = IncomingImage(path, self._settings.image_max_bytes)
+        try:
+            yield incoming
+        finally:
+            incoming.close()
+            path.unlink(missing_ok=True)
 
     def store(
         self,

@@ -23,6 +23,7 @@ from tornado.websocket import websocket_connect
 from knossos.accounts.first_start import prepare
 from knossos.database import Database
 from knossos.settings import ROOT, Settings
+from knossos.storage import Storage, blob_key
 from tests.support.archives import Member, zip_bytes
 from tests.support.big_bodies import REFUSALS, check_refusal, drop_path
 from tests.support.file_server import FileServer
@@ -219,6 +220,26 @@ def test_the_mirror_gives_downloads_and_nothing_hidden_linked_or_above(productio
         assert answer.status in (400, 403, 404), path
         assert KEY.encode() not in answer.read()
         connection.close()
+
+
+def test_published_files_come_from_disk_and_what_is_not_there_is_asked_of_the_server(production: Production) -> None:
+    data = os.urandom(1000)
+    sha256 = hashlib.sha256(data).hexdigest()
+    Storage(production.settings).put_bytes(blob_key(sha256), data)
+    address = f"{production.url}/storage/files/{sha256}/a%20mod.7z"
+    part = requests.get(address, headers={"Range": "bytes=10-19"}, timeout=30)
+    assert (part.status_code, part.content) == (206, data[10:20])
+    assert part.headers["Content-Disposition"] == "attachment"
+    assert part.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert "sandbox" in part.headers["Content-Security-Policy"]
+    held = {"If-None-Match": part.headers["ETag"]}
+    assert requests.get(address, headers=held, timeout=30).status_code == 304
+    image = requests.get(f"{production.url}/storage/images/{sha256}.png", timeout=30)
+    assert (image.content, image.headers["Content-Type"]) == (data, "image/png")
+    for path in (f"files/{sha256}/a%2Fb", f"files/{'0' * 64}/a.7z", f"images/{'0' * 64}.png", f"images/{sha256}.svg"):
+        missing = requests.get(f"{production.url}/storage/{path}", timeout=30)
+        assert missing.status_code == 404
+        assert "Permissions-Policy" in missing.headers, "the server itself has answered"
 
 
 def test_pages_carry_their_security_headers_once(production: Production) -> None:
