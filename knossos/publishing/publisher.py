@@ -25,6 +25,7 @@ from knossos.publishing.teams import Teams
 from knossos.publishing.tracking import Tracking
 from knossos.publishing.uploads import Uploads
 from knossos.publishing.webhooks import Webhooks
+from knossos.publishing.workshop import Workshop
 from knossos.settings import Settings
 from knossos.storage import Storage
 
@@ -101,6 +102,10 @@ class Publisher:
     @cached_property
     def webhooks(self) -> Webhooks:
         return Webhooks(self.settings, self.database, self.engine)
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        return Workshop(self.database)
 
     def announce(self, change: int) -> None:
         """Have the repository's files brought up to a change.

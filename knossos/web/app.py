@@ -29,6 +29,7 @@ from knossos.web import (
     mirror_files,
     mod_pages,
     nebula,
+    owner_pages,
     pages,
     repository_commands,
     repository_files,
@@ -99,6 +100,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         account_pages,
         log_pages,
         mod_pages,
+        owner_pages,
         pages,
         nebula,
     ):
