@@ -37,14 +37,16 @@ class Layout:
 def apply_actions_to(
     document: ReleaseDocument, stored: StoredFiles, actions: Sequence[Action], findings: Findings, most_files: int
 ) -> Layout:
-    """Work out what a release with actions installs.
+    """Work out what a release installs.
 
-    A filelist may be left out, say what there is before the actions, or what there is after them.
+    The list of a package's files may be left out: then it is made from what its archives hold. Where there are actions
+    it may say what there is before them, or what there is after them.
 
     Args:
         most_files: how many files and folders there may be.
     """
-    if not actions:
+    unlisted = {number for number, package in enumerate(document.packages) if package.files and not package.filelist}
+    if not actions and not unlisted:
         return Layout(document)
     places = [
         (number, index) for number, package in enumerate(document.packages) for index in range(len(package.files))
@@ -52,8 +54,9 @@ def apply_actions_to(
     for number, index in places:
         known = stored.get((number, index))
         if known is None or (document.packages[number].files[index].is_archive and known.inspection is None):
-            text = "actions can be tried only when all archives are stored and can be read"
-            findings.warning("actions", "actions", text)
+            if actions:
+                text = "actions can be tried only when all archives are stored and can be read"
+                findings.warning("actions", "actions", text)
             return Layout(document)
     tree = Tree(most_files)
     before = _origins(document, stored)
@@ -79,7 +82,7 @@ def apply_actions_to(
             [(path, origin) for path, origin in after if origin.package == number and origin.sha256],
             [origin for origin in before if origin.package == number and origin.sha256],
             findings,
-        )
+        ) if actions or number in unlisted else package
         for number, package in enumerate(document.packages)
     ]  # fmt: skip
     dropped = frozenset(where for where, origin in everything.items() if where not in kept and origin.sha256)
