@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import subprocess
 import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from knossos.packaging.archives import Limits, SevenZip, inspect_archive
+from knossos.packaging.archives import Limits, inspect_archive
 from knossos.packaging.description import Action
 from knossos.publishing.checks import Findings, StoredFile, check_release
 from knossos.publishing.documents import ReleaseDocument
@@ -23,9 +20,7 @@ from knossos.settings import Settings
 from tests.support.archives import Member, compressed, seven, tar_bytes, zip_of
 from tests.support.conversions import NotingReporter
 from tests.support.documents import Draft, RepositoryInMemory, draft
-
-SETTINGS = Settings()
-SEVENZIP = SevenZip.locate(SETTINGS)
+from tests.support.installing import SEVENZIP, installed_by_net, installed_by_old, tree
 
 
 class Bench:
@@ -81,46 +76,6 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-def installed_by_net(document: ReleaseDocument, archives: Mapping[str, Path], mod: Path) -> None:
-    """As NET does: each archive straight into its ``dest``, and then every listed file is verified."""
-    for package in document.packages:
-        for file in package.files:
-            archive, target = archives[file.checksum[1]], mod / file.dest
-            assert hashlib.sha256(archive.read_bytes()).hexdigest() == file.checksum[1]
-            assert archive.stat().st_size == file.filesize
-            target.mkdir(parents=True, exist_ok=True)
-            if file.filename.endswith(".tar.gz"):
-                with tarfile.open(archive) as tar:
-                    tar.extractall(target, filter="data")
-            else:
-                subprocess.run([SEVENZIP.program, "x", "-y", "-bso0", f"-o{target}", archive], check=True, timeout=60)
-        for entry in package.filelist:
-            assert hashlib.sha256((mod / entry.filename).read_bytes()).hexdigest() == entry.checksum[1]
-
-
-def installed_by_old(document: ReleaseDocument, archives: Mapping[str, Path], mod: Path) -> None:
-    """As OLD does: unpacked with 7-Zip elsewhere, then each ``orig_name`` is moved to ``filename``."""
-    for package in document.packages:
-        for file in package.files:
-            temporary = mod.with_name(f"{mod.name}-temporary")
-            archive = archives[file.checksum[1]]
-            if file.filename.endswith(".tar.gz"):
-                with tarfile.open(archive) as tar:
-                    tar.extractall(temporary, filter="data")
-            else:
-                arguments = [SEVENZIP.program, "x", "-y", "-bso0", f"-o{temporary}", archive]
-                subprocess.run(arguments, check=True, timeout=60)
-            for entry in package.filelist:
-                if entry.archive == file.filename:
-                    (mod / entry.filename).parent.mkdir(parents=True, exist_ok=True)
-                    (temporary / entry.orig_name).rename(mod / entry.filename)
-            shutil.rmtree(temporary)
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def action(kind: str, *paths: str, **more: Any) -> Action:
