@@ -47,7 +47,7 @@ Credits and a walkthrough: https://starlit.example.org/guide"""
 def publish_mods(publisher: Publisher, folder: Path, owner: str = "dora") -> None:
     """Publish all of them; ``folder`` is for the pictures on their way into the storage."""
     account = Accounts(publisher.database).get(owner)
-    for mod_id, title, versions, kind, stability, colours, needs in MODS:
+    for mod_id, title, versions, kind, stability, colours, needs in sorted(MODS, key=lambda mod: mod[2][-1][1]):
         tile = picture(publisher, folder, title, (150, 225), colours) if mod_id != "table-editor" else None
         for version, day in versions:
             data: dict[str, Any] = {
