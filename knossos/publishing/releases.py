@@ -231,7 +231,7 @@ class Releases:
         """What every change of a release ends with."""
         update_offered(session, {row.mod_id, *needed}, row.change)
         session.flush()
-        update_listing(session, row.mod_id, self._now())
+        update_listing(session, row.mod_id, None if row.private else self._now())
         record(
             session,
             actor=by.name,

@@ -145,6 +145,7 @@ def test_an_id_is_free_once_in_whatever_case(dora: Caller, named: Named) -> None
 def test_a_mod_is_not_created_of_anything_broken(dora: Caller) -> None:
     good = {"id": "beta", "title": "Beta", "type": "tc"}
     for path in ("id", "title", "type", "parent", "logo", "tile", "first_release"):
+        value: Any
         for value in (7, [], {}, True, "\ud800", "\0", "x" * 301):
             answer = dora.json("create", good | {path: value})
             assert answer["result"] is False

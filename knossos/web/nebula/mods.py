@@ -21,8 +21,9 @@ def is_editable() -> Response:
     """``mid`` -> ``result``, ``missing``; of an unknown id both are true."""
     identity = caller(Scope.READ)
     may = services().publisher.mods.may_publish(identity, field("mid"))
-    reason = {"reason": "unauthorized"} if may is False else {}
-    return answer(result=may is not False, missing=may is None, **reason)
+    if may is False:
+        return answer(result=False, missing=False, reason="unauthorized")
+    return answer(missing=may is None)
 
 
 @blueprint.post("/mod/check_id")
