@@ -19,10 +19,9 @@ def main(queues: list[str]) -> int:
     try:
         settings = load_settings()
         configure_logging(settings, process="worker")
-        import knossos.packaging.webhook
-        import knossos.publishing.release_job
-        import knossos.publishing.webhook_delivery  # noqa: F401
+        import knossos.packaging.webhook  # noqa: F401
         from knossos.packaging.self_test import self_test
+        from knossos.publishing import ingest, webhook_delivery  # noqa: F401
         from knossos.publishing.repository.job import catch_up
 
         self_test(settings)
