@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from flask import Response, request
-from werkzeug.http import is_resource_modified, parse_if_range_header, unquote_etag
+from werkzeug.http import parse_if_range_header, unquote_etag
+from werkzeug.sansio.http import is_resource_modified
 
 from knossos.errors import NotFound
 from knossos.storage import Storage, StoredObject
@@ -47,7 +48,12 @@ def stored_answer(storage: Storage, key: str, *, content_type: str, cache: str, 
     response.set_etag(etag)
     response.last_modified = modified = datetime.fromtimestamp(about.modified, UTC).replace(microsecond=0)
     response.headers.update(NO_RIGHTS)
-    if not is_resource_modified(request.environ, etag=f'"{etag}"', last_modified=modified, ignore_if_range=True):
+    if not is_resource_modified(
+        http_if_none_match=request.headers.get("If-None-Match"),
+        http_if_modified_since=request.headers.get("If-Modified-Since"),
+        etag=f'"{etag}"',
+        last_modified=modified,
+    ):
         response.status_code = 304
         del response.headers["Content-Type"]
         return response
