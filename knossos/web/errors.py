@@ -52,7 +52,11 @@ def wants_json() -> bool:
 def answer(status: int, code: str, message: str, **more: Any) -> Response:
     """An error as JSON for programs, as a page for people."""
     if wants_json():
-        response = jsonify({"error": True, "code": code, "message": message, **more})
+        # The mod managers look for a result and a reason in every answer.
+        words = (
+            {"result": False, "reason": code} if request.path.startswith("/api/1/") else {"error": True, "code": code}
+        )
+        response = jsonify({**words, "message": message, **more})
     else:
         title = HTTPStatus(status).phrase
         response = make_response(render_template("error.html", status=status, title=title, message=message))

@@ -160,6 +160,16 @@ def test_forms_that_lack_something_are_broken_and_strangers_are_not_let_in(site:
     assert site.leftovers() == []
 
 
+def test_every_answer_has_a_result_also_when_the_storage_is_away(site: Site, tmp_path: Path) -> None:
+    folder = site.settings.data_path / "storage"
+    folder.mkdir(exist_ok=True)
+    (folder / "blobs").write_text("a file where a folder should be")
+    answer = site.post("upload/file", {"checksum": hashlib.sha256(PNG).hexdigest(), "file": (io.BytesIO(PNG), "a")})
+    assert (answer.status_code, answer.get_json()["result"]) == (503, False)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert site.client.get("/api/1/nothing").get_json()["result"] is False
+
+
 def test_a_client_asks_whether_a_file_is_stored_before_it_uploads_it(site: Site) -> None:
     sha256 = hashlib.sha256(PNG).hexdigest()
     assert site.post("upload/check", {"checksum": sha256}).json == {"result": False}
