@@ -56,7 +56,7 @@ def changed_since(session: Session, since: int) -> Iterator[Changed]:
             .order_by(Release.change, Release.id)
             .limit(PAGE)
         )
-        rows = session.execute(query).tuples().all()
+        rows = session.execute(query).all()
         for release_id, mod_id, version, change, offered, once_offered, text in rows:
             document = _parse(text, mod_id, version) if offered else None
             yield Changed(release_id, mod_id, version, change, once_offered, document)

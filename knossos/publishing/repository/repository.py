@@ -86,7 +86,7 @@ class Repository:
         """Up to which change the files are written; None where they are of no use as they are."""
         with self._database.reading() as session:
             row = select(ChangeCounter.written, ChangeCounter.value).where(ChangeCounter.id == ROW)
-            written, last = session.execute(row).tuples().one()
+            written, last = session.execute(row).one()
         published = self._publication.load()
         if published is None or published.base_url != self._settings.base_url or published.change > last:
             return None
