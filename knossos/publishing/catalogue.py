@@ -178,7 +178,7 @@ class Catalogue:
         """The mods of the caller's teams with their role, by title: for the owner's pages."""
         with self._database.reading() as session:
             query = select(Member.mod_id, Member.role).where(Member.user_id == identity.user_id)
-            roles = {mod_id: TeamRole(role) for mod_id, role in session.execute(query).tuples()}
+            roles = {mod_id: TeamRole(role) for mod_id, role in session.execute(query)}
             cards = _cards(session, identity, sorted(roles))
             return [(card, roles[card.id]) for card in sorted(cards, key=lambda card: (card.title.lower(), card.id))]
 
@@ -256,7 +256,7 @@ def _versions(session: Session, identity: Identity | None, mod_id: str) -> list[
             Summary.model_validate_json(text).last_update,
             created_at,
         )
-        for version, private, yanked_at, stability, text, created_at in session.execute(query).tuples()
+        for version, private, yanked_at, stability, text, created_at in session.execute(query)
     ]
     return sorted(lines, key=lambda line: comparable(line.version), reverse=True)
 
@@ -282,7 +282,7 @@ def _titles(session: Session, identity: Identity | None, release: StoredRelease)
         *document.mod_flag,
     }
     query = select(Mod.id, Mod.title).where(Mod.id.in_(named), _known(identity))
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def _role(session: Session, identity: Identity | None, mod_id: str) -> TeamRole | None:

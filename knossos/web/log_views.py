@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 #: Lines on one page: what a browser lays out and searches without a pause.
-LINES_PER_PAGE = 20_000
+LINES_PER_PAGE = 10_000
 #: Lines in a block; a browser skips the layout of blocks that are out of sight.
 LINES_PER_BLOCK = 250
 #: Most serious lines that the page's head names.
@@ -21,8 +21,11 @@ _WARNING = re.compile(r"\bwarning\b", re.IGNORECASE)
 #: Lines that say that all is well use the same words.
 _HARMLESS = re.compile(r"\b(?:no|0|without) (?:errors?|warnings?|exceptions?)\b", re.IGNORECASE)
 
+#: A line without any of these is not serious; telling so is cheaper than the patterns.
+_WORDS = ("error", "fatal", "assert", "exception", "violation", "fault", "crash", "warning")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Line:
     number: int
     text: str
@@ -45,7 +48,8 @@ class LogView:
 
 
 def level_of(text: str) -> str:
-    if _HARMLESS.search(text):
+    lower = text.lower()
+    if not any(word in lower for word in _WORDS) or _HARMLESS.search(text):
         return ""
     if _ERROR.search(text):
         return "error"

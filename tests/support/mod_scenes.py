@@ -99,7 +99,9 @@ def document_of(mod_id: str, version: str, data: dict[str, Any]) -> ReleaseDocum
 
 def packages(mod_id: str, version: str, needs: tuple[str, ...]) -> list[dict[str, Any]]:
     """One required package; of the mod with the rich page three more, one of them with 5,000 files."""
-    wanted = [{"id": need, "version": ">=1.0.0" if need == "fso" else None, "packages": []} for need in needs]
+    wanted: list[dict[str, Any]] = [
+        {"id": need, "version": ">=1.0.0" if need == "fso" else None, "packages": []} for need in needs
+    ]
     paths = ["mod.ini", *(f"data/missions/{mod_id}-{number:02}.fs2" for number in range(1, 13))]
     made = [package(mod_id, version, "Core", 412_300_000, paths, dependencies=wanted)]
     if mod_id == "starlit-passage":
