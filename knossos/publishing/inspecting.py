@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class Inspector:
         self._blobs = blobs
         self._reporter = reporter
         self._workspace = workspace
-        self._lock = threading.Lock()
+        self._paths: dict[str, Path] = {}
+        self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     @property
     def sevenzip(self) -> SevenZip:
@@ -88,8 +90,9 @@ class Inspector:
         board.report()
         return stored
 
-    def _all_at_once(self, read: object, groups: list[list[Place]], signal: StopSignal) -> None:
-        assert callable(read)
+    def _all_at_once(
+        self, read: Callable[[list[Place]], None], groups: list[list[Place]], signal: StopSignal
+    ) -> None:  # fmt: skip
         with ThreadPoolExecutor(min(len(groups), os.cpu_count() or 1), "inspect") as threads:
             pending = {threads.submit(read, places) for places in groups}
             try:
@@ -137,9 +140,11 @@ class Inspector:
         return found
 
     def path_of(self, sha256: str) -> Path:
-        """The stored file on this machine's disk. Raises NoSuchObject."""
-        with self._lock:
-            return self._blobs.local(sha256, self._workspace)
+        """The stored file on this machine's disk, fetched once. Raises NoSuchObject."""
+        with self._fetching[sha256]:
+            if sha256 not in self._paths:
+                self._paths[sha256] = self._blobs.local(sha256, self._workspace)
+            return self._paths[sha256]
 
 
 class _Board:

@@ -16,7 +16,9 @@ from knossos.accounts.audit import Actor
 from knossos.accounts.directory import names_of
 from knossos.database import Database
 from knossos.jobs import JobContext
+from knossos.packaging.archives import ArchiveError
 from knossos.packaging.description import Action, Problem
+from knossos.packaging.description.problems import problem
 from knossos.publishing.blobs import ANY_FILE
 from knossos.publishing.checks import Findings, Repository, StoredFiles, check_release
 from knossos.publishing.documents import ReleaseDocument
@@ -27,7 +29,7 @@ from knossos.publishing.layout import Layout, Repacking, apply_actions_to, plan_
 from knossos.publishing.publisher import Publisher
 from knossos.publishing.release_input import reason_of
 from knossos.publishing.releases import Mode
-from knossos.publishing.repack import Repacker
+from knossos.publishing.repack import Repacker, RepackFailed
 from knossos.publishing.webhook_events import WebhookEvent
 
 #: Modes that end with something stored.
@@ -142,7 +144,11 @@ class CheckedRelease:
         if self._plan:
             self.report(READING_SHARE, "Packing archives anew")
             repacker = Repacker(context.settings, context, self._workspace, self._inspector.path_of)
-            document, archives = repacker.carry_out(document, self._plan, self._stored)
+            try:
+                document, archives = repacker.carry_out(document, self._plan, self._stored)
+            except (ArchiveError, RepackFailed) as error:
+                context.error(error.message)
+                return self.answer("repack failed", error.message, [problem("packages", error.message)])
             for packed in archives:
                 self._publisher.blobs.adopt(
                     packed.path, sha256=packed.sha256, size=packed.size, content_type=ANY_FILE, owner_id=task.user_id

@@ -117,6 +117,20 @@ def test_a_release_that_needs_actions_is_stored_without_need_of_them(lite: Shelf
     assert checked(lite, stored.document, Mode.DRY_RUN).answer()["warnings"] == []
 
 
+def test_what_cannot_be_packed_anew_is_refused_and_stores_nothing(lite: Shelf) -> None:
+    release = lite.release({"in/a": b"1"})
+    alike = Action(type="copy", paths=["in/a"], dest="in/A")
+    answer = checked(lite, release, Mode.RELEASE, alike).publish()
+    assert (answer["result"], answer["reason"]) == (False, "repack failed")
+    assert "same name on Windows" in answer["message"]
+    nothing = checked(lite, release, Mode.RELEASE, Action(type="delete", paths=["in"])).publish()
+    assert nothing["result"] is True
+    stored = lite.publisher.releases.load("alpha", "1.0.0")
+    assert stored is not None
+    assert stored.document.packages[0].files[0].filename == "core.7z"
+    assert stored.document.packages[0].filelist == []
+
+
 def test_a_second_check_reads_no_archive_again(lite: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     release = lite.release(FILES)
     checked(lite, release, Mode.DRY_RUN)
@@ -264,6 +278,7 @@ def end(engine: Engine, ticket: int, result: dict[str, Any]) -> None:
 
 
 class TestWithAWorker:
+    @pytest.mark.slow
     def test_a_release_goes_out_and_its_repetition_finds_it_out(
         self, lite: Shelf, settings: Settings, start_worker: StartWorker
     ) -> None:
