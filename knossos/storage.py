@@ -18,6 +18,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -98,6 +99,14 @@ class Storage:
     def _place(self) -> _Place:
         return _Folder(self.folder) if self.folder else _ObjectStore(self._settings)
 
+    def check(self) -> None:
+        """Say before anything runs that STORAGE or STORAGE_OPTIONS cannot work. An object store is not asked.
+
+        Raises:
+            SettingsError
+        """
+        self._place.check()
+
     def put_file(self, key: str, path: Path, *, keep: bool = False) -> None:
         """Store a local file. What was there is replaced.
 
@@ -151,6 +160,7 @@ class Storage:
 class _Place(Protocol):
     """What the two kinds of storage do, each in its own way."""
 
+    def check(self) -> None: ...
     def put_file(self, key: str, path: Path) -> None: ...
     def put_bytes(self, key: str, data: bytes) -> None: ...
     def read(self, key: str, start: int, length: int | None) -> Generator[bytes, None, None]: ...
@@ -164,6 +174,17 @@ class _Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    def check(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.root).close()
+        except OSError as error:
+            raise SettingsError(
+                f"STORAGE: {self.root} cannot be written: {error.strerror}; expected a folder that this user may "
+                "write to, or the URL of an object store",
+                setting="STORAGE",
+            ) from error
 
     def put_file(self, key: str, path: Path) -> None:
         with _folder_errors(key), self._incoming(key) as temporary:
@@ -259,6 +280,9 @@ class _ObjectStore:
             # Only the first line: what follows may show the options, with their secrets.
             reason = str(error).partition("\n")[0]
             raise SettingsError(f"STORAGE, STORAGE_OPTIONS: {reason}", setting="STORAGE") from error
+
+    def check(self) -> None:
+        """The options were understood."""
 
     def put_file(self, key: str, path: Path) -> None:
         part = max(_PART_BYTES, path.stat().st_size // _MOST_PARTS + 1)

@@ -22,6 +22,7 @@ from knossos.errors import MissingDependency, SettingsError
 from knossos.launch.processes import end_with_parent
 from knossos.packaging.archives.sevenzip import SevenZip
 from knossos.settings import Settings
+from knossos.storage import Storage
 
 #: Seconds in which 7-Zip must have said who it is.
 SEVENZIP_SECONDS = 30.0
@@ -66,6 +67,7 @@ def check(settings: Settings) -> None:
     """Raises MissingDependency or SettingsError, with the setting's name in it."""
     check_folders(settings)
     check_database(settings)
+    Storage(settings).check()
     check_sevenzip(settings)
     for name in ("API_LISTEN", "WS_LISTEN"):
         _check_port(name, *getattr(settings, name.lower()))

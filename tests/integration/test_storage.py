@@ -164,8 +164,18 @@ def test_a_store_that_does_not_answer_is_unavailable_and_tells_no_secret(caplog:
 @pytest.mark.parametrize("option", [{"nonsense": "x"}, {"timeout": "soon"}], ids=["unknown", "not a time"])
 def test_options_that_the_store_does_not_know_are_bad_settings(option: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="STORAGE_OPTIONS") as caught:
-        Storage(away(**option)).head("public/repo.json")
+        Storage(away(**option)).check()
     assert "secret-of" not in str(caught.value)
+
+
+def test_settings_are_checked_before_anything_runs(tmp_path: Path) -> None:
+    Storage(away()).check()
+    Storage(Settings(data_path=tmp_path / "data")).check()
+    (tmp_path / "file").touch()
+    for place, expected in ((str(tmp_path / "file"), "cannot be written"), ("nonsense://bucket", "nonsense")):
+        with pytest.raises(SettingsError, match=expected) as caught:
+            Storage(Settings(storage=place)).check()
+        assert caught.value.setting == "STORAGE"
 
 
 MEMORY_PROGRAM = """

@@ -1,0 +1,73 @@
+"""Publishing's stored files on a real S3 server: counted and collected, and served in parts without a disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from knossos.database import Database
+from knossos.jobs import Engine
+from knossos.publishing.blobs import ANY_FILE, Blobs
+from knossos.settings import Settings
+from knossos.storage import OBJECT_PIECE_BYTES, Storage, blob_key
+from knossos.web import create_app
+from tests.support.s3 import S3Server
+
+pytestmark = pytest.mark.xdist_group("s3")
+
+BYTES = os.urandom(1000) * (OBJECT_PIECE_BYTES // 1000 + 10)
+SHA256 = hashlib.sha256(BYTES).hexdigest()
+
+
+@pytest.fixture
+def settings(s3_server: S3Server, tmp_path: Path, sqlite_template: Path) -> Settings:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "knossos.sqlite3").write_bytes(sqlite_template.read_bytes())
+    return s3_server.settings(tmp_path / "data")
+
+
+@pytest.fixture
+def blobs(settings: Settings) -> Iterator[Blobs]:
+    database = Database(settings)
+    yield Blobs(database, Storage(settings))
+    database.close()
+
+
+def store(blobs: Blobs, folder: Path) -> None:
+    path = folder / "incoming"
+    path.write_bytes(BYTES)
+    blobs.adopt(path, sha256=SHA256, size=len(BYTES), content_type=ANY_FILE, owner_id=None)
+    assert not path.exists()
+
+
+def test_what_nothing_uses_is_collected_and_can_be_stored_again(
+    blobs: Blobs, settings: Settings, tmp_path: Path
+) -> None:
+    store(blobs, tmp_path)
+    assert blobs.local(SHA256, tmp_path).read_bytes() == BYTES
+    assert blobs.collect(3600) == 0
+    assert blobs.collect(-1) == 1
+    assert Storage(settings).head(blob_key(SHA256)) is None
+    store(blobs, tmp_path)
+    assert blobs.touch(SHA256)
+
+
+def test_a_file_is_served_from_the_object_store_whole_and_in_part(
+    blobs: Blobs, settings: Settings, tmp_path: Path
+) -> None:
+    store(blobs, tmp_path)
+    client = create_app(settings, Engine(settings)).test_client()
+    address = f"/storage/files/{SHA256}/a.7z"
+    whole = client.get(address, buffered=True)
+    assert (whole.status_code, whole.content_length, whole.headers["ETag"]) == (200, len(BYTES), f'"{SHA256}"')
+    assert whole.data == BYTES
+    start = OBJECT_PIECE_BYTES - 5
+    part = client.get(address, buffered=True, headers={"Range": f"bytes={start}-"})
+    assert (part.status_code, part.data) == (206, BYTES[start:])
+    assert client.head(address, buffered=True).content_length == len(BYTES)
+    assert client.get(address, buffered=True, headers={"If-None-Match": f'"{SHA256}"'}).status_code == 304
+    assert client.get(f"/storage/files/{'0' * 64}/a.7z", buffered=True).status_code == 404
