@@ -84,15 +84,17 @@ def update_offered(session: Session, mod_ids: Iterable[str], change: int) -> Non
     )
     for mod_id, version in session.execute(query):
         good.setdefault(mod_id, []).append(version)
-    rows = session.execute(
-        select(ReleaseDependency.release_id, ReleaseDependency.mod_id, ReleaseDependency.version, Release.offered)
+    # What many ask for alike comes as one row: a popular mod is needed by thousands.
+    asked = (
+        select(ReleaseDependency.mod_id, ReleaseDependency.version)
         .join(Release, Release.id == ReleaseDependency.release_id)
-        .where(ReleaseDependency.mod_id.in_(mods), Release.state == PUBLISHED, Release.private.is_(False))
+        .where(ReleaseDependency.mod_id.in_(mods), Release.offered, Release.id.not_in(list(yanked)))
+        .distinct()
     )
-    needs = [
-        Need(release_id, mod_id, version, None if release_id in yanked else offered)
-        for release_id, mod_id, version, offered in rows
-    ]
+    needs = [Need(0, mod_id, version, True) for mod_id, version in session.execute(asked)]
+    by_yanked = select(ReleaseDependency.release_id, ReleaseDependency.mod_id, ReleaseDependency.version)
+    rows = session.execute(by_yanked.where(ReleaseDependency.release_id.in_(list(yanked))))
+    needs += [Need(release_id, mod_id, version, None) for release_id, mod_id, version in rows]
     offered = decide([Yanked(row.id, row.mod_id, row.version) for row in yanked.values()], good, needs)
     for row in yanked.values():
         if row.offered != (row.id in offered):
