@@ -10,8 +10,8 @@ from typing import Any
 from knossos.accounts.tokens import Identity, Scope
 from knossos.database import Database
 from knossos.publishing.blobs import Blobs
-from knossos.publishing.tables import Upload
 from knossos.publishing.uploads import Started, Uploads
+from knossos.publishing.uploads.records import UploadRow
 from knossos.settings import Settings
 from knossos.storage import Storage, blob_key
 from tests.support.people import add_account
@@ -50,7 +50,7 @@ class Uploader:
     def finish(self, **more: Any) -> None:
         self.uploads.finish(self.identity, self.id, self.id, **more)
 
-    def row(self) -> Upload:
+    def row(self) -> UploadRow:
         return self.uploads._records.find(self.id, self.identity.user_id)
 
 

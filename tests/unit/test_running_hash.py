@@ -29,6 +29,7 @@ def test_a_hash_goes_on_from_its_saved_state_at_any_byte(pieces: list[bytes]) ->
     assert running.hexdigest() == running.hexdigest(), "asking for it changes nothing"
 
 
+@pytest.mark.slow
 def test_the_count_of_bytes_may_pass_what_fits_into_32_bits() -> None:
     """The state of 2**29 bytes is where the count of bits no longer fits into its lower word."""
     block, plain = bytes(1024 * 1024), hashlib.sha256()

@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import IO
 
 from knossos.publishing.errors import NoSuchUpload
-from knossos.publishing.tables import Upload
 from knossos.publishing.uploads import locks
 from knossos.publishing.uploads.hashing import Hasher, resume, saved
 from knossos.publishing.uploads.places import Adopt, PartWriter
 from knossos.publishing.uploads.plan import Plan, invalid
-from knossos.publishing.uploads.records import Hashed, Records
+from knossos.publishing.uploads.records import Hashed, Records, UploadRow
 from knossos.publishing.uploads.running_hash import RunningHash
 from knossos.publishing.uploads.upload_file import PIECE_BYTES, UploadFile, storage_errors
 
@@ -46,7 +45,7 @@ class FolderParts:
         self._part_bytes = part_bytes
 
     @contextmanager
-    def receive(self, upload: Upload, number: int) -> Iterator[PartWriter]:
+    def receive(self, upload: UploadRow, number: int) -> Iterator[PartWriter]:
         plan = self._plan(upload)
         start, length = plan.start(number), plan.length(number)
         with storage_errors(), UploadFile(self._path(upload)) as file:
@@ -56,22 +55,22 @@ class FolderParts:
         with storage_errors(), tempfile.TemporaryFile(dir=self._folder) as aside:
             yield _Aside(self, upload, number, plan, aside)
 
-    def read(self, upload: Upload, number: int) -> Generator[bytes, None, None] | None:
+    def read(self, upload: UploadRow, number: int) -> Generator[bytes, None, None] | None:
         if self._records.revision(upload, number) is None:
             return None
         return self._read(upload, number)
 
-    def _read(self, upload: Upload, number: int) -> Generator[bytes, None, None]:
+    def _read(self, upload: UploadRow, number: int) -> Generator[bytes, None, None]:
         plan = self._plan(upload)
         with storage_errors(), UploadFile(self._path(upload)) as file:
             yield from file.read(plan.start(number), plan.length(number))
 
     @contextmanager
-    def exclusive(self, upload: Upload) -> Iterator[None]:
+    def exclusive(self, upload: UploadRow) -> Iterator[None]:
         with storage_errors(), self._locked(upload, *locks.WHOLE):
             yield
 
-    def finish(self, upload: Upload, adopt: Adopt) -> bool:
+    def finish(self, upload: UploadRow, adopt: Adopt) -> bool:
         path = self._path(upload)
         with storage_errors():
             with UploadFile(path) as file:
@@ -80,12 +79,12 @@ class FolderParts:
             adopt(path)
         return True
 
-    def clear(self, upload: Upload) -> None:
+    def clear(self, upload: UploadRow) -> None:
         # Not emptied: it may have its final name already.
         with storage_errors():
             self._path(upload).unlink(missing_ok=True)
 
-    def discard(self, upload: Upload, untouched_since: float) -> bool:
+    def discard(self, upload: UploadRow, untouched_since: float) -> bool:
         with storage_errors(), UploadFile(self._path(upload)) as file:
             if not file.lock(*locks.WHOLE):
                 return False
@@ -106,7 +105,7 @@ class FolderParts:
 
     # --- for the writers ----------------------------------------------------------------------------
 
-    def replace(self, upload: Upload, number: int, plan: Plan, aside: IO[bytes]) -> None:
+    def replace(self, upload: UploadRow, number: int, plan: Plan, aside: IO[bytes]) -> None:
         """Put a whole part that was written aside into its place."""
         start, length = plan.start(number), plan.length(number)
         with self._locked(upload, start, length) as file:
@@ -123,36 +122,37 @@ class FolderParts:
                 place += len(piece)
             self._records.arrived(upload, number, secrets.randbelow(2**31))
 
-    def hash_backlog(self, upload: Upload, file: UploadFile) -> None:
+    def hash_backlog(self, upload: UploadRow, file: UploadFile) -> None:
         """Go on with the running hash where nobody else does so right now."""
         if file.lock(*locks.HASHING):
             with contextlib.suppress(NoSuchUpload):  # finished meanwhile
                 Hasher(self._records, upload, file, self._plan(upload)).advance(_BACKLOG)
             file.unlock(*locks.HASHING)
 
-    def arrived_in_place(self, upload: Upload, number: int, hashed: RunningHash | None) -> None:
+    def arrived_in_place(self, upload: UploadRow, number: int, hashed: RunningHash | None) -> bool:
+        """Whether there is more to hash now."""
         step = None
         if hashed is not None:
             step = Hashed(upload.hash_state, number, saved(hashed), number + 1)
-        self._records.arrived(upload, number, secrets.randbelow(2**31), step)
+        return self._records.arrived(upload, number, secrets.randbelow(2**31), step).backlog
 
     # --- parts of the above -------------------------------------------------------------------------
 
-    def _may_be_written(self, file: UploadFile, upload: Upload, number: int) -> bool:
+    def _may_be_written(self, file: UploadFile, upload: UploadRow, number: int) -> bool:
         named = file.has_its_name() and not file.is_stored()
         return named and self._records.revision(upload, number) is None
 
-    def _digest(self, upload: Upload, file: UploadFile) -> str:
+    def _digest(self, upload: UploadRow, file: UploadFile) -> str:
         return Hasher(self._records, upload, file, self._plan(upload)).digest(_BATCH)
 
-    def _plan(self, upload: Upload) -> Plan:
+    def _plan(self, upload: UploadRow) -> Plan:
         return Plan(upload.size, self._part_bytes)
 
-    def _path(self, upload: Upload) -> Path:
+    def _path(self, upload: UploadRow) -> Path:
         return self._folder / upload.key
 
     @contextmanager
-    def _locked(self, upload: Upload, start: int, length: int) -> Iterator[UploadFile]:
+    def _locked(self, upload: UploadRow, start: int, length: int) -> Iterator[UploadFile]:
         """The upload's file with the lock on a part, or on all; waits for it."""
         whole = (start, length) == locks.WHOLE
         deadline = time.monotonic() + WAIT_SECONDS
@@ -172,7 +172,7 @@ class FolderParts:
 class _InPlace:
     """Writes where the part belongs, and hashes on the way if it is the next one."""
 
-    def __init__(self, place: FolderParts, upload: Upload, number: int, plan: Plan, file: UploadFile) -> None:
+    def __init__(self, place: FolderParts, upload: UploadRow, number: int, plan: Plan, file: UploadFile) -> None:
         self._place, self._upload, self._number, self._plan, self._file = place, upload, number, plan, file
         self._start, self._received = plan.start(number), 0
         self._hash: RunningHash | None = None
@@ -188,15 +188,16 @@ class _InPlace:
 
     def complete(self) -> None:
         self._plan.check_length(self._number, self._received, whole=True)
-        self._place.arrived_in_place(self._upload, self._number, self._hash)
+        backlog = self._place.arrived_in_place(self._upload, self._number, self._hash)
         self._file.unlock(self._start, self._received)
-        self._place.hash_backlog(self._upload, self._file)
+        if backlog:
+            self._place.hash_backlog(self._upload, self._file)
 
 
 class _Aside:
     """Writes a nameless file, which replaces the part in its place when it is whole."""
 
-    def __init__(self, place: FolderParts, upload: Upload, number: int, plan: Plan, aside: IO[bytes]) -> None:
+    def __init__(self, place: FolderParts, upload: UploadRow, number: int, plan: Plan, aside: IO[bytes]) -> None:
         self._place, self._upload, self._number, self._plan, self._aside = place, upload, number, plan, aside
         self._received = 0
 

@@ -12,9 +12,8 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-from knossos.publishing.tables import Upload
 from knossos.publishing.uploads.plan import Plan
-from knossos.publishing.uploads.records import Hashed, Records
+from knossos.publishing.uploads.records import Hashed, Records, UploadRow
 from knossos.publishing.uploads.running_hash import AVAILABLE, RunningHash
 from knossos.publishing.uploads.upload_file import UploadFile
 
@@ -45,7 +44,7 @@ def _mark_of_this_boot() -> bytes:
 
 
 class Hasher:
-    def __init__(self, records: Records, upload: Upload, file: UploadFile, plan: Plan) -> None:
+    def __init__(self, records: Records, upload: UploadRow, file: UploadFile, plan: Plan) -> None:
         self._records, self._upload, self._file, self._plan = records, upload, file, plan
 
     def advance(self, most_parts: int) -> bool:

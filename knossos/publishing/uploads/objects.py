@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import IO
 
 from knossos.database import Database
-from knossos.publishing.tables import Upload
 from knossos.publishing.uploads import locks
 from knossos.publishing.uploads.places import Adopt, PartWriter
 from knossos.publishing.uploads.plan import Plan
-from knossos.publishing.uploads.records import Records
+from knossos.publishing.uploads.records import Records, UploadRow
 from knossos.publishing.uploads.upload_file import storage_errors
 from knossos.storage import NoSuchObject, Storage
 
@@ -43,30 +42,30 @@ class ObjectParts:
         self._part_bytes = part_bytes
 
     @contextmanager
-    def receive(self, upload: Upload, number: int) -> Iterator[PartWriter]:
+    def receive(self, upload: UploadRow, number: int) -> Iterator[PartWriter]:
         self._folder.mkdir(parents=True, exist_ok=True)
         with storage_errors(), tempfile.TemporaryFile(dir=self._folder, buffering=0) as file:
             yield _Spooled(self, upload, number, Plan(upload.size, self._part_bytes), file)
 
-    def store(self, upload: Upload, number: int, file: IO[bytes]) -> None:
+    def store(self, upload: UploadRow, number: int, file: IO[bytes]) -> None:
         """Keep a whole part."""
         revision = secrets.randbelow(2**31)
         key = _key(upload, number, revision)
         self._storage.put_file(key, Path(f"/proc/self/fd/{file.fileno()}"), keep=True)
         try:
-            replaced = self._records.arrived(upload, number, revision)
+            replaced = self._records.arrived(upload, number, revision).replaced
         except BaseException:
             self._storage.delete(key)
             raise
         if replaced is not None:
             self._storage.delete(_key(upload, number, replaced))
 
-    def read(self, upload: Upload, number: int) -> Generator[bytes, None, None] | None:
+    def read(self, upload: UploadRow, number: int) -> Generator[bytes, None, None] | None:
         revision = self._records.revision(upload, number)
         return None if revision is None else self._storage.read(_key(upload, number, revision))
 
     @contextmanager
-    def exclusive(self, upload: Upload) -> Iterator[None]:
+    def exclusive(self, upload: UploadRow) -> Iterator[None]:
         """Only one at a time assembles a file. Where this ends early, two do the same work, and nothing else happens.
 
         With PostgreSQL, which several machines may share, the lock is the database's; else it is this machine's. Both
@@ -86,7 +85,7 @@ class ObjectParts:
         finally:
             os.close(descriptor)
 
-    def finish(self, upload: Upload, adopt: Adopt) -> bool:
+    def finish(self, upload: UploadRow, adopt: Adopt) -> bool:
         self._folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
         with storage_errors(), tempfile.TemporaryDirectory(dir=self._folder, prefix="whole-") as folder:
@@ -101,11 +100,11 @@ class ObjectParts:
             adopt(whole)
         return True
 
-    def clear(self, upload: Upload) -> None:
+    def clear(self, upload: UploadRow) -> None:
         for key, _, _ in list(self._storage.list_keys(f"{PREFIX}/{upload.key}")):
             self._storage.delete(key)
 
-    def discard(self, upload: Upload, untouched_since: float) -> bool:
+    def discard(self, upload: UploadRow, untouched_since: float) -> bool:
         if not self._records.remove(upload.key, untouched_since=untouched_since):
             return False
         self.clear(upload)
@@ -132,14 +131,14 @@ class ObjectParts:
                     removed += 1
         return removed
 
-    def _pieces(self, upload: Upload) -> Iterator[bytes]:
+    def _pieces(self, upload: UploadRow) -> Iterator[bytes]:
         for number, revision in self._records.revisions(upload.key):
             with contextlib.suppress(NoSuchObject):  # then the sum is wrong, and all is sent again
                 yield from self._storage.read(_key(upload, number, revision))
 
 
 class _Spooled:
-    def __init__(self, place: ObjectParts, upload: Upload, number: int, plan: Plan, file: IO[bytes]) -> None:
+    def __init__(self, place: ObjectParts, upload: UploadRow, number: int, plan: Plan, file: IO[bytes]) -> None:
         self._place, self._upload, self._number, self._plan, self._file = place, upload, number, plan, file
         self._received = 0
 
@@ -155,5 +154,5 @@ class _Spooled:
         self._place.store(self._upload, self._number, self._file)
 
 
-def _key(upload: Upload, number: int, revision: int) -> str:
+def _key(upload: UploadRow, number: int, revision: int) -> str:
     return f"{PREFIX}/{upload.key}/{number}.{revision}"

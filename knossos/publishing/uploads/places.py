@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from knossos.publishing.tables import Upload
+from knossos.publishing.uploads.records import UploadRow
 
 
 class PartWriter(Protocol):
@@ -31,21 +31,21 @@ Adopt = Callable[[Path], None]
 
 
 class PartsPlace(Protocol):
-    def receive(self, upload: Upload, number: int) -> AbstractContextManager[PartWriter]: ...
+    def receive(self, upload: UploadRow, number: int) -> AbstractContextManager[PartWriter]: ...
 
-    def read(self, upload: Upload, number: int) -> Generator[bytes, None, None] | None:
+    def read(self, upload: UploadRow, number: int) -> Generator[bytes, None, None] | None:
         """The bytes of a part; None where it has not arrived."""
 
-    def exclusive(self, upload: Upload) -> AbstractContextManager[None]:
+    def exclusive(self, upload: UploadRow) -> AbstractContextManager[None]:
         """Nobody else writes, finishes or removes this upload meanwhile; waits for those who do."""
 
-    def finish(self, upload: Upload, adopt: Adopt) -> bool:
+    def finish(self, upload: UploadRow, adopt: Adopt) -> bool:
         """Inside `exclusive`: hash what is not hashed yet, and have the file stored if its sum is right; else False."""
 
-    def clear(self, upload: Upload) -> None:
+    def clear(self, upload: UploadRow) -> None:
         """Inside `exclusive`: remove all bytes."""
 
-    def discard(self, upload: Upload, untouched_since: float) -> bool:
+    def discard(self, upload: UploadRow, untouched_since: float) -> bool:
         """Remove an upload to which nobody has sent anything since then, unless somebody is sending right now."""
 
     def remove_strays(self) -> int:

@@ -3,6 +3,8 @@
 Owns the tables ``uploads`` and ``upload_parts``. Every transaction that changes an upload locks its row first, so they
 come one after the other on each kind of database. What always holds: a row of ``upload_parts`` stands for a part whose
 bytes are all in their place, and ``hash_state`` is that of exactly the first ``hashed_parts`` parts, as they are now.
+
+A part of ten megabytes is written in a few milliseconds, so the statements that come with each are made once.
 """
 
 from __future__ import annotations
@@ -11,17 +13,71 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from knossos.accounts.tables import User
-from knossos.database import Database, insert_into
+from knossos.database import Database
 from knossos.publishing.errors import NoSuchUpload, Refused
 from knossos.publishing.tables import Blob, Upload, UploadPart
 
 #: Numbers and revisions of parts.
 Revisions = list[tuple[int, int]]
+
+_UPLOADS, _PARTS = cast(Table, Upload.__table__), cast(Table, UploadPart.__table__)
+_uploads, _parts = _UPLOADS.c, _PARTS.c
+_this = _uploads.key == bindparam("this")
+_this_part = (_parts.upload_key == bindparam("this")) & (_parts.number == bindparam("number_"))
+
+_FIND = select(
+    _uploads.key,
+    _uploads.sha256,
+    _uploads.user_id,
+    _uploads.size,
+    _uploads.parts,
+    _uploads.hashed_parts,
+    _uploads.hash_state,
+).where(_uploads.sha256 == bindparam("sha256_"), _uploads.user_id == bindparam("user_id_"))
+_HASH = select(_uploads.hashed_parts, _uploads.hash_state).where(_this)
+_LOCK = _HASH.with_for_update()
+_TOUCH = update(_UPLOADS).where(_this).values(touched_at=bindparam("touched_at_"))
+_SET_HASH = (
+    update(_UPLOADS).where(_this).values(hashed_parts=bindparam("hashed_parts_"), hash_state=bindparam("hash_state_"))
+)
+_REVISION = select(_uploads.key, _parts.revision).outerjoin(_PARTS, _this_part).where(_this)
+_REVISIONS = (
+    select(_parts.number, _parts.revision)
+    .where(
+        _parts.upload_key == bindparam("this"),
+        _parts.number >= bindparam("first"),
+        _parts.number < bindparam("end"),
+    )
+    .order_by(_parts.number)
+)
+_TWO_REVISIONS = select(_parts.number, _parts.revision).where(
+    _parts.upload_key == bindparam("this"),
+    (_parts.number == bindparam("number_")) | (_parts.number == bindparam("following")),
+)
+_ADD_PART = insert(_PARTS)
+_REPLACE_PART = update(_PARTS).where(_this_part).values(revision=bindparam("revision_"))
+_REMOVE_PART = delete(_PARTS).where(_this_part)
+#: Above the number of every part.
+_END = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class UploadRow:
+    """An upload as it was when it was looked up."""
+
+    key: str
+    sha256: str
+    user_id: int
+    size: int
+    parts: int
+    hashed_parts: int
+    hash_state: bytes | None
 
 
 @dataclass(frozen=True)
@@ -32,6 +88,15 @@ class Hashed:
     before_parts: int
     after: bytes
     after_parts: int
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """``replaced``: the revision of the part that was there before, if any. ``backlog``: the next part that is not
+    hashed yet has arrived already."""
+
+    replaced: int | None
+    backlog: bool
 
 
 @dataclass(frozen=True)
@@ -52,13 +117,13 @@ class Records:
 
     # --- uploads ------------------------------------------------------------------------------------
 
-    def find(self, sha256: str, user_id: int) -> Upload:
+    def find(self, sha256: str, user_id: int) -> UploadRow:
         """The upload of this account. Raises NoSuchUpload."""
         with self._database.reading() as session:
-            found = session.scalars(select(Upload).where(*_of(sha256, user_id))).first()
-        if found is None:
+            row = session.connection().execute(_FIND, {"sha256_": sha256, "user_id_": user_id}).first()
+        if row is None:
             raise no_such_upload(sha256)
-        return found
+        return UploadRow(*row)
 
     def begin(self, sha256: str, user_id: int, size: int, parts: int, quota: int | None) -> list[int]:
         """Make the upload, or go on with the one that is there; the numbers of the parts that have arrived.
@@ -72,8 +137,9 @@ class Records:
         with self._database.session() as session:
             # One start of an account at a time, so that several at once do not pass the quota together.
             session.execute(select(User.id).where(User.id == user_id).with_for_update())
-            upload = session.scalars(select(Upload).where(*_of(sha256, user_id)).with_for_update()).first()
-            numbers = _numbers(session, upload.key) if upload else []
+            mine = (Upload.sha256 == sha256, Upload.user_id == user_id)
+            upload = session.scalars(select(Upload).where(*mine).with_for_update()).first()
+            numbers = [number for number, _ in _revisions(session.connection(), upload.key)] if upload else []
             if upload is not None and upload.size == size:
                 upload.touched_at = self._clock()
                 return numbers
@@ -86,27 +152,23 @@ class Records:
             if quota is not None:
                 _check_quota(session, sha256, user_id, size, quota)
             now = self._clock()
-            if upload is not None:
-                upload.size, upload.parts, upload.touched_at = size, parts, now
-                return []
-            row = {"key": secrets.token_hex(16), "sha256": sha256, "user_id": user_id, "size": size, "parts": parts}
-            session.execute(insert_into(session, Upload).values(**row, hashed_parts=0, created_at=now, touched_at=now))
+            if upload is None:
+                upload = Upload(key=secrets.token_hex(16), sha256=sha256, user_id=user_id, created_at=now)
+                upload.hashed_parts = 0
+                session.add(upload)
+            upload.size, upload.parts, upload.touched_at = size, parts, now
             return []
-
-    def numbers(self, key: str) -> list[int]:
-        """The parts that have arrived, in their order."""
-        with self._database.reading() as session:
-            return _numbers(session, key)
 
     def revisions(self, key: str) -> Revisions:
         """The parts that have arrived, in their order, each with its revision."""
         with self._database.reading() as session:
-            return _revisions(session, key)
+            return _revisions(session.connection(), key)
 
-    def stale(self, limit: float) -> list[Upload]:
+    def stale(self, limit: float) -> list[UploadRow]:
         """Uploads that nobody has sent anything to since ``limit``."""
+        columns = select(*_FIND.selected_columns).where(_uploads.touched_at < limit)
         with self._database.reading() as session:
-            return list(session.scalars(select(Upload).where(Upload.touched_at < limit)))
+            return [UploadRow(*row) for row in session.execute(columns)]
 
     def known(self, keys: list[str]) -> set[str]:
         """Those among the keys that are of an upload."""
@@ -124,106 +186,101 @@ class Records:
         with self._database.session() as session:
             return session.execute(statement.returning(Upload.key)).first() is not None
 
-    def forget_parts(self, key: str) -> None:
+    def forget_parts(self, upload: UploadRow) -> None:
         """Let the client begin anew: no part has arrived."""
         with self._database.session() as session:
-            self._lock(session, key, hashed_parts=0, hash_state=None)
-            session.execute(delete(UploadPart).where(UploadPart.upload_key == key))
+            connection = session.connection()
+            _lock(connection, upload)
+            _set_hash(connection, upload, 0, None)
+            session.execute(delete(UploadPart).where(UploadPart.upload_key == upload.key))
 
     # --- parts --------------------------------------------------------------------------------------
 
-    def revision(self, upload: Upload, number: int) -> int | None:
+    def revision(self, upload: UploadRow, number: int) -> int | None:
         """The revision of a part; None where it has not arrived. Raises NoSuchUpload where the upload is gone."""
-        arrived = (UploadPart.upload_key == Upload.key) & (UploadPart.number == number)
-        statement = select(Upload.key, UploadPart.revision).outerjoin(UploadPart, arrived)
         with self._database.reading() as session:
-            found = session.execute(statement.where(Upload.key == upload.key)).first()
-        if found is None:
+            row = session.connection().execute(_REVISION, {"this": upload.key, "number_": number}).first()
+        if row is None:
             raise no_such_upload(upload.sha256)
-        revision: int | None = found.revision
+        revision: int | None = row.revision
         return revision
 
-    def touch(self, upload: Upload) -> None:
+    def touch(self, upload: UploadRow) -> None:
         with self._database.session() as session:
-            self._lock(session, upload.key, touched_at=self._clock())
+            session.connection().execute(_TOUCH, {"this": upload.key, "touched_at_": self._clock()})
 
-    def withdraw(self, upload: Upload, number: int) -> None:
+    def withdraw(self, upload: UploadRow, number: int) -> None:
         """A part's bytes are about to be replaced by others: it has not arrived, and is in no hash."""
         with self._database.session() as session:
-            self._unhash(session, upload, number)
-            session.execute(delete(UploadPart).where(*_part(upload.key, number)))
+            connection = session.connection()
+            self._unhash(connection, upload, number)
+            connection.execute(_REMOVE_PART, {"this": upload.key, "number_": number})
 
-    def arrived(self, upload: Upload, number: int, revision: int, hashed: Hashed | None = None) -> int | None:
+    def arrived(self, upload: UploadRow, number: int, revision: int, hashed: Hashed | None = None) -> Arrival:
         """A part is whole and in its place.
 
         Args:
             revision: what tells these bytes from others that came as the same part.
             hashed: the step of the running hash over exactly this part, where it was made.
 
-        Returns:
-            the revision that it replaces, if any.
-
         Raises:
             NoSuchUpload: the upload is gone, or finished.
         """
         with self._database.session() as session:
-            hashed_parts, state = self._unhash(session, upload, number)
-            before = session.scalars(select(UploadPart.revision).where(*_part(upload.key, number))).first()
-            insert = insert_into(session, UploadPart).values(upload_key=upload.key, number=number, revision=revision)
-            session.execute(
-                insert.on_conflict_do_update(
-                    index_elements=[UploadPart.upload_key, UploadPart.number], set_={"revision": revision}
-                )
-            )
-            if hashed is not None and (hashed_parts, state) == (hashed.before_parts, hashed.before):
-                self._lock(session, upload.key, hashed_parts=hashed.after_parts, hash_state=hashed.after)
-        return before
+            connection = session.connection()
+            hashed_parts, state = self._unhash(connection, upload, number)
+            steps = hashed is not None and (hashed_parts, state) == (hashed.before_parts, hashed.before)
+            following = number + 1 if steps else hashed_parts
+            places = {"this": upload.key, "number_": number, "following": following}
+            known = {row.number: row.revision for row in connection.execute(_TWO_REVISIONS, places)}
+            before = known.get(number)
+            if before is None:
+                row = {"upload_key": upload.key, "number": number, "revision": revision}
+                connection.execute(_ADD_PART, row)
+            else:
+                connection.execute(_REPLACE_PART, {"this": upload.key, "number_": number, "revision_": revision})
+            if steps and hashed is not None:
+                _set_hash(connection, upload, hashed.after_parts, hashed.after)
+        return Arrival(before, backlog=following == number or following in known)
 
     # --- the running hash ---------------------------------------------------------------------------
 
-    def backlog(self, upload: Upload, most: int) -> Backlog:
+    def backlog(self, upload: UploadRow, most: int) -> Backlog:
         """What the running hash can go on with: at most so many parts. Raises NoSuchUpload."""
         with self._database.reading() as session:
-            columns = select(Upload.hashed_parts, Upload.hash_state)
-            row = session.execute(columns.where(Upload.key == upload.key)).first()
+            connection = session.connection()
+            row = connection.execute(_HASH, {"this": upload.key}).first()
             if row is None:
                 raise no_such_upload(upload.sha256)
-            found = _revisions(session, upload.key, row.hashed_parts, row.hashed_parts + most)
+            found = _revisions(connection, upload.key, row.hashed_parts, row.hashed_parts + most)
         run = [part for place, part in enumerate(found, row.hashed_parts) if part[0] == place]
         return Backlog(row.hashed_parts, row.hash_state, run)
 
-    def advance(self, upload: Upload, parts: Revisions, step: Hashed) -> bool:
+    def advance(self, upload: UploadRow, parts: Revisions, step: Hashed) -> bool:
         """Record a step of the running hash; whether the parts are still the ones that were read, and nobody else has
         made the step."""
         with self._database.session() as session:
-            row = self._lock(session, upload.key)
-            if row is None or row != (step.before_parts, step.before):
+            connection = session.connection()
+            if _lock(connection, upload) != (step.before_parts, step.before):
                 return False
-            if _revisions(session, upload.key, step.before_parts, step.after_parts) != parts:
+            if _revisions(connection, upload.key, step.before_parts, step.after_parts) != parts:
                 return False
-            self._lock(session, upload.key, hashed_parts=step.after_parts, hash_state=step.after)
+            _set_hash(connection, upload, step.after_parts, step.after)
         return True
 
-    def reset_hash(self, upload: Upload) -> None:
+    def reset_hash(self, upload: UploadRow) -> None:
         """Begin the running hash anew."""
         with self._database.session() as session:
-            self._lock(session, upload.key, hashed_parts=0, hash_state=None)
+            _set_hash(session.connection(), upload, 0, None)
 
-    # --- parts of the transactions ------------------------------------------------------------------
-
-    def _lock(self, session: Session, key: str, **values: object) -> tuple[int, bytes | None] | None:
-        """Lock the row, and set values in it; how far the hash is now, or None where the row is gone."""
-        statement = update(Upload).where(Upload.key == key).values(values or {"key": key})
-        row = session.execute(statement.returning(Upload.hashed_parts, Upload.hash_state)).first()
-        return None if row is None else (row.hashed_parts, row.hash_state)
-
-    def _unhash(self, session: Session, upload: Upload, number: int) -> tuple[int, bytes | None]:
+    def _unhash(self, connection: Connection, upload: UploadRow, number: int) -> tuple[int, bytes | None]:
         """Lock the row, and begin the hash anew if the part is in it; how far it is now."""
-        row = self._lock(session, upload.key, touched_at=self._clock())
+        row = _lock(connection, upload)
         if row is None:
             raise no_such_upload(upload.sha256)
+        connection.execute(_TOUCH, {"this": upload.key, "touched_at_": self._clock()})
         if number < row[0]:
-            self._lock(session, upload.key, hashed_parts=0, hash_state=None)
+            _set_hash(connection, upload, 0, None)
             return 0, None
         return row
 
@@ -232,26 +289,20 @@ def no_such_upload(sha256: str) -> NoSuchUpload:
     return NoSuchUpload(f"You have no upload with the id {sha256}.", upload=sha256)
 
 
-def _of(sha256: str, user_id: int) -> tuple[ColumnElement[bool], ...]:
-    return Upload.sha256 == sha256, Upload.user_id == user_id
+def _lock(connection: Connection, upload: UploadRow) -> tuple[int, bytes | None] | None:
+    """Lock the row (SQLite has locked everything already); how far the hash is, or None where the row is gone."""
+    row = connection.execute(_LOCK, {"this": upload.key}).first()
+    return None if row is None else (row.hashed_parts, row.hash_state)
 
 
-def _part(key: str, number: int) -> tuple[ColumnElement[bool], ...]:
-    return UploadPart.upload_key == key, UploadPart.number == number
+def _set_hash(connection: Connection, upload: UploadRow, parts: int, state: bytes | None) -> None:
+    connection.execute(_SET_HASH, {"this": upload.key, "hashed_parts_": parts, "hash_state_": state})
 
 
-def _numbers(session: Session, key: str) -> list[int]:
-    return [number for number, _ in _revisions(session, key)]
-
-
-def _revisions(session: Session, key: str, first: int = 0, end: int | None = None) -> Revisions:
+def _revisions(connection: Connection, key: str, first: int = 0, end: int = _END) -> Revisions:
     """The parts from ``first`` on and below ``end``."""
-    statement = select(UploadPart.number, UploadPart.revision).where(
-        UploadPart.upload_key == key, UploadPart.number >= first
-    )
-    if end is not None:
-        statement = statement.where(UploadPart.number < end)
-    return [(row.number, row.revision) for row in session.execute(statement.order_by(UploadPart.number))]
+    rows = connection.execute(_REVISIONS, {"this": key, "first": first, "end": end})
+    return [(row.number, row.revision) for row in rows]
 
 
 def _check_quota(session: Session, sha256: str, user_id: int, size: int, quota: int) -> None:

@@ -20,12 +20,11 @@ from knossos.accounts.tokens import Identity
 from knossos.database import Database
 from knossos.publishing.blobs import ANY_FILE, Blobs
 from knossos.publishing.errors import NoSuchUpload, Refused
-from knossos.publishing.tables import Upload
 from knossos.publishing.uploads.folder import FolderParts
 from knossos.publishing.uploads.objects import PREFIX, ObjectParts
 from knossos.publishing.uploads.places import PartsPlace, PartWriter
 from knossos.publishing.uploads.plan import PART_BYTES, Plan, invalid
-from knossos.publishing.uploads.records import Records
+from knossos.publishing.uploads.records import Records, UploadRow
 from knossos.settings import Settings
 from knossos.storage import Storage
 
@@ -158,7 +157,7 @@ class Uploads:
         with self._place.exclusive(upload):
             # Somebody may have finished it meanwhile.
             if not self._blobs.touch(sha256):
-                self._store(identity, upload, content_checksum, vp_checksum)
+                self._store(upload, content_checksum, vp_checksum)
             self._records.remove(upload.key)
             self._place.clear(upload)
 
@@ -169,8 +168,9 @@ class Uploads:
         removed = sum(self._place.discard(upload, limit) for upload in self._records.stale(limit))
         return removed + self._place.remove_strays()
 
-    def _check_complete(self, upload: Upload) -> None:
-        missing = sorted(set(range(upload.parts)) - set(self._records.numbers(upload.key)))
+    def _check_complete(self, upload: UploadRow) -> None:
+        arrived = {number for number, _ in self._records.revisions(upload.key)}
+        missing = sorted(set(range(upload.parts)) - arrived)
         if missing:
             raise Refused(
                 f"{len(missing)} of {upload.parts} parts are missing.",
@@ -178,9 +178,9 @@ class Uploads:
                 extra={"missing_parts": missing[:_MOST_NAMED]},
             )
 
-    def _store(self, identity: Identity, upload: Upload, content_checksum: str | None, vp_checksum: str | None) -> None:
+    def _store(self, upload: UploadRow, content_checksum: str | None, vp_checksum: str | None) -> None:
         # As it is now: it may have been finished, and begun again, since it was looked up.
-        current = self._records.find(upload.sha256, identity.user_id)
+        current = self._records.find(upload.sha256, upload.user_id)
         if current.key != upload.key:
             raise invalid("id", "this upload was begun anew meanwhile")
         self._check_complete(current)
@@ -197,7 +197,7 @@ class Uploads:
             )
 
         if not self._place.finish(current, adopt):
-            self._records.forget_parts(current.key)
+            self._records.forget_parts(current)
             self._place.clear(current)
             raise Refused(
                 "The file that has arrived has another SHA-256. All its parts have to be sent again.",
