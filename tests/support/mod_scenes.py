@@ -60,6 +60,8 @@ def publish_mods(publisher: Publisher, folder: Path, owner: str = "dora") -> Non
                 "last_update": day,
                 "packages": packages(mod_id, version, needs),
             }
+            if version == "1.2.0":
+                data["packages"] += more_packages(mod_id, version)
             if mod_id == "starlit-passage":
                 data |= rich_facts(publisher, folder, colours)
             publish(publisher, document_of(mod_id, version, data), account.user_id)
@@ -98,29 +100,28 @@ def document_of(mod_id: str, version: str, data: dict[str, Any]) -> ReleaseDocum
 
 
 def packages(mod_id: str, version: str, needs: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One required package; of the mod with the rich page three more, one of them with 5,000 files."""
+    """The package that every mod has."""
     wanted: list[dict[str, Any]] = [
         {"id": need, "version": ">=1.0.0" if need == "fso" else None, "packages": []} for need in needs
     ]
     paths = ["mod.ini", *(f"data/missions/{mod_id}-{number:02}.fs2" for number in range(1, 13))]
-    made = [package(mod_id, version, "Core", 412_300_000, paths, dependencies=wanted)]
-    if mod_id == "starlit-passage":
-        voices = [f"data/voice/{actor}/line-{number:04}.ogg" for actor in ("ada", "ben") for number in range(2500)]
-        made += [
-            package(mod_id, version, "Voice acting", 131_000_000, voices, status="recommended", notes="English."),
-            package(
-                mod_id,
-                version,
-                "High resolution textures",
-                2_204_000_000,
-                [f"data/maps/ship-{number:02}.dds" for number in range(40)],
-                status="optional",
-                notes="Needs a graphics card with 4 GB.",
-                environment="x86_64 && (windows || linux)",
-                dependencies=[{"id": "hull-textures", "version": "~2.1.0", "packages": ["Large"]}],
-            ),
-        ]
-    return made
+    return [package(mod_id, version, "Core", 412_300_000, paths, dependencies=wanted)]
+
+
+def more_packages(mod_id: str, version: str) -> list[dict[str, Any]]:
+    """Two more, one of them with 5,000 files."""
+    voices = [f"data/voice/{actor}/line-{number:04}.ogg" for actor in ("ada", "ben") for number in range(2500)]
+    maps = [f"data/maps/ship-{number:02}.dds" for number in range(40)]
+    textures: dict[str, Any] = {
+        "status": "optional",
+        "notes": "Needs a graphics card with 4 GB.",
+        "environment": "x86_64 && (windows || linux)",
+        "dependencies": [{"id": "hull-textures", "version": "~2.1.0", "packages": ["Large"]}],
+    }
+    return [
+        package(mod_id, version, "Voice acting", 131_000_000, voices, status="recommended", notes="English."),
+        package(mod_id, version, "High resolution textures", 2_204_000_000, maps, **textures),
+    ]
 
 
 def package(
