@@ -45,18 +45,16 @@ def apply_actions_to(
     Args:
         most_files: how many files and folders there may be.
     """
-    unlisted = {number for number, package in enumerate(document.packages) if package.files and not package.filelist}
-    if not actions and not unlisted:
-        return Layout(document)
+    if not actions:
+        return Layout(_with_lists(document, stored))
     places = [
         (number, index) for number, package in enumerate(document.packages) for index in range(len(package.files))
     ]
     for number, index in places:
         known = stored.get((number, index))
         if known is None or (document.packages[number].files[index].is_archive and known.inspection is None):
-            if actions:
-                text = "actions can be tried only when all archives are stored and can be read"
-                findings.warning("actions", "actions", text)
+            text = "actions can be tried only when all archives are stored and can be read"
+            findings.warning("actions", "actions", text)
             return Layout(document)
     tree = Tree(most_files)
     before = _origins(document, stored)
@@ -82,7 +80,7 @@ def apply_actions_to(
             [(path, origin) for path, origin in after if origin.package == number and origin.sha256],
             [origin for origin in before if origin.package == number and origin.sha256],
             findings,
-        ) if actions or number in unlisted else package
+        )
         for number, package in enumerate(document.packages)
     ]  # fmt: skip
     dropped = frozenset(where for where, origin in everything.items() if where not in kept and origin.sha256)
@@ -106,6 +104,34 @@ def _origins(document: ReleaseDocument, stored: StoredFiles) -> list[Origin]:
             for name, sha256 in held:
                 found.append(Origin(number, index, file.filename, name, join(file.dest, name), 0, "", sha256))
     return found
+
+
+def _with_lists(document: ReleaseDocument, stored: StoredFiles) -> ReleaseDocument:
+    """The release with the list of files of each package that came without one, as far as its archives can be read."""
+    made: dict[int, list[DocumentInstalledFile]] = {
+        number: [] for number, package in enumerate(document.packages) if package.files and not package.filelist
+    }
+    for origin in _origins(document, stored) if made else []:
+        if origin.package in made and origin.sha256 and _is_known(document, stored, origin):
+            made[origin.package].append(
+                DocumentInstalledFile(
+                    filename=origin.placed,
+                    archive=origin.archive,
+                    orig_name=origin.name or "",
+                    checksum=("sha256", origin.sha256),
+                )
+            )
+    packages = [
+        package.model_copy(update={"filelist": made[number]}) if number in made else package
+        for number, package in enumerate(document.packages)
+    ]
+    return document.model_copy(update={"packages": packages})
+
+
+def _is_known(document: ReleaseDocument, stored: StoredFiles, origin: Origin) -> bool:
+    known = stored.get((origin.package, origin.file))
+    is_archive = document.packages[origin.package].files[origin.file].is_archive
+    return known is not None and (known.inspection is not None or not is_archive)
 
 
 def _with_filelist(
