@@ -65,7 +65,7 @@ def body_of_request() -> Body:
         return request.stream
     if request.max_content_length is not None and length > request.max_content_length:
         raise RequestEntityTooLarge
-    return _PlainBody(request.environ["wsgi.input"], length)
+    return _PlainBody(request.input_stream, length)
 
 
 class _PlainBody:
