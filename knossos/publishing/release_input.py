@@ -304,6 +304,8 @@ def _read(kind: type[Model], data: Any) -> tuple[Model | None, list[InputProblem
 
 def _broken_texts(data: Any) -> Iterator[str]:
     """Paths of all texts, also in what is ignored, that a database or a client could not hold."""
+    if all(not _BROKEN.search(text) for text in _texts(data)):
+        return  # as always; a list of files is long, and its paths are not needed
     waiting: list[tuple[str, Any]] = [("", data)]
     while waiting:
         path, value = waiting.pop()
@@ -318,3 +320,17 @@ def _broken_texts(data: Any) -> Iterator[str]:
                 if _BROKEN.search(key):
                     yield join_path(path, name)
                 waiting.append((join_path(path, name), item))
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Every text and key, in no order."""
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += value
+            waiting += value.values()

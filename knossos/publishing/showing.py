@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from knossos.accounts.tokens import Identity
 from knossos.database import Database
@@ -45,7 +44,8 @@ class FullMods:
             text = session.scalar(select(Release.document).where(*of_mod, Release.version_key == key))
             if text is None:
                 raise Refused(f"There is no version {version} of {mod_id}.", reason="not_found")
-            return self._shown(session, text, {})
+            owners = [member.user for member in members(session, mod_id) if member.role == TeamRole.OWNER]
+            return self._shown(text) | {"owners": owners}
 
     def private(self, identity: Identity) -> list[dict[str, Any]]:
         """The private releases that the caller may see, by mod and version."""
@@ -62,12 +62,7 @@ class FullMods:
         )
         with self._database.reading() as session:
             rows = sorted(session.scalars(query), key=lambda row: (row.mod_id.lower(), comparable(row.version)))
-            owners: dict[str, list[str]] = {}
-            return [self._shown(session, row.document, owners) for row in rows]
+            return [self._shown(row.document) for row in rows]
 
-    def _shown(self, session: Session, text: str, owners: dict[str, list[str]]) -> dict[str, Any]:
-        document = ReleaseDocument.model_validate_json(text)
-        if document.id not in owners:
-            team = members(session, document.id)
-            owners[document.id] = [member.user for member in team if member.role == TeamRole.OWNER]
-        return full_mod(document, self._base) | {"owners": owners[document.id]}
+    def _shown(self, text: str) -> dict[str, Any]:
+        return full_mod(ReleaseDocument.model_validate_json(text), self._base)
