@@ -48,7 +48,7 @@ VARIABLES = {
 }
 
 #: Settings whose values no message may show.
-SECRETS = {"API_KEYS", "ADMIN_PASSWORD", "REDIS", "DATABASE", "STORAGE_OPTIONS", "SMTP"}
+SECRETS = {"API_KEYS", "SECRET_KEY", "ADMIN_PASSWORD", "REDIS", "DATABASE", "STORAGE_OPTIONS", "SMTP"}
 
 
 def _whole(least: int, most: int) -> Any:
@@ -142,6 +142,9 @@ class Settings(BaseModel):
     open_task_list: Flag = False
     #: Seconds for which a login lasts.
     session_lifetime: Seconds = 7 * 86400
+    #: Key that signs logins, at least 32 characters. "": made at the first start, in the data folder. Machines that
+    #: serve one site together need the same.
+    secret_key: Text = Field(default="", repr=False)
     #: Password of the administrator that the first start makes. "": one is generated and printed once.
     admin_password: Text = Field(default="", repr=False)
     #: False: only the operator's command makes accounts.
@@ -247,6 +250,13 @@ class Settings(BaseModel):
     log_format: Annotated[Literal["text", "json"], Field(description='"text" or "json"')] = "text"
     #: "DEBUG", "INFO", "WARNING" or "ERROR".
     log_level: Level = "INFO"
+
+    @field_validator("secret_key")
+    @classmethod
+    def _no_short_secret(cls, value: str) -> str:
+        if value and len(value) < 32:
+            raise ValueError("expected a key of at least 32 characters, or ''")
+        return value
 
     @field_validator("redis")
     @classmethod

@@ -41,5 +41,5 @@ def read_or_create(path: Path) -> tuple[str, bool]:
 
 
 def secret_key(settings: Settings) -> str:
-    """The key that signs session cookies, made on first use."""
-    return read_or_create(settings.data_path / "secret_key")[0]
+    """The key that signs sessions and tokens: SECRET_KEY, else one that is made on first use."""
+    return settings.secret_key or read_or_create(settings.data_path / "secret_key")[0]

@@ -157,3 +157,15 @@ def test_a_login_that_was_logged_out_is_not_good(tokens: Tokens, dora: Account) 
     tokens.revoke_login(text)
     with pytest.raises(AccessDenied):
         tokens.check(text)
+
+
+def test_machines_with_one_secret_key_know_each_others_expired_tokens(
+    database: Database, dora: Account, tmp_path: Path, pass_time: Callable[[float], None]
+) -> None:
+    here, there = (Settings(data_path=tmp_path / name, secret_key="k" * 32, token_lifetime=HOUR) for name in "ab")
+    text = Tokens(here, database).issue_login(dora.user_id)
+    pass_time(2 * HOUR)
+    assert Tokens(here, database).expire(HOUR / 2) == 1
+    with pytest.raises(TokenExpired):
+        Tokens(there, database).check(text)
+    assert not (tmp_path / "a").exists()
