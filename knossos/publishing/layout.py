@@ -222,6 +222,7 @@ def _plan_one(
     targets: dict[str, str] = {}
     if inspection is not None:
         finals = {name: path for path, name in moved.items()} | {name: path for name, path in links.items() if path}
+        finals = _with_folders(finals) if links else finals
         for link in inspection.links:
             path = links.get(link.name)
             if path is not None:
@@ -258,16 +259,20 @@ def _common_shift(moved: Sequence[tuple[str, str]]) -> str | None:
     return shifts.pop() if len(shifts) == 1 else None
 
 
+def _with_folders(finals: Mapping[str, str]) -> dict[str, str]:
+    """The new places of files and links, and of the folders whose contents have moved along with them."""
+    found = dict(finals)
+    for inner, final in finals.items():
+        for at, character in enumerate(inner):
+            if character == "/" and final.endswith(inner[at:]) and len(final) > len(inner) - at:
+                found.setdefault(inner[:at], final[: at - len(inner)])
+    return found
+
+
 def _new_target(name: str, target: str, path: str, finals: Mapping[str, str]) -> str:
     """The target of a symlink that now lies at ``path``, so that it stands for the same file or folder as before."""
     old = posixpath.normpath(posixpath.join(posixpath.dirname(name), target.replace("\\", "/")))
     place = finals.get(old)
-    if place is None:
-        for inner, final in finals.items():
-            rest = inner.removeprefix(f"{old}/")
-            if rest != inner and final.endswith(f"/{rest}"):
-                place = final[: -len(rest) - 1]
-                break
     return target if place is None else posixpath.relpath(place, posixpath.dirname(path) or ".")
 
 

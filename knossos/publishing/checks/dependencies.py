@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, islice
 
 from knossos.packaging.description.problems import join_path
 from knossos.publishing.checks.findings import Findings
@@ -13,6 +13,8 @@ from knossos.publishing.checks.resolution import Conflict, matching, resolve
 from knossos.publishing.documents import DocumentDependency, DocumentPackage, ReleaseDocument
 
 _KIND = "problems of dependencies"
+#: Pairs of packages that are looked at, to say which two do not go together.
+MOST_PAIRS = 500
 #: Versions and names that a message lists.
 _SHOWN = 5
 
@@ -131,12 +133,14 @@ def _check_together(
         return
     may_meet = packages_may_meet(document)
     groups = [(number,) for number in range(len(good))]
-    pairs = [pair for pair in combinations(range(len(good)), 2) if may_meet(*pair)]
+    pairs = [pair for pair in islice(combinations(range(len(good)), 2), MOST_PAIRS) if may_meet(*pair)]
     found = False
     for group in (*groups, *pairs):
+        if found and len(group) > 1:
+            break
         wanted = [one for number in group for one in good[number]]
         conflict = resolve(document.id, wanted, repository).conflict if wanted else None
-        if conflict is not None and not (found and len(group) > 1):
+        if conflict is not None:
             found = True
             path = join_path("packages", group[-1], "dependencies")
             findings.error("dependencies that exclude each other", path, _explained(conflict))

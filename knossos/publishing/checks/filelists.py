@@ -9,11 +9,15 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 
 from knossos.packaging.archives import Inspection, LinkKind
+from knossos.packaging.archives.errors import ArchiveNameRefused
+from knossos.packaging.archives.names import safe_name
 from knossos.packaging.description.names import relative_path
 from knossos.packaging.description.problems import join_path
 from knossos.publishing.checks.findings import Findings
+from knossos.publishing.checks.spelling import Spellings
 from knossos.publishing.checks.stored import StoredFile, StoredFiles
 from knossos.publishing.documents import DocumentFile, DocumentInstalledFile, DocumentPackage, ReleaseDocument
 
@@ -38,6 +42,7 @@ def check_filelists(
     Args:
         dropped: files that no list needs to name, since an action deletes them.
     """
+    owners = {file.filename: package.name for package in document.packages for file in package.files}
     for number, package in enumerate(document.packages):
         files = {file.filename: index for index, file in enumerate(package.files)}
         holds = {index: _Holds(package.files[index], stored.get((number, index))) for index in files.values()}
@@ -47,16 +52,18 @@ def check_filelists(
             _check_path(entry.filename, path, findings)
             source = files.get(entry.archive)
             if source is None:
-                findings.error(_KIND, f"{path}.archive", _no_such_archive(entry, package, document))
+                findings.error(_KIND, f"{path}.archive", _no_such_archive(entry.archive, package, owners))
                 continue
             listed[source].add(entry.orig_name)
             holds[source].check(entry, path, findings)
         for index, held in holds.items():
-            absent = held.names - listed[index] - {name for one, two, name in dropped if (one, two) == (number, index)}
+            absent = {name for name in held.names - listed[index] if (number, index, name) not in dropped}
             _report_missing(package.files[index], absent, len(held.names), join_path("packages", number), findings)
 
 
 def _check_path(filename: str, path: str, findings: Findings) -> None:
+    if _is_plain(filename):
+        return
     try:
         clean = relative_path(filename)
     except ValueError as error:
@@ -69,13 +76,20 @@ def _check_path(filename: str, path: str, findings: Findings) -> None:
         findings.warning("long paths", f"{path}.filename", text + "longer than Windows can store")
 
 
-def _no_such_archive(entry: DocumentInstalledFile, package: DocumentPackage, document: ReleaseDocument) -> str:
-    elsewhere = [
-        other.name for other in document.packages for file in other.files if file.filename == entry.archive
-    ]  # fmt: skip
-    hint = f'; it belongs to the package "{elsewhere[0]}"' if elsewhere else ""
+def _is_plain(filename: str) -> bool:
+    """A quick yes for what nearly all paths are, which keeps a list of a hundred thousand cheap."""
+    if len(filename) > COMFORTABLE_PATH or not filename.isascii() or filename.startswith(" ") or "/ " in filename:
+        return False
+    try:
+        return safe_name(filename, "") == filename != ""
+    except ArchiveNameRefused:
+        return False
+
+
+def _no_such_archive(archive: str, package: DocumentPackage, owners: Mapping[str, str]) -> str:
+    hint = f'; it belongs to the package "{owners[archive]}"' if archive in owners else ""
     known = ", ".join(file.filename for file in package.files[:5]) or "none"
-    return f'the package has no file "{entry.archive}" (its files: {known}){hint}'
+    return f'the package has no file "{archive}" (its files: {known}){hint}'
 
 
 def _report_missing(file: DocumentFile, absent: set[str], count: int, path: str, findings: Findings) -> None:
@@ -99,44 +113,42 @@ class _Holds:
             self._sums = {file.filename: file.checksum[1]}
         elif self._inspection is not None:
             self._sums = {entry.name: entry.sha256 for entry in self._inspection.entries}
+        found = self._inspection.links if self._inspection is not None else []
+        self._links = {link.name: link.target for link in found if link.kind is LinkKind.SYMLINK}
         #: Files that a list has to name; empty where nobody knows what is in it. A symlink need not be listed.
         self.names: set[str] = set(self._sums or ())
+
+    @cached_property
+    def _spellings(self) -> Spellings:
+        return Spellings(self._sums or ())
+
+    def _hint(self, name: str) -> str:
+        """What was probably meant."""
+        meant = self._spellings.meant_by(name)
+        return f'; there is "{meant}"' if meant is not None else ""
 
     def check(self, entry: DocumentInstalledFile, path: str, findings: Findings) -> None:
         if self._sums is None:
             return
         found = self._sums.get(entry.orig_name)
-        if found is None and self._inspection is not None:
-            found = sum_behind_link(entry.orig_name, self._inspection)
         if found is None:
-            text = f'{self._file.filename} holds no file "{entry.orig_name}"{_like(entry.orig_name, self._sums)}'
+            found = self._sums.get(target_of_link(entry.orig_name, self._links))
+        if found is None:
+            text = f'{self._file.filename} holds no file "{entry.orig_name}"{self._hint(entry.orig_name)}'
             findings.error(_KIND, f"{path}.orig_name", text)
         elif entry.checksum[1] != found:
             text = f"{entry.orig_name} in {self._file.filename} has the SHA-256 {found}, not {entry.checksum[1]}"
             findings.error(_KIND, f"{path}.checksum", text)
 
 
-def sum_behind_link(name: str, inspection: Inspection) -> str | None:
-    """The SHA-256 of the file that a symlink of an archive stands for, if it stands for one that is in there."""
-    links = {link.name: link.target for link in inspection.links if link.kind is LinkKind.SYMLINK}
+def target_of_link(name: str, links: Mapping[str, str]) -> str:
+    """The file that a symlink of an archive stands for; the name itself, where it is none.
+
+    Args:
+        links: the targets of all symlinks of the archive, by their names.
+    """
     for _ in range(_MOST_HOPS):
         if name not in links:
-            break
+            return name
         name = posixpath.normpath(posixpath.join(posixpath.dirname(name), links[name].replace("\\", "/")))
-    else:
-        return None
-    return next((entry.sha256 for entry in inspection.entries if entry.name == name), None)
-
-
-def _like(name: str, held: Mapping[str, str]) -> str:
-    """A hint at a name that was probably meant."""
-    wanted = _comparable(name)
-    meant = next((other for other in held if _comparable(other) == wanted), None)
-    if meant is None:
-        last = wanted.rpartition("/")[2]
-        meant = next((other for other in held if _comparable(other).rpartition("/")[2] == last), None)
-    return f'; there is "{meant}"' if meant is not None else ""
-
-
-def _comparable(name: str) -> str:
-    return posixpath.normpath(name.replace("\\", "/")).lstrip("/").casefold()
+    return ""

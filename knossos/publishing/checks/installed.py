@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import islice
 
 from knossos.packaging.archives import LinkKind
 from knossos.packaging.description import environment
 from knossos.packaging.description.problems import join_path
 from knossos.packaging.tree import join
 from knossos.publishing.checks.findings import Findings
+from knossos.publishing.checks.spelling import Spellings
 from knossos.publishing.checks.stored import StoredFiles
-from knossos.publishing.documents import DocumentPackage, ReleaseDocument
+from knossos.publishing.documents import ReleaseDocument
+
+#: Pairs of environments that are compared.
+MOST_COMPARISONS = 500
 
 #: Index of a package and of an entry in its filelist.
 _Place = tuple[int, int]
@@ -42,11 +47,13 @@ def check_clashes(document: ReleaseDocument, findings: Findings) -> None:
         _check_one_path(document, places, may_meet, findings)
     for key, (number, index) in first_at.items():
         for above in _folders_above(key):
-            for one, other in others.get(above) or ([first_at[above]] if above in first_at else []):
+            files = others.get(above) or ([first_at[above]] if above in first_at else [])
+            for one, other in files[:MOST_COMPARISONS]:
                 if may_meet(one, number):
                     text = f"{_named(document, (one, other))} lies where {_named(document, (number, index))} needs a"
                     path = join_path("packages", number, "filelist", index, "filename")
                     findings.error("clashes of paths", path, f"{text} folder")
+                    break
 
 
 def _check_one_path(
@@ -56,7 +63,7 @@ def _check_one_path(
     seen: dict[tuple[int, str], _Place] = {}
     for number, index in places:
         content = document.packages[number].filelist[index].checksum[1]
-        for (other, other_content), place in seen.items():
+        for (other, other_content), place in islice(seen.items(), MOST_COMPARISONS):
             if other_content != content and may_meet(other, number):
                 text = f"{_named(document, (number, index))} would overwrite {_named(document, place)}, another file"
                 path = join_path("packages", number, "filelist", index, "filename")
@@ -67,19 +74,25 @@ def _check_one_path(
 
 def check_executables(document: ReleaseDocument, stored: StoredFiles, findings: Findings) -> None:
     """Each program must be among the installed files of its package, in exactly this spelling."""
+    if not any(package.executables for package in document.packages):
+        return
     installed = [_installed(document, number, stored) for number in range(len(document.packages))]
+    owners = {path: number for number, paths in enumerate(installed) for path in paths}
+    # A program of macOS is a folder.
+    bundles = [{path for path in _folders(paths) if path.lower().endswith(".app")} for paths in installed]
+    spellings = Spellings(owners)
     for number, package in enumerate(document.packages):
         for index, executable in enumerate(package.executables):
             path = join_path("packages", number, "executables", index, "file")
-            if executable.file in installed[number] or _is_bundle(executable.file, installed[number]):
+            if executable.file in installed[number] or executable.file in bundles[number]:
                 continue
-            elsewhere = next((other for other, files in enumerate(installed) if executable.file in files), None)
+            elsewhere = owners.get(executable.file)
             if elsewhere is not None:
                 name = document.packages[elsewhere].name
                 text = f'{executable.file} is in the package "{name}", and missing where that one is not installed'
                 findings.warning("programs of other packages", path, text)
                 continue
-            text = f"{executable.file} is not among the installed files{_meant(executable.file, package, installed)}"
+            text = f"{executable.file} is not among the installed files{_hint(executable.file, spellings)}"
             findings.error("missing executables", path, text)
 
 
@@ -95,36 +108,39 @@ def _installed(document: ReleaseDocument, number: int, stored: StoredFiles) -> s
     return paths
 
 
-def _is_bundle(path: str, installed: set[str]) -> bool:
-    """Whether this is a program of macOS, which is a folder."""
-    return path.lower().endswith(".app") and any(file.startswith(f"{path}/") for file in installed)
+def _folders(installed: set[str]) -> set[str]:
+    return {path[:at] for path in installed for at, character in enumerate(path) if character == "/"}
 
 
-def _meant(wanted: str, package: DocumentPackage, installed: list[set[str]]) -> str:
-    every = [entry.filename for entry in package.filelist] + [path for paths in installed for path in sorted(paths)]
-    folded = wanted.replace("\\", "/").casefold()
-    for path in every:
-        if path.casefold() == folded:
-            return f"; there is {path}"
-    last = folded.rpartition("/")[2]
-    for path in every:
-        if path.casefold().rpartition("/")[2] == last:
-            return f"; there is {path} (paths begin at the mod folder)"
-    return ""
+def _hint(wanted: str, spellings: Spellings) -> str:
+    meant = spellings.meant_by(wanted)
+    if meant is None:
+        return ""
+    is_spelling = spellings.same_but_for_case(wanted) is not None
+    return f"; there is {meant}" + ("" if is_spelling else " (paths begin at the mod folder)")
 
 
 def packages_may_meet(document: ReleaseDocument) -> Callable[[int, int], bool]:
-    """Whether two packages, by their index, can be installed on one computer."""
+    """Whether two packages, by their index, can be installed on one computer.
+
+    After MOST_COMPARISONS different pairs of environments they are taken to be: no release has so many.
+    """
+    comparisons = 0
 
     @cache
+    def exclude_each_other(one: str, other: str) -> bool:
+        nonlocal comparisons
+        comparisons += 1
+        try:
+            return comparisons <= MOST_COMPARISONS and environment.never_together(one, other)
+        except ValueError:
+            return False  # a broken one is reported by itself
+
     def may_meet(first: int, second: int) -> bool:
         if first == second:
             return True
-        one, other = document.packages[first].environment, document.packages[second].environment
-        try:
-            return not environment.never_together(one, other)
-        except ValueError:
-            return True  # a broken one is reported by itself
+        one, other = sorted((document.packages[first].environment, document.packages[second].environment))
+        return not one or not other or not exclude_each_other(one, other)
 
     return may_meet
 

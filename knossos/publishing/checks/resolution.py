@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from knossos.packaging.description.versions import parse_spec
 from knossos.publishing.checks.repository import RETAIL, KnownRelease, Repository, Requirement
 
-#: Versions that are tried in one search.
-MOST_TRIALS = 2000
+#: Bounds of one search: versions that are tried, mods that are chosen, needs that are looked at all in all.
+MOST_TRIALS, MOST_MODS, MOST_LOOKS = 2000, 300, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Search:
     def __init__(self, own_id: str, repository: Repository) -> None:
         self._own_id = own_id
         self._repository = repository
-        self._trials = 0
+        self._trials = self._looks = 0
         self._known: dict[Requirement, list[KnownRelease]] = {}
         self.outcome = Resolution()
         #: The clash of the fewest, which is the easiest to understand.
@@ -74,11 +74,11 @@ class _Search:
             return True
         mod_id = next(iter(open_ids))
         for candidate in self._candidates(mod_id, wanted):
+            everything = list(dict.fromkeys([*wanted, *self._needs_of(mod_id, candidate, wanted)]))
             self._trials += 1
-            if self._trials > MOST_TRIALS:
+            self._looks += len(everything)
+            if self._trials > MOST_TRIALS or len(chosen) > MOST_MODS or self._looks > MOST_LOOKS:
                 return True
-            added = self._needs_of(mod_id, candidate, wanted)
-            everything = wanted + [one for one in added if one not in wanted]
             now = {**chosen, mod_id: candidate}
             if self._agree(now, everything) and self.settle(everything, now):
                 return True
@@ -98,7 +98,8 @@ class _Search:
     def _candidates(self, mod_id: str, wanted: Sequence[Requirement]) -> list[KnownRelease]:
         mine = [one for one in wanted if one.mod_id == mod_id and self._matching(one)]
         accepted = [self._matching(one) for one in mine]
-        common = [release for release in accepted[0] if all(release in others for others in accepted[1:])]
+        fitting = [set(found) for found in accepted[1:]]
+        common = [release for release in accepted[0] if all(release in found for found in fitting)]
         if not common:
             self._note(mod_id, mine)
         return common
