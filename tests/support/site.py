@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -59,6 +61,20 @@ class Site:
             self.__exit__(None, None, None)
             raise
         return self
+
+    def start_web(self) -> None:
+        """Start the HTTP server, and wait until it answers."""
+        self.web_process = self._start("server.py", "web.log")
+        wait_for(self._answers, "the HTTP server")
+
+    def kill_web(self) -> None:
+        """SIGKILL to all processes of the HTTP server at once, as when the machine loses its power."""
+        assert self.web_process is not None
+        master = self.web_process.popen.pid
+        workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        for pid in (master, *map(int, workers)):
+            os.kill(pid, signal.SIGKILL)
+        self.web_process.popen.wait(20)
 
     def start_sockets(self) -> None:
         """Start the WebSocket server, and wait until it listens."""

@@ -1,0 +1,174 @@
+"""How fast big files come in, beside a plain loop in one process that hashes and writes the same bytes.
+
+Ours is the real server (uWSGI with conf/app.ini) on loopback, with a client that costs as little as possible: it sends
+the file from the disk's cache by ``sendfile``. What is measured is seconds from the first byte to the stored file:
+through ``multiupload`` with three parts at once and with one, and as a drop. Each request goes over a connection of its
+own, as uWSGI's plain HTTP has it. All of them wait for the disk at the end, and so does the plain loop; the first row
+is also held against the loop without that wait. Memory is the most that any process of the server ever had.
+
+    python -m benchmarks.uploads [MIB]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete
+
+from knossos.accounts import Accounts
+from knossos.accounts.tokens import Tokens
+from knossos.database import Database
+from knossos.publishing.tables import Blob
+from knossos.storage import Storage, blob_key
+from tests.support.big_bodies import drop_path
+from tests.support.redis_server import RedisServer
+from tests.support.site import API_KEY, Site
+from tests.support.upload_client import MIB, Source, UploadClient, family, make_source, memory_mib
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Rounds, of which the best counts.
+ROUNDS = 3
+#: The speed must be at least 0.6 of the loop's.
+LIMIT = round(1 / 0.6, 2)
+#: What any process of the server may take.
+MEMORY_MIB = 150
+PIECE_BYTES = 256 * 1024
+
+
+def run(folder: Path | None = None, mebibytes: int = 2048) -> list[dict[str, Any]]:
+    """Measure; return one row for each figure. Everything is made anew in ``folder``, and removed."""
+    with tempfile.TemporaryDirectory(dir=folder or ROOT / "var") as made:
+        source = make_source(Path(made, "source"), mebibytes * MIB)
+        os.sync()
+        settled = _best(lambda: _plain(source, Path(made, "plain"), settle=True))
+        loose = _best(lambda: _plain(source, Path(made, "plain"), settle=False))
+        rows = []
+        with _server(Path(made)) as server:
+            for parts_at_once in (3, 1):
+                took = _best(lambda n=parts_at_once: server.multiupload(source, n))  # type: ignore[misc]
+                what = f"multiupload, {mebibytes} MiB, {parts_at_once} at once"
+                rows.append(_row(what, took, settled, "plain loop"))
+                if parts_at_once == 3:
+                    rows.append(_row(what, took, loose, "plain loop that does not wait for the disk"))
+            rows.append(_row(f"drop, {mebibytes} MiB", _best(lambda: server.drop(source)), settled, "plain loop"))
+            rows.append(_memory_row(server.memory_mib()))
+    return rows
+
+
+def _row(name: str, ours: float, peer: float, peer_name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ours": round(ours, 2),
+        "peer": round(peer, 2),
+        "peer_name": peer_name,
+        "unit": "s",
+        "ratio": round(ours / peer, 2),
+        "limit": LIMIT,
+    }
+
+
+def _memory_row(most: float) -> dict[str, Any]:
+    return {
+        "name": "most memory of a server process after all that",
+        "ours": round(most),
+        "peer": MEMORY_MIB,
+        "peer_name": "what is allowed",
+        "unit": "MiB",
+        "ratio": round(most / MEMORY_MIB, 2),
+        "limit": 1.0,
+    }
+
+
+def _best(measure: Callable[[], float]) -> float:
+    """The best of the rounds: what else the machine does only ever adds."""
+    return min(measure() for _ in range(ROUNDS))
+
+
+def _plain(source: Source, target: Path, *, settle: bool) -> float:
+    """Seconds to read the file, hash it and write it."""
+    start = time.perf_counter()
+    digest = hashlib.sha256()
+    with source.path.open("rb", buffering=0) as file, target.open("wb", buffering=0) as out:
+        while piece := file.read(PIECE_BYTES):
+            digest.update(piece)
+            out.write(piece)
+        if settle:
+            os.fsync(out.fileno())
+    took = time.perf_counter() - start
+    assert digest.hexdigest() == source.sha256
+    target.unlink()
+    return took
+
+
+class _Server:
+    def __init__(self, site: Site, token: str) -> None:
+        self._site = site
+        self._client = UploadClient(site.settings.api_listen, token)
+
+    def multiupload(self, source: Source, at_once: int) -> float:
+        """Seconds from `start` to the answer of `finish`."""
+        began = time.perf_counter()
+        self._client.upload(source, at_once)
+        took = time.perf_counter() - began
+        self._forget(source)
+        return took
+
+    def drop(self, source: Source) -> float:
+        """Seconds to drop the whole file."""
+        began = time.perf_counter()
+        answer = json.loads(self._client.send_file(drop_path(API_KEY), source, "mod.7z"))
+        took = time.perf_counter() - began
+        assert answer["error"] is False, answer
+        (self._site.settings.mirror_folder / "uploads" / source.sha256).unlink()
+        return took
+
+    def memory_mib(self) -> float:
+        """The most that one of the server's processes has ever taken."""
+        assert self._site.web_process is not None
+        return max(memory_mib(pid, "VmHWM") for pid in family(self._site.web_process.popen.pid))
+
+    def _forget(self, source: Source) -> None:
+        """Let the same file be uploaded again."""
+        database = Database(self._site.settings)
+        with database.session() as session:
+            session.execute(delete(Blob).where(Blob.sha256 == source.sha256))
+        database.close()
+        path = Storage(self._site.settings).local_path(blob_key(source.sha256))
+        assert path is not None
+        path.unlink()
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[_Server]:
+    (folder / "redis").mkdir()
+    redis = RedisServer(folder / "redis")
+    redis.start()
+    try:
+        with Site(folder, redis.url, sockets=False, max_content_length=64 * 1024 * MIB) as site:
+            database = Database(site.settings)
+            account = Accounts(database).find("dora")
+            assert account is not None
+            token = Tokens(site.settings, database).issue_login(account.user_id)
+            database.close()
+            yield _Server(site, token)
+    finally:
+        redis.stop()
+
+
+def main() -> None:
+    mebibytes = int(sys.argv[1]) if len(sys.argv) > 1 else 2048
+    for row in run(None, mebibytes):
+        print(f"{row['name']}: {row['ours']} {row['unit']}, {row['peer']} ({row['peer_name']}): {row['ratio']}")
+
+
+if __name__ == "__main__":
+    main()
