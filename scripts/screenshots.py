@@ -13,9 +13,13 @@ from typing import Literal
 
 from playwright.sync_api import ViewportSize
 
+from knossos.database import Database
+from knossos.publishing.publisher import Publisher
+from knossos.publishing.tracking import Event, Report
 from knossos.settings import ROOT
 from tests.support import scenes
 from tests.support.browser import Visit, chromium
+from tests.support.mod_scenes import publish_mods
 from tests.support.redis_server import RedisServer
 from tests.support.scenes import PlayedJob
 from tests.support.site import PASSWORD, Site
@@ -28,6 +32,7 @@ LOOKS: tuple[tuple[str, ViewportSize, Literal["light", "dark"]], ...] = (
     ("", {"width": 1280, "height": 860}, "light"),
     ("-dark", {"width": 1280, "height": 860}, "dark"),
     ("-phone", {"width": 360, "height": 740}, "light"),
+    ("-phone-dark", {"width": 360, "height": 740}, "dark"),
 )
 
 #: What stands for a hoster's picture.
@@ -36,7 +41,9 @@ CODE = (
 )
 
 #: The pictures that the documents show.
-FOR_DOCS = {"converter", "tasks", "watch", "watch-dark", "watch-phone", "watch-succeeded"}
+FOR_DOCS = {"converter", "mod", "mods", "tasks", "watch", "watch-dark", "watch-phone", "watch-succeeded"}
+#: Of these all that the page holds is shown, not only the window.
+WHOLE = ("watch", "mod", "account")
 
 
 def main() -> int:
@@ -48,6 +55,7 @@ def main() -> int:
         redis.start()
         try:
             with Site(Path(data), redis.url) as site:
+                fill(site, Path(data))
                 take_all(site, folder, everything)
         finally:
             redis.stop()
@@ -72,7 +80,7 @@ def take_all(site: Site, folder: Path, everything: bool) -> None:
                     continue
                 take(visit, jobs)
                 height = visit.page.evaluate("document.documentElement.scrollHeight")
-                if name.startswith("watch"):
+                if name.startswith(WHOLE):
                     # The whole page in the window: what is outside of it is not drawn.
                     visit.page.set_viewport_size({"width": window["width"], "height": height})
                 visit.page.screenshot(path=folder / f"{name}{look}.png")
@@ -80,6 +88,17 @@ def take_all(site: Site, folder: Path, everything: bool) -> None:
             for trouble in visit.troubles:
                 print(trouble, file=sys.stderr)
             visit.close()
+
+
+def fill(site: Site, folder: Path) -> None:
+    """Publish mods, and count some downloads."""
+    database = Database(site.settings)
+    publisher = Publisher(site.settings, database, site.engine)
+    publish_mods(publisher, folder)
+    publisher.tracking.count([Report(Event.DOWNLOAD, "starlit-passage", "1.2.0")] * 1234)
+    database.close()
+    # What publishing has asked the workers for is not what the pictures of tasks are about.
+    site.engine.redis.flushall()
 
 
 def more_tasks(site: Site) -> None:
@@ -125,6 +144,53 @@ def watch(state: str, text: str) -> Take:
     return take
 
 
+def mods(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    visit.page.goto("/mods")
+    show_pictures(visit)
+
+
+def mod(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    visit.page.goto("/mods/starlit-passage")
+    visit.page.get_by_text("5,000 installed files").click()
+    visit.page.get_by_label("Find a file").wait_for()
+    visit.page.locator(".tree summary").first.click()
+    show_pictures(visit)
+
+
+def withdrawn(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    visit.page.goto("/mods/starlit-passage/1.1.0")
+    show_pictures(visit)
+
+
+def show_pictures(visit: Visit) -> None:
+    """Load the pictures that are out of the window, too."""
+    visit.page.evaluate(
+        """Promise.all([...document.images].map((image) => {
+          image.loading = "eager";
+          return image.decode();
+        }))"""
+    )
+
+
+def register(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    visit.page.goto("/register")
+    visit.page.fill("#name", "no name")
+    visit.page.fill("#email", "dora@example.org")
+    visit.page.fill("#password", PASSWORD)
+    visit.page.get_by_role("main").get_by_role("button", name="Register").click()
+    visit.page.locator(".field-error").wait_for()
+
+
+def account(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    tasks(visit, jobs)
+    visit.page.goto("/account")
+    visit.page.locator("summary", has_text="olga").click()
+
+
+def audit(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    visit.page.goto("/audit")
+
+
 def login(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
     visit.page.goto("/login")
 
@@ -133,13 +199,17 @@ def tasks(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
     visit.page.goto("/login?next=/tasks")
     visit.page.fill("#name", "olga")
     visit.page.fill("#password", PASSWORD)
-    visit.page.get_by_role("button", name="Log in").click()
+    visit.page.get_by_role("main").get_by_role("button", name="Log in").click()
     visit.page.locator("tbody tr").first.wait_for()
     visit.page.mouse.move(0, 0)
 
 
 PAGES: dict[str, Take] = {
     "start": start,
+    "mods": mods,
+    "mod": mod,
+    "mod-withdrawn": withdrawn,
+    "register": register,
     "converter": converter,
     "converter-errors": converter_errors,
     "watch": watch("running", "Downloading and reading"),
@@ -149,6 +219,8 @@ PAGES: dict[str, Take] = {
     "watch-succeeded": watch("succeeded", "Voice acting"),
     "login": login,
     "tasks": tasks,
+    "account": account,
+    "audit": audit,
 }
 
 if __name__ == "__main__":

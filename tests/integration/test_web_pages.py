@@ -6,7 +6,9 @@ import base64
 import json
 import logging
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,8 +31,10 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + b"a picture"
 
 
 @pytest.fixture
-def client(settings: Settings, engine: Engine) -> Iterator[FlaskClient]:
+def client(settings: Settings, engine: Engine, sqlite_template: Path) -> Iterator[FlaskClient]:
     third_party.install()
+    settings.data_path.mkdir(exist_ok=True)
+    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
     with create_app(settings, engine).test_client() as made:
         yield made
 
@@ -424,7 +428,7 @@ def test_every_answer_has_the_strict_headers(client: FlaskClient, path: str) -> 
     assert headers["Referrer-Policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("path", ["/", "/converter", "/tasks", "/login", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/mods", "/converter", "/tasks", "/login", "/register", "/reset", "/nothing"])
 def test_pages_hold_no_inline_script_or_style_and_name_no_other_server(client: FlaskClient, path: str) -> None:
     text = client.get(path).text
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", text)
