@@ -20,7 +20,7 @@ export class PackageForm {
   constructor(templates, data, onChange) {
     this.#templates = templates;
     this.#onChange = onChange;
-    this.#kept = { folder: data.folder ?? "" };
+    this.#kept = data.folder ? { folder: data.folder } : {};
     this.node = templates.package.content.firstElementChild.cloneNode(true);
     for (const field of this.node.querySelectorAll("[data-field]")) {
       const value = data[field.dataset.field];
@@ -197,8 +197,15 @@ export class PackageForm {
     dest.addEventListener("input", () => {
       file.dest = dest.value.trim();
     });
+    const way = element("select", { class: "form-select form-select-sm", "aria-label": `What is done with ${file.name}` });
+    way.append(new Option("is unpacked to", "archive"), new Option("is put as it is into", "plain"));
+    way.value = file.isArchive ? "archive" : "plain";
+    way.addEventListener("change", () => {
+      file.isArchive = way.value === "archive";
+    });
+    dest.setAttribute("aria-label", `Folder for ${file.name}`);
     file.more.replaceChildren(
-      element("label", {}, file.isArchive ? "Is unpacked to " : "Is put into ", dest),
+      element("div", { class: "upload-place" }, way, dest),
       element("code", { class: "upload-sum", title: "SHA-256" }, file.sha256),
     );
   }

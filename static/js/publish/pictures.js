@@ -20,7 +20,7 @@ export class Pictures {
     const field = node.querySelector("input");
     this.#several = field.multiple;
     this.#onChange = onChange;
-    for (const name of names) this.#add(name, `/storage/images/${name}`);
+    for (const name of names) this.#add(name);
     field.addEventListener("change", async () => {
       const chosen = Array.from(field.files);
       field.value = "";
@@ -46,7 +46,7 @@ export class Pictures {
       const sha256 = await uploadImage(file);
       note.remove();
       if (!this.#several) this.#clear();
-      if (!this.value?.includes(sha256)) this.#add(`${sha256}.${EXTENSIONS[file.type] ?? "png"}`, URL.createObjectURL(file));
+      if (!this.value?.includes(sha256)) this.#add(`${sha256}.${EXTENSIONS[file.type] ?? "png"}`);
       this.#onChange();
     } catch (error) {
       note.textContent = `${file.name}: ${error.message}`;
@@ -60,10 +60,10 @@ export class Pictures {
     this.#list.replaceChildren();
   }
 
-  #add(name, address) {
+  #add(name) {
     this.#kept.push(name);
     const remove = element("button", { class: "btn btn-sm btn-danger-quiet", type: "button", "aria-label": "Remove this picture" }, "Remove");
-    const item = element("li", {}, element("img", { src: address, alt: "", loading: "lazy" }), remove);
+    const item = element("li", {}, element("img", { src: `/storage/images/${name}`, alt: "", loading: "lazy" }), remove);
     remove.addEventListener("click", () => {
       this.#kept.splice(this.#kept.indexOf(name), 1);
       item.remove();

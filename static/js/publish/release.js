@@ -31,6 +31,7 @@ show(page.querySelector("[data-draft]"), draft !== null);
 begin(draft ?? stored);
 
 page.querySelector("[data-start-over]").addEventListener("click", () => {
+  isSent = true;
   localStorage.removeItem(draftStore);
   window.location.reload();
 });
@@ -46,6 +47,7 @@ form.addEventListener("submit", (event) => {
 window.addEventListener("beforeunload", (event) => {
   if (packages.some((one) => one.isBusy)) event.preventDefault();
 });
+window.addEventListener("pagehide", keepWhatWaits);
 
 function begin(data) {
   const values = {
@@ -118,9 +120,13 @@ function ofPictures(value) {
 function changed() {
   packages.forEach((one, index) => one.number(index));
   window.clearTimeout(timer);
-  timer = window.setTimeout(() => {
-    if (!isSent) keepDraft();
-  }, KEEP_DELAY_MS);
+  timer = window.setTimeout(keepWhatWaits, KEEP_DELAY_MS);
+}
+
+function keepWhatWaits() {
+  window.clearTimeout(timer);
+  if (timer && !isSent) keepDraft();
+  timer = 0;
 }
 
 async function send(way) {
@@ -211,7 +217,7 @@ function fieldAt(path) {
 function nameOf(field) {
   const label = field.labels?.[0]?.childNodes[0]?.textContent.trim();
   const inPackage = field.closest("[data-package]")?.querySelector("[data-package-title]").textContent;
-  const own = label || field.querySelector("strong")?.textContent || "";
+  const own = field.matches("[data-package]") ? "" : label || field.querySelector("strong")?.textContent || "";
   return [inPackage, own].filter(Boolean).join(", ") || "Here";
 }
 

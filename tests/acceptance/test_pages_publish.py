@@ -1,0 +1,188 @@
+"""The owner's pages in a real browser: a mod from its creation to the version that players install, and its team."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.support.browser import Visit, chromium, sideways
+from tests.support.processes import Process
+from tests.support.redis_server import RedisServer
+from tests.support.site import PASSWORD, Site
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+PART_BYTES = 10_485_760
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    with Site(folder, redis_server.url, sockets=False) as started:
+        worker = Process(["worker.py"], folder / "worker.log", {"KNOSSOS_SETTINGS": str(folder / "settings.py")})
+        yield started
+        worker.stop()
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Site) -> Iterator[Visit]:
+    started = Visit(browser, site.url, viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    started.page.goto("/login?next=/publish")
+    started.page.get_by_label("Name").fill("dora")
+    started.page.get_by_label("Password").fill(PASSWORD)
+    started.page.get_by_role("main").get_by_role("button", name="Log in").click()
+    yield started
+    started.close()
+    assert started.troubles == []
+
+
+def make_mod(page: Page, title: str, mod_id: str) -> None:
+    page.goto("/publish")
+    summary = page.locator("summary", has_text="Make a new mod")
+    if not page.get_by_label("Title").is_visible():
+        summary.click()
+    page.get_by_label("Title").fill(title)
+    page.get_by_label("Id", exact=True).fill(mod_id)
+    page.get_by_role("button", name="Make the mod").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
+
+
+def archive(folder: Path, name: str, padding: int = 0) -> Path:
+    with zipfile.ZipFile(folder / name, "w") as file:
+        file.writestr("mod.ini", "[launcher]\nmodname = Test\n")
+        file.writestr("data/tables/ships.tbl", "#Ship Classes\n")
+        if padding:
+            file.writestr("data/noise.bin", bytes(padding))
+    return folder / name
+
+
+def repository(site: Site) -> list[dict[str, str]]:
+    with urllib.request.urlopen(f"{site.url}/storage/repo_minimal.json", timeout=10) as answer:
+        mods: list[dict[str, str]] = json.loads(answer.read())["mods"]
+        return mods
+
+
+def test_a_mod_goes_from_nothing_to_the_repository(visit: Visit, site: Site, tmp_path: Path) -> None:
+    page = visit.page
+    make_mod(page, "Long Way Home", "LongWayHome")
+    page.get_by_role("link", name="Publish the first version").click()
+    Image.new("RGB", (150, 225), (40, 80, 160)).save(tmp_path / "tile.png")
+    page.get_by_label("Tile").set_input_files(tmp_path / "tile.png")
+    expect(page.locator("[data-picture=tile] img")).to_be_visible()
+    page.locator("[data-choose]").set_input_files(archive(tmp_path, "core.zip"))
+    expect(page.get_by_text("Stored")).to_be_visible()
+    page.locator("[data-path=version]").fill("1.0")
+    page.get_by_role("button", name="Add a mod that it needs").click()
+    page.get_by_label("Mod", exact=True).fill("NoSuchMod")
+    page.get_by_role("button", name="Publish").click()
+    report = page.locator("[data-report]")
+    expect(report).to_contain_text("three integers")
+    page.locator("[data-path=version]").fill("1.0.0")
+    page.get_by_role("button", name="Only check it").click()
+    expect(report).to_contain_text('there is no mod "NoSuchMod"')
+    assert repository(site) == []
+    report.get_by_role("button", name="Core, Mod").click()
+    expect(page.get_by_label("Mod", exact=True)).to_be_focused()
+    page.locator("[data-remove-row]").click()
+    # What was written is there again after the page was left.
+    page.reload()
+    expect(page.get_by_text("This is what you had begun here.")).to_be_visible()
+    expect(page.get_by_text("core.zip")).to_be_visible()
+    page.get_by_role("button", name="Publish", exact=True).click()
+    expect(page.get_by_role("heading", name="Versions")).to_be_visible()
+    expect(page.get_by_role("link", name="1.0.0", exact=True)).to_be_visible()
+    page.get_by_role("link", name="See its page").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Long Way Home")
+    expect(page.get_by_text("2 installed files")).to_be_visible()
+    assert [(mod["id"], mod["version"]) for mod in repository(site)] == [("LongWayHome", "1.0.0")]
+
+
+def test_an_upload_goes_on_where_the_line_broke(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    make_mod(page, "Broken Line", "BrokenLine")
+    page.goto("/publish/BrokenLine/release")
+    sent: list[bytes] = []
+
+    def break_the_second(route: Route) -> None:
+        sent.append(b"")
+        if len(sent) == 2:
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/multiupload/part", break_the_second)
+    big = archive(tmp_path, "big.zip", padding=3 * PART_BYTES)
+    page.locator("[data-choose]").set_input_files(big)
+    expect(page.get_by_text("Stored")).to_be_visible()
+    assert len(sent) == 5  # four parts, one of them twice
+    # The same file chosen again is not sent again.
+    page.get_by_role("button", name="Remove big.zip").click()
+    page.locator("[data-choose]").set_input_files(big)
+    expect(page.get_by_text("Stored")).to_be_visible()
+    assert len(sent) == 5
+
+
+def test_a_version_is_changed_yanked_and_deleted_and_the_team_grows(visit: Visit, site: Site, tmp_path: Path) -> None:
+    page = visit.page
+    make_mod(page, "Short Story", "ShortStory")
+    page.goto("/publish/ShortStory/release")
+    page.locator("[data-path=version]").fill("2.0.0")
+    page.locator("[data-choose]").set_input_files(archive(tmp_path, "story.zip"))
+    expect(page.get_by_text("Stored")).to_be_visible()
+    page.get_by_role("button", name="Publish", exact=True).click()
+    page.get_by_role("link", name="Change what is said of 2.0.0").click()
+    page.get_by_label("Description").fill("It is short.")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Yank 2.0.0").click()
+    page.get_by_label("Why").fill("It ends too soon")
+    page.get_by_role("button", name="Yank it").click()
+    expect(page.get_by_text("It ends too soon")).to_be_visible()
+    page.get_by_role("button", name="Offer 2.0.0 again").click()
+    page.get_by_role("button", name="Offer it").click()
+    page.get_by_role("button", name="Delete 2.0.0").click()
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_text("deleted", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Add somebody").click()
+    page.get_by_label("Account").last.fill("nobody-here")
+    page.get_by_role("button", name="Save the team").click()
+    expect(page.get_by_role("alert").filter(has_text="nobody-here")).to_be_visible()
+    page.get_by_label("Account").last.fill("olga")
+    page.get_by_role("button", name="Save the team").click()
+    expect(page.get_by_label("Role of olga")).to_have_value("20")
+    page.get_by_text("Add a webhook").click()
+    page.get_by_label("Address").fill("http://127.0.0.1:9/hook")
+    page.get_by_role("button", name="Add the webhook").click()
+    expect(page.get_by_text("it is not shown again")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/publish", "/publish/LongWayHome", "/publish/LongWayHome/release"])
+def test_the_pages_are_for_everyone(visit: Visit, path: str) -> None:
+    page = visit.page
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.goto(path)
+        found = Axe().run(page).response["violations"]
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert sideways(page) == 0
+
+
+def test_strangers_are_led_to_the_login_and_told_nothing(browser: Browser, site: Site) -> None:
+    visit = Visit(browser, site.url)
+    visit.page.goto("/publish/LongWayHome")
+    expect(visit.page).to_have_url(f"{site.url}/login?next=/publish/LongWayHome")
+    visit.close()
