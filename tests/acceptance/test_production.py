@@ -278,3 +278,26 @@ def test_an_early_refusal_of_a_big_body_arrives_in_the_protocols_words(productio
     """Never nginx's own 502: it must not find the connection broken while it still passes the body on."""
     for _ in range(6):
         check_refusal(case, production.url, KEY)
+
+
+@pytest.mark.parametrize("name", ["repo.json", "repo_minimal.json"])
+def test_nginx_itself_serves_the_repository_which_the_worker_has_written_at_its_start(
+    production: Production, name: str
+) -> None:
+    written = Path(production.settings.storage_url) / "public" / name
+    wait_for(written.exists, "the repository's files")
+    answer = requests.get(f"{production.url}/storage/{name}", timeout=30)
+    assert (answer.status_code, answer.json()) == (200, {"mods": []})
+    assert answer.headers["Server"].startswith("nginx")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    about = written.stat()
+    assert answer.headers["ETag"] == f'"{int(about.st_mtime):x}-{about.st_size:x}"'
+    same = {"If-None-Match": answer.headers["ETag"]}
+    assert requests.get(f"{production.url}/storage/{name}", headers=same, timeout=30).status_code == 304
+    signature = requests.get(f"{production.url}/storage/{name}.minisig", timeout=30)
+    assert signature.text.startswith("untrusted comment: ")
+    assert signature.headers["Content-Type"] == "text/plain; charset=utf-8"
+    hidden = requests.get(f"{production.url}/storage/repository.json", timeout=30)
+    assert hidden.status_code == 404
