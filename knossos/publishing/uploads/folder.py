@@ -24,7 +24,7 @@ from knossos.publishing.errors import NoSuchUpload
 from knossos.publishing.uploads import locks
 from knossos.publishing.uploads.hashing import Hasher, resume, saved
 from knossos.publishing.uploads.places import Adopt, PartWriter
-from knossos.publishing.uploads.plan import Plan, invalid
+from knossos.publishing.uploads.plan import Arriving, Plan, invalid
 from knossos.publishing.uploads.records import Hashed, Records, UploadRow
 from knossos.publishing.uploads.running_hash import RunningHash
 from knossos.publishing.uploads.upload_file import PIECE_BYTES, UploadFile, storage_errors
@@ -173,23 +173,22 @@ class _InPlace:
     """Writes where the part belongs, and hashes on the way if it is the next one."""
 
     def __init__(self, place: FolderParts, upload: UploadRow, number: int, plan: Plan, file: UploadFile) -> None:
-        self._place, self._upload, self._number, self._plan, self._file = place, upload, number, plan, file
-        self._start, self._received = plan.start(number), 0
-        self._hash: RunningHash | None = None
-        if upload.hashed_parts == number:
-            self._hash = resume(upload.hash_state)
+        self._place, self._upload, self._number, self._file = place, upload, number, file
+        self._arriving = Arriving(plan, number)
+        self._hash = resume(upload.hash_state) if upload.hashed_parts == number else None
 
     def write(self, data: bytes) -> None:
-        self._plan.check_length(self._number, self._received + len(data), whole=False)
-        self._file.write(data, self._start + self._received)
-        self._received += len(data)
+        self._file.write(data, self._arriving.place_of(len(data)))
         if self._hash is not None:
             self._hash.update(data)
 
     def complete(self) -> None:
-        self._plan.check_length(self._number, self._received, whole=True)
+        arriving = self._arriving
+        arriving.check_whole()
+        # Now rather than when the upload is finished, which waits until all is on the disk.
+        self._file.begin_to_settle(arriving.start, arriving.length)
         backlog = self._place.arrived_in_place(self._upload, self._number, self._hash)
-        self._file.unlock(self._start, self._received)
+        self._file.unlock(arriving.start, arriving.length)
         if backlog:
             self._place.hash_backlog(self._upload, self._file)
 
@@ -199,13 +198,12 @@ class _Aside:
 
     def __init__(self, place: FolderParts, upload: UploadRow, number: int, plan: Plan, aside: IO[bytes]) -> None:
         self._place, self._upload, self._number, self._plan, self._aside = place, upload, number, plan, aside
-        self._received = 0
+        self._arriving = Arriving(plan, number)
 
     def write(self, data: bytes) -> None:
-        self._received += len(data)
-        self._plan.check_length(self._number, self._received, whole=False)
+        self._arriving.place_of(len(data))
         self._aside.write(data)
 
     def complete(self) -> None:
-        self._plan.check_length(self._number, self._received, whole=True)
+        self._arriving.check_whole()
         self._place.replace(self._upload, self._number, self._plan, self._aside)

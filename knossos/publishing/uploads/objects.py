@@ -21,7 +21,7 @@ from typing import IO
 from knossos.database import Database
 from knossos.publishing.uploads import locks
 from knossos.publishing.uploads.places import Adopt, PartWriter
-from knossos.publishing.uploads.plan import Plan
+from knossos.publishing.uploads.plan import Arriving, Plan
 from knossos.publishing.uploads.records import Records, UploadRow
 from knossos.publishing.uploads.upload_file import storage_errors
 from knossos.storage import NoSuchObject, Storage
@@ -139,18 +139,17 @@ class ObjectParts:
 
 class _Spooled:
     def __init__(self, place: ObjectParts, upload: UploadRow, number: int, plan: Plan, file: IO[bytes]) -> None:
-        self._place, self._upload, self._number, self._plan, self._file = place, upload, number, plan, file
-        self._received = 0
+        self._place, self._upload, self._number, self._file = place, upload, number, file
+        self._arriving = Arriving(plan, number)
 
     def write(self, data: bytes) -> None:
-        self._received += len(data)
-        self._plan.check_length(self._number, self._received, whole=False)
+        self._arriving.place_of(len(data))
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]
 
     def complete(self) -> None:
-        self._plan.check_length(self._number, self._received, whole=True)
+        self._arriving.check_whole()
         self._place.store(self._upload, self._number, self._file)
 
 

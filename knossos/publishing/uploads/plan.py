@@ -31,18 +31,31 @@ class Plan:
             raise invalid("part", f"expected a number from 0 to {self.parts - 1}")
         return min(self.part_bytes, self.size - self.start(number))
 
-    def check_length(self, number: int, received: int, *, whole: bool) -> None:
-        """Hold what has come of a part against its length.
 
-        Args:
-            whole: whether this is all that comes.
+class Arriving:
+    """Counts the bytes of a part as they come. Raises InvalidInput where the file has no such part."""
 
-        Raises:
-            InvalidInput: it is too long, or ``whole`` and too short.
-        """
-        length = self.length(number)
-        if received > length or (whole and received < length):
-            raise invalid("file", f"expected {length} bytes of part {number}")
+    def __init__(self, plan: Plan, number: int) -> None:
+        self._number = number
+        self.start = plan.start(number)
+        self.length = plan.length(number)
+        self._received = 0
+
+    def place_of(self, count: int) -> int:
+        """Where in the file the next bytes belong. Raises InvalidInput where the part would be too long."""
+        place = self.start + self._received
+        self._received += count
+        if self._received > self.length:
+            raise self._wrong_length()
+        return place
+
+    def check_whole(self) -> None:
+        """This is all that comes. Raises InvalidInput where the part is too short."""
+        if self._received < self.length:
+            raise self._wrong_length()
+
+    def _wrong_length(self) -> InvalidInput:
+        return invalid("file", f"expected {self.length} bytes of part {self._number}")
 
 
 def invalid(path: str, message: str) -> InvalidInput:
