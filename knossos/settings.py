@@ -20,23 +20,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from knossos.errors import SettingsError
+from knossos.setting_kinds import (
+    GIB,
+    MIB,
+    Address,
+    Bytes,
+    Count,
+    Few,
+    FewOrNone,
+    Flag,
+    Folder,
+    FolderOrNone,
+    Level,
+    Options,
+    Seconds,
+    Strings,
+    Text,
+    number,
+    whole,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
-
-#: Bytes in a mebibyte and a gibibyte, so that defaults read well.
-MIB = 1024**2
-GIB = 1024**3
-
-
-def _tuple(value: Any) -> Any:
-    """Accept a list where a tuple is meant, and refuse a bare string, whose letters would become items."""
-    if isinstance(value, str):
-        raise ValueError("expected a tuple such as ('one', 'two'); a tuple of one needs its comma: ('one',)")
-    return tuple(value) if isinstance(value, list | tuple | set | frozenset) else value
-
 
 #: Environment variables that win over the settings file, and the settings they set.
 VARIABLES = {
@@ -49,45 +56,6 @@ VARIABLES = {
 
 #: Settings whose values no message may show.
 SECRETS = {"API_KEYS", "SECRET_KEY", "ADMIN_PASSWORD", "REDIS", "DATABASE", "STORAGE_OPTIONS", "SMTP"}
-
-
-def _whole(least: int, most: int) -> Any:
-    return Field(ge=least, le=most, description=f"a whole number from {least} to {most}")
-
-
-def _number(least: float, most: float, unit: str = "") -> Any:
-    return Field(
-        ge=least, le=most, description=f"a number {f'of {unit} ' if unit else ''}from {least:.10g} to {most:.10g}"
-    )
-
-
-# What a setting may be, with the words for it when it is something else. The upper bounds are far beyond what makes
-# sense; they keep out what would overflow a clock, a counter of Redis or the machine.
-Text = Annotated[str, Field(description="a text in quotation marks")]
-Flag = Annotated[bool, Field(description="True or False")]
-Folder = Annotated[Path, Field(description="the path of a folder, in quotation marks")]
-FolderOrNone = Annotated[Path | None, Field(description="the path of a folder, in quotation marks, or None")]
-Strings = Annotated[
-    tuple[str, ...], BeforeValidator(_tuple), Field(description="a tuple of texts such as ('one', 'two')")
-]
-Options = Annotated[
-    dict[str, str], Field(description='a dictionary of texts such as {"endpoint": "https://s3.example.org"}')
-]
-Address = Annotated[
-    tuple[str, Annotated[int, Field(ge=0, le=65535)]],
-    Field(description="a host and a port from 1 to 65535, such as ('127.0.0.1', 8080)"),
-]
-Level = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description='"DEBUG", "INFO", "WARNING" or "ERROR"')
-]
-#: From a millisecond to ten years.
-Seconds = Annotated[float, _number(0.001, 10 * 365 * 86400, "seconds")]
-#: Up to a pebibyte.
-Bytes = Annotated[int, _whole(1, 1024 * 1024 * GIB)]
-Count = Annotated[int, _whole(1, 1_000_000_000)]
-#: Of what each takes a process, a thread or a connection, or makes someone wait.
-Few = Annotated[int, _whole(1, 1000)]
-FewOrNone = Annotated[int, _whole(0, 1000)]
 
 
 class Settings(BaseModel):
@@ -180,11 +148,11 @@ class Settings(BaseModel):
     #: Tasks of one owner that may be queued or running in the workers at once; the others wait their turn.
     owner_concurrency: Few = 8
     #: Seconds that a worker that is told to stop lets its task go on before it hands it back to the queue.
-    shutdown_grace_seconds: Annotated[float, _number(0, 86400, "seconds")] = 10
+    shutdown_grace_seconds: Annotated[float, number(0, 86400, "seconds")] = 10
     #: Seconds without a sign of life after which a worker counts as gone.
-    worker_lost_seconds: Annotated[float, _number(5, 20, "seconds")] = 12
+    worker_lost_seconds: Annotated[float, number(5, 20, "seconds")] = 12
     #: Log lines that are kept of one task (its first and last halves).
-    log_max_lines: Annotated[int, _whole(20, 100_000_000)] = 10_000
+    log_max_lines: Annotated[int, whole(20, 100_000_000)] = 10_000
     #: Longest log line in characters.
     log_max_line_chars: Count = 4_000
     #: Seconds that a question to the user waits for its answer.
@@ -237,7 +205,7 @@ class Settings(BaseModel):
     #: Most entries in one archive, and in all archives of one task. A worker takes up to 3 kB of memory for each.
     archive_max_entries: Count = 100_000
     #: Most unpacked bytes for each packed byte (applied once an archive unpacks to more than 64 MiB).
-    archive_max_ratio: Annotated[float, _number(1, 1e9)] = 250
+    archive_max_ratio: Annotated[float, number(1, 1e9)] = 250
     #: Seconds that reading one archive may take, and seconds without output after which 7-Zip is ended.
     archive_timeout_seconds: Seconds = 2 * 3600
     archive_stall_seconds: Seconds = 120

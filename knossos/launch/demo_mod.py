@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from knossos.packaging.archives.sevenzip import SevenZip
-from knossos.settings import MIB
+from knossos.setting_kinds import MIB
 
 #: Side of a texture in pixels; each takes 4 bytes.
 TEXTURE_SIDE = 512

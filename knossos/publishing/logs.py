@@ -17,7 +17,8 @@ from knossos.database import Database
 from knossos.errors import InvalidInput
 from knossos.publishing.errors import Refused
 from knossos.publishing.tables import LogPage
-from knossos.settings import MIB, Settings
+from knossos.setting_kinds import MIB
+from knossos.settings import Settings
 
 #: What one address may upload in a window: a log takes one of these, and one more for each mebibyte.
 TRIES_PER_ADDRESS = 60

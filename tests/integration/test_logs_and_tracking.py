@@ -13,7 +13,8 @@ from knossos.publishing.errors import Refused
 from knossos.publishing.logs import TRIES_PER_ADDRESS, Logs
 from knossos.publishing.tables import Blob, BlobUse, Mod, Release, TrackCount
 from knossos.publishing.tracking import REPORTS_PER_ADDRESS, Event, Report, Tracking, event_of
-from knossos.settings import MIB, Settings
+from knossos.setting_kinds import MIB
+from knossos.settings import Settings
 
 SETTINGS = Settings(log_page_lifetime=100, log_page_max_bytes=4 * MIB)
 

@@ -12,7 +12,7 @@ from knossos.settings import ROOT
 
 #: From the ground up; a room imports from its own floor only itself, and from the floors below.
 FLOORS = (
-    {"errors"},
+    {"errors", "setting_kinds"},
     {"settings"},
     {"jobs", "outgoing", "database", "storage", "logs"},
     {"packaging", "accounts", "backup"},

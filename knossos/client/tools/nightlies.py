@@ -27,7 +27,8 @@ from knossos.packaging.conversion import Surroundings, package
 from knossos.packaging.description import ConversionRequest, Mod
 from knossos.packaging.output_file import check_target, json_pieces, write_output
 from knossos.packaging.repository import RepositoryMod
-from knossos.settings import MIB, Settings
+from knossos.setting_kinds import MIB
+from knossos.settings import Settings
 
 #: Folders of a listing that are looked into, and how deep they may lie.
 MAX_FOLDERS = 2000

@@ -11,7 +11,8 @@ from typing import Any
 from knossos.errors import InvalidInput, SettingsError
 from knossos.outgoing import OutgoingHttp
 from knossos.packaging.description.json_text import read_json
-from knossos.settings import MIB, Settings, load_settings
+from knossos.setting_kinds import MIB
+from knossos.settings import Settings, load_settings
 
 #: Most bytes of a repository or a listing that comes from an address.
 MAX_BYTES = 512 * MIB

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import NamedTuple, Protocol
 
-from knossos.settings import MIB
+from knossos.setting_kinds import MIB
 
 #: Bytes of one buffer, and buffers in the ring: what 7-Zip may be ahead of the hashing.
 BUFFER_BYTES = MIB

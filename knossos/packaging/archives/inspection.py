@@ -24,7 +24,7 @@ from knossos.packaging.archives.sevenzip import EXIT_FATAL, Run, SevenZip
 from knossos.packaging.archives.streams import StreamCutter
 from knossos.packaging.archives.verdict import explain
 from knossos.packaging.archives.zipdirectory import ZipDirectory, look_at_zip
-from knossos.settings import MIB
+from knossos.setting_kinds import MIB
 
 Progress = Callable[[int, int], None]
 #: Whether to keep the bytes of a file, by its name and size.

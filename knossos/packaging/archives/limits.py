@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from knossos.packaging.archives.errors import ArchiveTimeout, ArchiveTooBig
-from knossos.settings import GIB, MIB, Settings
+from knossos.setting_kinds import GIB, MIB
+from knossos.settings import Settings
 
 #: The ratio says nothing about small archives: a few spaces compress well.
 RATIO_FLOOR_BYTES = 64 * MIB

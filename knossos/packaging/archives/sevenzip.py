@@ -27,7 +27,8 @@ from types import TracebackType
 from knossos.errors import MissingDependency
 from knossos.packaging.archives.errors import ArchiveTooBig, SevenZipDied
 from knossos.packaging.archives.limits import Clock
-from knossos.settings import GIB, MIB, Settings
+from knossos.setting_kinds import GIB, MIB
+from knossos.settings import Settings
 
 #: Bytes of the pipe: 7-Zip writes up to 1 MiB at once and stalls on the usual 64 KiB.
 PIPE_BYTES = MIB
