@@ -93,6 +93,15 @@ class NoSuchToken(NotFound):
 
 
 @dataclass(frozen=True)
+class Proof:
+    """By what an account was known: a token, or a session. `standing.py` looks whether that is still good."""
+
+    token_id: int | None = None
+    #: The account's ``logins_since`` that the session names.
+    logins_since: float | None = None
+
+
+@dataclass(frozen=True)
 class Identity:
     """An account, and what it may do by the token or session at hand."""
 
@@ -100,6 +109,7 @@ class Identity:
     name: str
     roles: frozenset[str]
     scopes: frozenset[Scope]
+    proof: Proof = Proof()
 
     @property
     def is_operator(self) -> bool:
@@ -113,7 +123,8 @@ class Identity:
 
 def identity_of(account: Account) -> Identity:
     """The account in person, with every scope."""
-    return Identity(account.user_id, account.name, account.roles, ALL_SCOPES)
+    proof = Proof(logins_since=account.logins_since)
+    return Identity(account.user_id, account.name, account.roles, ALL_SCOPES, proof)
 
 
 @dataclass(frozen=True)
@@ -152,7 +163,8 @@ class Tokens:
             AccessDenied: the password was changed, or the account disabled, between the check and now.
         """
         with self._database.session() as session:
-            user = session.get(User, user_id)
+            # Locked: a new password that is being set makes the tokens void that it finds.
+            user = session.get(User, user_id, with_for_update=True)
             if user is None or user.disabled_at is not None or since not in (None, user.sessions_valid_from):
                 raise _wrong()
             return self._issue(session, user_id, TokenKind.LOGIN, "", ALL_SCOPES, self._settings.token_lifetime)
@@ -177,11 +189,11 @@ class Tokens:
         if lifetime_seconds is not None and not 0 < lifetime_seconds <= 100 * 365 * 86400:
             raise _invalid("lifetime", "expected a number of seconds above 0, or none at all")
         with self._database.session() as session:
+            owner = session.get_one(User, user_id, with_for_update=True)  # two at once are counted one by one
             kept = [token for token in _load(session, user_id, TokenKind.API) if _record(token).is_good]
             if len(kept) >= MAX_API_TOKENS:
                 raise _invalid("name", f"there are {MAX_API_TOKENS} tokens already; revoke some that are not used")
             text = self._issue(session, user_id, TokenKind.API, name, known, lifetime_seconds)
-            owner = session.get_one(User, user_id)
             _note(session, by, "token.create", owner, {"name": name, "scopes": sorted(known)})
             return text
 
@@ -205,7 +217,7 @@ class Tokens:
             raise _expired()
         self._note_use(token.id, token.last_used_at)
         roles = frozenset(row.role for row in rows if row.role is not None)
-        return Identity(token.user_id, token.name, roles, _scopes(token.scopes.split()))
+        return Identity(token.user_id, token.name, roles, _scopes(token.scopes.split()), Proof(token.id))
 
     def list_tokens(self, user_id: int, kind: TokenKind | None = TokenKind.API) -> list[TokenRecord]:
         """The account's tokens that can still be used, newest first; with ``kind`` None logins as well."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from knossos.accounts.tokens import Identity
@@ -60,6 +61,7 @@ class Conversions:
                 "name": identity.name,
                 "roles": sorted(identity.roles),
                 "scopes": sorted(identity.scopes),
+                "proof": asdict(identity.proof),
             },
             "address": address,
             "dry_run": dry_run,

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from knossos.accounts.audit import Actor
 from knossos.accounts.tokens import Identity, Scope
 from knossos.database import Database
+from knossos.errors import AccessDenied
 from knossos.jobs import JobContext
 from knossos.outgoing import OutgoingHttp
 from knossos.packaging.description import Problem
@@ -129,6 +130,7 @@ class Ingest:
                 document=document,
                 mode=mode,
                 user_id=identity.user_id,
+                proof=identity.proof,
                 address=self._task.address,
                 submission=digest_of(identity.user_id, document, mode, actions),
                 actions=actions,
@@ -183,7 +185,11 @@ class Ingest:
             document = one.task.document
             if one.new_mod is not None:
                 try:
-                    self._publisher.mods.create(one.new_mod, identity.user_id, by)
+                    self._publisher.mods.create(one.new_mod, identity.user_id, by, proof=identity.proof)
+                except AccessDenied as error:
+                    self._reason = "unauthorized"
+                    self._note(number, [problem("", error.message)])
+                    return
                 except Refused as error:  # somebody else has made it meanwhile
                     self._reason = error.reason
                     self._note(number, [problem("id", error.message)])

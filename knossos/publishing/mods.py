@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from knossos.accounts.audit import OPERATOR, Actor, record
-from knossos.accounts.tokens import Identity
+from knossos.accounts.standing import standing
+from knossos.accounts.tokens import Identity, Proof
 from knossos.database import Database
 from knossos.publishing.blobs import Blobs
 from knossos.publishing.errors import NoSuchMod, Refused
@@ -63,11 +64,19 @@ class Mods:
         self._announce = announce
         self._now = now
 
-    def create(self, facts: ModFacts, owner_id: int, by: Actor = OPERATOR) -> None:
-        """Make a mod, with its first owner.
+    def create(
+        self,
+        facts: ModFacts,
+        owner_id: int,
+        by: Actor = OPERATOR,
+        *,
+        proof: Proof = Proof(),  # noqa: B008 (frozen)
+    ) -> None:
+        """Make a mod, with its first owner, who is known by ``proof``.
 
         Raises:
             Refused: ``duplicated id``: it is taken, perhaps in other case.
+            AccessDenied: the account was disabled, or its token revoked, meanwhile.
         """
         now = self._now()
         mod = Mod(
@@ -85,6 +94,7 @@ class Mods:
         )
         try:
             with self._database.session() as session:
+                standing(session, owner_id, proof)
                 session.add(mod)
                 session.flush()
                 session.add(Member(mod_id=facts.id, user_id=owner_id, role=TeamRole.OWNER))

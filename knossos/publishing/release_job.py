@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict
 
 from knossos.accounts.audit import Actor
 from knossos.accounts.directory import names_of
+from knossos.accounts.tokens import Proof
 from knossos.database import Database
+from knossos.errors import AccessDenied
 from knossos.jobs import JobContext
 from knossos.packaging.archives import ArchiveError
 from knossos.packaging.description import Action, Problem
@@ -44,6 +46,8 @@ class ReleaseTask(BaseModel):
     document: ReleaseDocument
     mode: Mode
     user_id: int
+    #: By what the sender was known; it must still be good when the release is stored.
+    proof: Proof = Proof()
     #: Network address of who sent it, for the audit log.
     address: str = ""
     #: What makes it the same request again; see `submissions.py`.
@@ -157,7 +161,12 @@ class CheckedRelease:
         self.report(0.98, "Publishing")
         try:
             by = Actor(self._user, task.address)
-            self._publisher.releases.store(document, task.user_id, task.mode, submission=task.submission, by=by)
+            self._publisher.releases.store(
+                document, task.user_id, task.mode, submission=task.submission, by=by, proof=task.proof
+            )
+        except AccessDenied as error:
+            context.error(error.message)
+            return self.answer("unauthorized", error.message)
         except Refused as error:
             context.error(error.message)
             return {**self.answer(error.reason, error.message, error.errors), **error.extra}

@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from knossos.accounts.audit import Actor, record
 from knossos.accounts.directory import names_of
-from knossos.accounts.tokens import Identity
+from knossos.accounts.standing import standing
+from knossos.accounts.tokens import Identity, Proof
 from knossos.database import Database
 from knossos.publishing import acceptance, mods
 from knossos.publishing.blobs import Blobs, NoSuchBlob
@@ -74,27 +75,31 @@ class Releases:
         *,
         submission: str = "",
         by: Actor | None = None,
+        proof: Proof = Proof(),  # noqa: B008 (it is frozen)
     ) -> int:
         """Store a release that was accepted and checked: a new one, or (UPDATE) the new form of one.
 
         The same submission (its digest) may store again what it has stored, as a job does that is run again: nothing
-        changes then.
+        changes then. Between the request and now hours may have gone by, so whether the account (known by ``proof``)
+        may publish is asked once more.
 
         Returns:
             The release's number.
 
         Raises:
-            Refused: ``duplicated version``, ``release missing``.
+            Refused: ``duplicated version``, ``release missing``, ``unauthorized``.
+            AccessDenied: the account was disabled, or its token revoked, meanwhile.
             NoSuchMod: the mod is gone.
         """
         with self._database.session() as session:
             mods.get(session, document.id, lock=True)
             by = by or Actor(names_of(session, [user_id]).get(user_id, ""))
             found = find(session, document.id, document.version)
+            if mode is not Mode.UPDATE and found is not None and submission and found.submission == submission:
+                return found.id
+            require(session, standing(session, user_id, proof), document.id, TeamRole.UPLOADER)
             if mode is Mode.UPDATE:
                 return self._replace(session, found, document, by)
-            if found is not None and submission and found.submission == submission:
-                return found.id
             if found is not None:
                 raise duplicated(document.id, document.version)
             return self._insert(session, document, user_id, submission, by)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select, update
@@ -106,6 +107,7 @@ class Submissions:
             "document": document.model_dump(mode="json"),
             "mode": mode,
             "user_id": identity.user_id,
+            "proof": asdict(identity.proof),
             "address": address,
             "submission": digest,
             "actions": [action.model_dump(mode="json") for action in actions],

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from knossos.accounts import Accounts, Role
 from knossos.accounts.audit import OPERATOR
+from knossos.accounts.tokens import ALL_SCOPES, Proof, Tokens, identity_of
 from knossos.database import Database
 from knossos.jobs import Engine, JobSpec, JobState
 from knossos.packaging.archives import SevenZip
@@ -23,6 +25,7 @@ from knossos.publishing.release_job import CheckedRelease, ReleaseTask
 from knossos.publishing.releases import Mode
 from knossos.publishing.submissions import STILL_CHECKING, Submissions
 from knossos.publishing.tables import Release
+from knossos.publishing.teams import TeamRole
 from knossos.settings import Settings
 from tests.conftest import StartWorker
 from tests.support.conversions import NotingReporter
@@ -31,6 +34,7 @@ from tests.support.real_releases import Shelf
 from tests.support.releases import add_user, document, publish
 
 FILES = {"mod.ini": b"ini", "data/a.tbl": b"table"}
+NO_PROOF = Proof()
 
 
 class Context(NotingReporter):
@@ -63,13 +67,15 @@ def lite(settings: Settings, sqlite_template: Path, engine: Engine, tmp_path: Pa
     database.close()
 
 
-def checked(shelf: Shelf, release: ReleaseDocument, mode: Mode = Mode.RELEASE, *actions: Action) -> CheckedRelease:
+def checked(
+    shelf: Shelf, release: ReleaseDocument, mode: Mode = Mode.RELEASE, *actions: Action, proof: Proof = NO_PROOF
+) -> CheckedRelease:
     settings = shelf.publisher.settings
     work = settings.data_path / f"work-{len(list(settings.data_path.glob('work-*')))}"
     work.mkdir(parents=True)
     task = ReleaseTask(
         document=release, mode=mode, user_id=shelf.user_id, actions=list(actions),
-        submission=digest_of(shelf.user_id, release, mode, actions),
+        submission=digest_of(shelf.user_id, release, mode, actions), proof=proof,
     )  # fmt: skip
     found = CheckedRelease(task, shelf.publisher, Context(settings, work))  # type: ignore[arg-type]
     found.check()
@@ -95,6 +101,41 @@ def test_another_release_of_the_same_version_is_refused_as_duplicated(shelf: She
     checked(shelf, shelf.release(FILES)).publish()
     answer = checked(shelf, shelf.release({**FILES, "more": b"1"})).publish()
     assert (answer["result"], answer["reason"]) == (False, "duplicated version")
+
+
+def test_rights_that_are_lost_while_a_release_is_checked_keep_it_from_going_out(shelf: Shelf) -> None:
+    accounts = Accounts(shelf.publisher.database)
+    tokens = Tokens(shelf.publisher.settings, shelf.publisher.database)
+    dora = accounts.get("dora")
+    erik = accounts.add("erik", "a password", [Role.OPERATOR])
+    by_token = tokens.check(tokens.issue_api(dora.user_id, "ci", ALL_SCOPES, None)).proof
+    by_session = identity_of(dora).proof
+    release = shelf.release(FILES)
+
+    def outcome(proof: Proof, meanwhile: Callable[[], object], mode: Mode = Mode.RELEASE) -> tuple[bool, str]:
+        waiting = checked(shelf, release, mode, proof=proof)
+        meanwhile()
+        answer = waiting.publish()
+        return answer["result"], answer.get("reason", "")
+
+    def team(role: TeamRole) -> None:
+        members = [{"user": "erik", "role": 0}, {"user": "dora", "role": int(role)}]
+        shelf.publisher.teams.update(identity_of(erik), "alpha", members, OPERATOR)
+
+    refused = (False, "unauthorized")
+    assert outcome(by_token, lambda: team(TeamRole.TESTER)) == refused
+    team(TeamRole.UPLOADER)
+    assert outcome(by_token, lambda: accounts.disable("dora")) == refused
+    accounts.enable("dora")
+    assert outcome(by_session, lambda: None) == refused  # being disabled ended it
+    assert shelf.publisher.releases.load("alpha", "1.0.0") is None
+    assert outcome(by_token, lambda: None) == (True, "")
+    (ci,) = tokens.list_tokens(dora.user_id)
+    release = release.model_copy(update={"description": "Better."})
+    assert outcome(by_token, lambda: tokens.revoke(ci.token_id), Mode.UPDATE) == refused
+    stored = shelf.publisher.releases.load("alpha", "1.0.0")
+    assert stored is not None
+    assert stored.document.description != "Better."
 
 
 def test_a_release_that_needs_actions_is_stored_without_need_of_them(lite: Shelf) -> None:
