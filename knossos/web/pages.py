@@ -70,6 +70,7 @@ def watch(ticket: int) -> str:
         token=record.token if allowed else "",
         controls=allowed,
         again=url_for("pages.converter", again=ticket, token=record.token) if allowed and record.kind == KIND else "",
+        login=url_for("login.form", next=request.full_path),
         sockets=websocket_base(services().settings, request.scheme, request.host),
         state_names=STATE_NAMES,
         now=time.time(),

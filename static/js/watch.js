@@ -6,6 +6,7 @@ import { Feed, FeedState } from "./feed.js";
 import { FilesView } from "./files_view.js";
 import * as format from "./format.js";
 import { LogView } from "./log_view.js";
+import { offerPublishing } from "./publish/converted.js";
 import { resultView } from "./result_view.js";
 
 const STATES = { queued: "Waiting", running: "Running", succeeded: "Done", failed: "Failed", cancelled: "Cancelled" };
@@ -245,6 +246,7 @@ async function showResult() {
   });
   const tree = await load("treeUrl");
   if (tree) find("tree").replaceChildren(...resultView(tree));
+  offerPublishing(find("publish"), ticket, token);
 }
 
 function showFailure(state, failure) {

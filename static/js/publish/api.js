@@ -9,6 +9,7 @@ export class Refusal extends Error {
     this.reason = answer.reason ?? "";
     this.answer = answer;
     this.errors = answer.errors ?? [];
+    this.isLoggedOut = false;
   }
 }
 
@@ -22,11 +23,6 @@ export function sendForm(path, fields) {
 /** Send a JSON object; the answer. Throws a Refusal where it is not granted. */
 export function sendJson(path, data) {
   return send(path, { method: "POST", body: JSON.stringify(data), headers: { "Content-Type": "application/json" } });
-}
-
-/** Ask for something; the answer. Throws a Refusal where it is not granted. */
-export function get(path) {
-  return send(path, {});
 }
 
 async function send(path, options) {
@@ -46,11 +42,25 @@ async function send(path, options) {
   return answer;
 }
 
+/** Ask again while the server is still checking: the same request joins the check that is under way. */
+export async function untilChecked(attempt) {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (refusal) {
+      if (refusal.reason !== "still checking") throw refusal;
+    }
+  }
+}
+
 /** The Refusal that an answer stands for. */
 export function refusalOf(status, answer) {
-  const loggedOut = status === 401 || (status === 403 && !document.querySelector("[data-visitor]"));
-  return new Refusal(
-    loggedOut ? "You are not logged in any more. Log in again in another tab, then go on here." : answer.message || answer.reason || "It was refused.",
+  // What somebody may not do is refused with 200; these two only come where nobody is logged in.
+  const isLoggedOut = status === 401 || status === 403;
+  const refusal = new Refusal(
+    isLoggedOut ? "You are not logged in any more. Log in again in another tab, then go on here." : answer.message || answer.reason || "It was refused.",
     answer,
   );
+  refusal.isLoggedOut = isLoggedOut;
+  return refusal;
 }

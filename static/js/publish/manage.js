@@ -1,8 +1,9 @@
 // The page /publish/<mod>: versions, team, pictures and webhooks. Each change is asked of the server, and the page loaded
 // anew when it was granted.
 
-import { setText, show } from "../dom.js";
+import { copyText, setText, show } from "../dom.js";
 import { sendForm, sendJson } from "./api.js";
+import { sayNext, showSaid } from "./said.js";
 import { uploadImage } from "./upload.js";
 
 const page = document.querySelector("[data-manage]");
@@ -14,16 +15,31 @@ const QUESTIONS = {
     title: "Yank",
     text: "Players are not offered it any more. Mods that depend on it can still install it.",
     yes: "Yank it",
+    done: "is yanked.",
     reason: true,
   },
-  unyank: { title: "Offer again", text: "Players are offered it again.", yes: "Offer it" },
+  unyank: { title: "Offer again", text: "Players are offered it again.", yes: "Offer it", done: "is offered again." },
   delete: {
     title: "Delete",
     text: "It disappears for everyone, for good, and its version can never be used again.",
     yes: "Delete it",
+    done: "is deleted.",
+    destroys: true,
   },
-  remove: { title: "Remove the webhook", text: "It is not told anything any more.", yes: "Remove it" },
+  remove: {
+    title: "Remove the webhook of",
+    text: "It is not told anything any more.",
+    yes: "Remove it",
+    done: "is not told anything any more.",
+    destroys: true,
+  },
 };
+showSaid(page.querySelector("[data-said]"));
+
+function reload(text) {
+  sayNext(text);
+  window.location.reload();
+}
 
 /** Do what a form or button asks; what the server objects to is shown in `place`. */
 async function attempt(place, button, work) {
@@ -48,6 +64,9 @@ function ask(action, subject, work) {
   setText(dialog.querySelector("[data-ask-text]"), question.text);
   const yes = dialog.querySelector("[data-ask-yes]");
   setText(yes, question.yes);
+  yes.classList.toggle("btn-primary", !question.destroys);
+  yes.classList.toggle("btn-danger-quiet", Boolean(question.destroys));
+  yes.toggleAttribute("data-armed", Boolean(question.destroys));
   show(dialog.querySelector("[data-ask-field]"), Boolean(question.reason));
   const reason = dialog.querySelector("#ask-reason");
   reason.value = "";
@@ -58,10 +77,12 @@ function ask(action, subject, work) {
     event.preventDefault();
     attempt(dialog, yes, async () => {
       await work(reason.value.trim());
-      window.location.reload();
+      reload(`${subject} ${question.done}`);
     });
   };
   dialog.showModal();
+  // The Enter key must not destroy anything.
+  if (question.destroys) dialog.querySelector("[data-ask-no]").focus();
 }
 
 page.querySelector("[data-releases]")?.addEventListener("click", (event) => {
@@ -80,7 +101,9 @@ if (team) {
     rows.lastElementChild.querySelector("input").focus();
   });
   rows.addEventListener("click", (event) => {
-    if (event.target.closest("[data-remove]")) event.target.closest("li").remove();
+    if (!event.target.closest("[data-remove]")) return;
+    event.target.closest("li").remove();
+    team.querySelector("[data-add]").focus();
   });
   team.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -90,7 +113,9 @@ if (team) {
         role: Number(row.querySelector("select").value),
       }));
       await sendJson("mod/team/update", { mid: mod, members });
-      window.location.reload();
+      const stays = members.some(({ user }) => user.toLowerCase() === page.dataset.me.toLowerCase());
+      if (stays) reload("The team is saved.");
+      else window.location.assign(page.dataset.ownUrl);
     });
   });
 }
@@ -105,20 +130,22 @@ looks?.addEventListener("submit", (event) => {
       if (file) changes[name] = await uploadImage(file);
     }
     await sendJson("mod/update", changes);
-    window.location.reload();
+    reload("Title and pictures are saved.");
   });
 });
 
-page.querySelector("[data-webhooks]")?.addEventListener("click", (event) => {
+const hooks = page.querySelector("[data-webhooks]");
+hooks?.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
   if (!button) return;
-  const id = event.target.closest("[data-webhook]").dataset.webhook;
+  const row = event.target.closest("[data-webhook]");
+  const id = row.dataset.webhook;
   if (button.dataset.act === "remove") {
-    ask("remove", "", () => sendForm("mod/webhooks/remove", { id }));
+    ask("remove", row.querySelector("strong").textContent, () => sendForm("mod/webhooks/remove", { id }));
     return;
   }
   const told = page.querySelector("[data-told]");
-  attempt(page, button, async () => {
+  attempt(hooks, button, async () => {
     let text = "A test is on its way. Load the page again in a moment to see what came of it.";
     try {
       await sendForm("mod/webhooks/test", { id });
@@ -142,8 +169,14 @@ newWebhook?.addEventListener("submit", (event) => {
       events: data.getAll("events"),
     });
     setText(page.querySelector("[data-secret-text]"), answer.secret);
-    show(page.querySelector("[data-secret]"), true);
     newWebhook.reset();
-    page.querySelector("[data-secret]").scrollIntoView({ block: "center" });
+    const secret = page.querySelector("[data-secret]");
+    show(secret, true);
+    secret.focus();
   });
 });
+page.querySelector("[data-secret-copy]")?.addEventListener("click", async ({ target }) => {
+  const copied = await copyText(page.querySelector("[data-secret-text]").textContent);
+  setText(target, copied ? "Copied" : "Not copied");
+});
+page.querySelector("[data-secret-seen]")?.addEventListener("click", () => reload("The webhook is added."));

@@ -2,6 +2,7 @@
 
 import { setText, show } from "../dom.js";
 import { sendJson } from "./api.js";
+import { clearProblems, mark, unmark } from "./problems.js";
 
 const form = document.querySelector("[data-new-mod]");
 const error = form.querySelector("[data-error]");
@@ -17,9 +18,11 @@ title.addEventListener("input", () => {
 type.addEventListener("change", () => {
   parent.closest(".field").hidden = type.value !== "mod" && type.value !== "ext";
 });
+form.addEventListener("input", (event) => unmark(event.target));
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   show(error, false);
+  clearProblems(form);
   const button = form.querySelector("[type=submit]");
   button.disabled = true;
   try {
@@ -32,8 +35,14 @@ form.addEventListener("submit", async (event) => {
     });
     window.location.assign(`${form.dataset.target}/${encodeURIComponent(id.value.trim())}`);
   } catch (refusal) {
-    setText(error, refusal.errors.map((one) => `${one.path}: ${one.message}`).join("\n") || refusal.message);
-    show(error, true);
+    const fields = refusal.errors.map((one) => form.elements[one.path]).filter(Boolean);
+    for (const one of refusal.errors) if (form.elements[one.path]) mark(form.elements[one.path], one.message);
+    const others = refusal.errors.filter((one) => !form.elements[one.path]).map((one) => one.message);
+    const isTaken = refusal.reason === "duplicated id";
+    if (isTaken) mark(id, refusal.message);
+    setText(error, others.join("\n") || refusal.message);
+    show(error, others.length > 0 || (!fields.length && !isTaken));
     button.disabled = false;
+    (isTaken ? id : fields[0])?.focus();
   }
 });

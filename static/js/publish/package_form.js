@@ -7,6 +7,8 @@ import { Upload } from "./upload.js";
 const ARCHIVES = /\.(7z|zip|tar\.gz|tgz)$/i;
 const PROPERTIES = ["x64", "sse2", "avx", "avx2"];
 
+// A row without anything in it is not sent.
+const filledRows = (rows) => Array.from(rows.children).filter((row) => Array.from(row.querySelectorAll("[data-key]")).some((field) => field.value.trim()));
 const splitWords = (text) => text.split(/[\s,]+/).filter(Boolean);
 
 export class PackageForm {
@@ -31,6 +33,7 @@ export class PackageForm {
     for (const dependency of data.dependencies ?? []) this.#addRow("dependencies", { ...dependency, packages: dependency.packages.join(", ") });
     for (const program of data.executables ?? []) this.#addRow("executables", { ...program, properties: PROPERTIES.filter((name) => program.properties[name]).join(", ") });
     for (const file of data.files ?? []) this.#addStored(file);
+    for (const file of data.awaited ?? []) this.#addAwaited(file);
     this.node.addEventListener("input", () => {
       this.#showTitle();
       this.#onChange();
@@ -44,13 +47,31 @@ export class PackageForm {
     return this.#files.some((file) => file.upload !== null);
   }
 
-  /** Number the fields, so that problems find them. */
+  /** Whether nothing would be lost with it. */
+  get isEmpty() {
+    return this.#files.length === 0;
+  }
+
+  /** Whether a file of it has not arrived, and is not on its way: it failed, or the page was left. */
+  get isShort() {
+    return this.#files.some((file) => file.upload === null && !file.sha256);
+  }
+
+  /** What a draft keeps: the package, and which files were still to come. */
+  get draft() {
+    const awaited = this.#files.filter((file) => !file.sha256).map(({ name, size, dest }) => ({ name, size, dest }));
+    return { ...this.data, awaited };
+  }
+
+  /** Number the fields as `data` has them, so that problems find them. */
   number(index) {
     const path = `packages.${index}`;
     this.node.dataset.path = path;
     for (const field of this.node.querySelectorAll("[data-field]")) field.dataset.path = `${path}.${field.dataset.field}`;
     for (const rows of this.node.querySelectorAll("[data-rows]")) {
-      Array.from(rows.children).forEach((row, at) => {
+      for (const node of rows.querySelectorAll("[data-path]")) delete node.dataset.path;
+      for (const row of rows.children) delete row.dataset.path;
+      filledRows(rows).forEach((row, at) => {
         row.dataset.path = `${path}.${rows.dataset.rows}.${at}`;
         for (const field of row.querySelectorAll("[data-key]")) field.dataset.path = `${row.dataset.path}.${field.dataset.key}`;
       });
@@ -66,12 +87,12 @@ export class PackageForm {
     for (const field of this.node.querySelectorAll("[data-field]")) {
       values[field.dataset.field] = field.type === "checkbox" ? field.checked : field.value.trim();
     }
-    values.dependencies = this.#rows("dependencies").filter((row) => row.id).map((row) => ({
+    values.dependencies = this.#rows("dependencies").map((row) => ({
       id: row.id,
       version: row.version || null,
       packages: row.packages.split(",").map((name) => name.trim()).filter(Boolean),
     }));
-    values.executables = this.#rows("executables").filter((row) => row.file).map((row) => ({
+    values.executables = this.#rows("executables").map((row) => ({
       file: row.file,
       label: row.label || null,
       properties: Object.fromEntries(PROPERTIES.map((name) => [name, splitWords(row.properties).includes(name)])),
@@ -101,7 +122,9 @@ export class PackageForm {
     if (adding) {
       this.#addRow(adding.dataset.addRow, {}).querySelector("input").focus();
     } else if (event.target.closest("[data-remove-row]")) {
+      const rows = event.target.closest("[data-rows]");
       event.target.closest("li").remove();
+      this.node.querySelector(`[data-add-row=${rows.dataset.rows}]`).focus();
     } else return;
     this.#onChange();
   }
@@ -114,7 +137,7 @@ export class PackageForm {
   }
 
   #rows(kind) {
-    return Array.from(this.node.querySelector(`[data-rows=${kind}]`).children, (row) =>
+    return filledRows(this.node.querySelector(`[data-rows=${kind}]`)).map((row) =>
       Object.fromEntries(Array.from(row.querySelectorAll("[data-key]"), (field) => [field.dataset.key, field.value.trim()])),
     );
   }
@@ -137,6 +160,28 @@ export class PackageForm {
     });
   }
 
+  /** Take files that were dropped on it. */
+  take(files) {
+    if (!this.#takesFiles) return;
+    for (const file of files) this.#send(file);
+  }
+
+  get #takesFiles() {
+    return !this.node.querySelector("[data-drop]").hidden;
+  }
+
+  // Only the browser's user can open a file again. What has arrived of it is on the server.
+  #addAwaited({ name, size, dest }) {
+    const file = { name, size, sha256: "", dest, isArchive: ARCHIVES.test(name), upload: null };
+    this.#show(file);
+    show(file.bar, false);
+    file.node.dataset.state = "awaited";
+    setText(file.said, "It had not arrived when this page was left. Choose it again, and it goes on where it was.");
+    const again = element("button", { class: "btn btn-sm btn-outline-secondary", type: "button" }, "Choose it again");
+    again.addEventListener("click", () => this.node.querySelector("[data-choose]").click());
+    file.more.replaceChildren(again);
+  }
+
   #addStored(stored) {
     const file = { name: stored.filename, size: stored.filesize, sha256: stored.checksum[1], dest: stored.dest, isArchive: stored.is_archive, upload: null };
     this.#show(file);
@@ -144,14 +189,17 @@ export class PackageForm {
   }
 
   async #send(source) {
-    const file = { name: source.name, size: source.size, sha256: "", dest: "", isArchive: ARCHIVES.test(source.name), upload: null };
+    const former = this.#files.find((one) => one.name === source.name && one.upload === null && !one.sha256);
+    const file = { name: source.name, size: source.size, sha256: "", dest: former?.dest ?? "", isArchive: ARCHIVES.test(source.name), upload: null };
     this.#show(file);
+    if (former) this.#drop(former);
     file.upload = new Upload(source, (state) => this.#progress(file, state));
     this.#onChange();
     try {
       file.sha256 = await file.upload.run();
       file.upload = null;
       this.#settle(file);
+      this.#announce(`${file.name} is stored.`);
     } catch (error) {
       file.upload = null;
       if (error.message !== "stopped") this.#fail(file, source, error.message);
@@ -163,17 +211,26 @@ export class PackageForm {
     const remove = element("button", { class: "btn btn-sm btn-danger-quiet", type: "button", "aria-label": `Remove ${file.name}` }, "Remove");
     remove.addEventListener("click", () => {
       file.upload?.stop();
-      this.#files.splice(this.#files.indexOf(file), 1);
-      file.node.remove();
+      this.#drop(file);
+      this.node.querySelector("[data-choose]").focus();
       this.#onChange();
     });
-    file.said = element("span", { class: "hint", role: "status" });
+    // Not a live region: it changes many times a second. What came of it is announced once.
+    file.said = element("span", { class: "hint", "data-said": true });
     file.bar = element("progress", { max: Math.max(1, file.size), value: 0, "aria-label": `Upload of ${file.name}` });
     file.more = element("div", { class: "upload-more" });
-    const removable = !this.node.querySelector("[data-drop]").hidden;
-    file.node = element("li", {}, element("div", { class: "upload-head" }, element("strong", {}, file.name), element("span", { class: "hint" }, format.bytes(file.size)), removable && remove), file.bar, file.said, file.more);
+    file.node = element("li", {}, element("div", { class: "upload-head" }, element("strong", {}, file.name), element("span", { class: "hint" }, format.bytes(file.size)), this.#takesFiles && remove), file.bar, file.said, file.more);
     this.node.querySelector("[data-files]").append(file.node);
     this.#files.push(file);
+  }
+
+  #drop(file) {
+    this.#files.splice(this.#files.indexOf(file), 1);
+    file.node.remove();
+  }
+
+  #announce(text) {
+    setText(this.node.querySelector("[data-announce]"), text);
   }
 
   #progress(file, { phase, done }) {
@@ -214,12 +271,9 @@ export class PackageForm {
     show(file.bar, false);
     file.node.dataset.state = "failed";
     setText(file.said, message);
+    this.#announce(`${file.name}: ${message}`);
     const again = element("button", { class: "btn btn-sm btn-outline-secondary", type: "button" }, "Try again");
-    again.addEventListener("click", () => {
-      this.#files.splice(this.#files.indexOf(file), 1);
-      file.node.remove();
-      this.#send(source);
-    });
+    again.addEventListener("click", () => this.#send(source));
     file.more.replaceChildren(again);
   }
 }

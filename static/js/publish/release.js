@@ -1,9 +1,12 @@
 // The form of a release: keeps what is written, sends it to be checked or published, and shows every problem at its field.
 
 import { element, setText, show } from "../dom.js";
-import { Refusal, sendJson } from "./api.js";
+import { Refusal, sendJson, untilChecked } from "./api.js";
 import { PackageForm } from "./package_form.js";
 import { Pictures } from "./pictures.js";
+import { clearProblems, showProblems, unmark } from "./problems.js";
+import { sayNext } from "./said.js";
+import { askTwice } from "./twice.js";
 
 const KEEP_DELAY_MS = 400;
 const WAYS = { publish: "mod/release", check: "mod/release/dry_run", change: "mod/release/update" };
@@ -30,16 +33,24 @@ const draft = readDraft();
 show(page.querySelector("[data-draft]"), draft !== null);
 begin(draft ?? stored);
 
-page.querySelector("[data-start-over]").addEventListener("click", () => {
+askTwice(page.querySelector("[data-start-over]"), "Really forget it?", () => {
   isSent = true;
   localStorage.removeItem(draftStore);
   window.location.reload();
 });
-page.querySelector("[data-add-package]").addEventListener("click", () => {
+const addButton = page.querySelector("[data-add-package]");
+addButton.addEventListener("click", () => {
   addPackage({}).node.querySelector("input").focus();
   changed();
 });
-form.addEventListener("input", changed);
+form.addEventListener("input", (event) => {
+  unmark(event.target);
+  changed();
+});
+form.addEventListener("keydown", (event) => {
+  // The Enter key in a field would publish, and that cannot be taken back.
+  if (event.key === "Enter" && event.target.matches("input:not([type=file])")) event.preventDefault();
+});
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   send(editing ? "change" : (event.submitter?.dataset.send ?? "publish"));
@@ -48,6 +59,15 @@ window.addEventListener("beforeunload", (event) => {
   if (packages.some((one) => one.isBusy)) event.preventDefault();
 });
 window.addEventListener("pagehide", keepWhatWaits);
+// A file dropped beside its place would be opened by the browser instead of the page, with all that is on its way.
+for (const kind of ["dragover", "drop"]) window.addEventListener(kind, catchDrop);
+
+function catchDrop(event) {
+  const isField = event.target.closest?.("input[type=file], [data-drop]");
+  if (isField || !event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  if (event.type === "drop") packages.find((one) => one.node.contains(event.target))?.take(event.dataTransfer.files);
+}
 
 function begin(data) {
   const values = {
@@ -82,11 +102,13 @@ function topFields() {
 
 function addPackage(data) {
   const one = new PackageForm(templates, data, changed);
-  one.node.querySelector("[data-remove-package]").addEventListener("click", () => {
+  const remove = () => {
     one.close();
     packages = packages.filter((other) => other !== one);
+    addButton.focus();
     changed();
-  });
+  };
+  askTwice(one.node.querySelector("[data-remove-package]"), "Really remove it?", remove, () => one.isEmpty);
   packages.push(one);
   packageList.append(one.node);
   packages.forEach((other, index) => other.number(index));
@@ -130,33 +152,33 @@ function keepWhatWaits() {
 }
 
 async function send(way) {
-  clearProblems();
+  clearProblems(form);
+  show(report, false);
   if (packages.some((one) => one.isBusy)) {
     tell("Some archives are still on their way.", "Wait until each is stored, then send it again.", []);
+    return;
+  }
+  if (packages.some((one) => one.isShort)) {
+    tell("Some archives have not arrived.", "Send them again, or remove them from their packages.", []);
+    return;
+  }
+  const sent = collect();
+  if (!sent.packages.some((one) => one.files.length || one.dependencies.length)) {
+    tell("There is nothing in it yet.", "Add an archive, or a mod that it needs.", []);
     return;
   }
   for (const button of form.querySelectorAll("[data-send]")) button.disabled = true;
   setText(status, way === "change" ? "Saving…" : "The server reads the archives and checks them…");
   try {
-    const answer = await untilChecked(() => sendJson(WAYS[way], collect()));
+    const answer = await untilChecked(() => sendJson(WAYS[way], sent));
     finish(way, answer);
   } catch (refusal) {
     if (!(refusal instanceof Refusal)) throw refusal;
     refused(refusal);
   } finally {
-    for (const button of form.querySelectorAll("[data-send]")) button.disabled = false;
+    // After a success the next page is on its way: no second press.
+    for (const button of form.querySelectorAll("[data-send]")) button.disabled = isSent;
     setText(status, "");
-  }
-}
-
-// A long check is joined by sending the same again.
-async function untilChecked(attempt) {
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (refusal) {
-      if (refusal.reason !== "still checking") throw refusal;
-    }
   }
 }
 
@@ -170,66 +192,35 @@ function finish(way, answer) {
   window.clearTimeout(timer);
   localStorage.removeItem(draftStore);
   if (!warnings.length) {
+    sayNext(way === "change" ? `What is said of ${editing} is changed.` : `${collect().version} is published.`);
     window.location.assign(done);
     return;
   }
   tell(way === "change" ? "It is saved." : "It is published.", "What you may want to know:", warnings, "good");
   report.append(element("p", { class: "mb-0" }, element("a", { class: "btn btn-primary", href: done }, "Go on")));
+  show(form.querySelector(".sticky-actions"), false);
 }
 
 function refused(refusal) {
   const count = refusal.errors.length;
   const head = count ? `${count === 1 ? "One thing has" : `${count} things have`} to be mended.` : "It was refused.";
-  tell(head, count ? "Nothing was published." : refusal.message, refusal.errors, "bad");
+  tell(head, count ? (editing ? "Nothing was changed." : "Nothing was published.") : refusal.message, refusal.errors);
+  const login = element("a", { class: "btn btn-outline-secondary", href: page.dataset.login, target: "_blank" }, "Log in");
+  if (refusal.isLoggedOut) report.querySelector("[data-report-text]").append(" ", login);
 }
 
 function tell(head, text, problems, kind = "bad") {
   report.dataset.kind = kind;
   setText(report.querySelector("[data-report-title]"), head);
   setText(report.querySelector("[data-report-text]"), text);
-  report.querySelector("[data-report-list]").replaceChildren(
-    ...problems.map((one) => {
-      const field = fieldAt(one.path);
-      if (!field) return element("li", {}, one.path ? element("code", {}, one.path) : null, one.path ? " " : null, one.message);
-      if (kind === "bad" && field.matches("input, select, textarea")) field.setAttribute("aria-invalid", "true");
-      else if (kind === "bad") field.dataset.wrong = "";
-      const go = element("button", { type: "button", class: "link-button" }, nameOf(field));
-      go.addEventListener("click", () => {
-        field.scrollIntoView({ block: "center" });
-        (field.matches("input, select, textarea") ? field : field.querySelector("input, select, textarea, button"))?.focus({ preventScroll: true });
-      });
-      return element("li", {}, go, " ", one.message);
-    }),
-  );
+  report.querySelector("[data-report-list]").replaceChildren(...showProblems(form, problems, { mark: kind === "bad" }));
   show(report, true);
   report.focus();
 }
 
-/** The field, row or package at a path, or at the longest beginning of it. */
-function fieldAt(path) {
-  for (let at = path ?? ""; at; at = at.slice(0, Math.max(0, at.lastIndexOf(".")))) {
-    const found = form.querySelector(`[data-path="${CSS.escape(at)}"]`);
-    if (found) return found;
-  }
-  return null;
-}
-
-function nameOf(field) {
-  const label = field.labels?.[0]?.childNodes[0]?.textContent.trim();
-  const inPackage = field.closest("[data-package]")?.querySelector("[data-package-title]").textContent;
-  const own = field.matches("[data-package]") ? "" : label || field.querySelector("strong")?.textContent || "";
-  return [inPackage, own].filter(Boolean).join(", ") || "Here";
-}
-
-function clearProblems() {
-  show(report, false);
-  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
-  for (const node of form.querySelectorAll("[data-wrong]")) delete node.dataset.wrong;
-}
-
 function keepDraft() {
   try {
-    localStorage.setItem(draftStore, JSON.stringify({ ...collect(), ...ofPictures((field) => field.names) }));
+    localStorage.setItem(draftStore, JSON.stringify({ ...collect(), ...ofPictures((field) => field.names), packages: packages.map((one) => one.draft) }));
   } catch {
     // A full or forbidden store only means that nothing is kept.
   }

@@ -29,6 +29,7 @@ export class Upload {
 
   /** Bring the file to the server; its SHA-256. Throws a Refusal, or "stopped" where `stop` was called. */
   async run() {
+    if (this.#file.size === 0) throw new Refusal(`${this.#file.name} is empty.`, { reason: "empty" });
     const sha256 = await this.#hash();
     const parts = Math.ceil(this.#file.size / PART_BYTES);
     const about = { id: sha256, size: this.#file.size, parts };
@@ -39,7 +40,11 @@ export class Upload {
       const missing = Array.from({ length: parts }, (_, part) => part).filter((part) => !this.#partsDone.has(part));
       await Promise.all(Array.from({ length: AT_ONCE }, () => this.#sendParts(sha256, missing)));
       this.#onChange({ phase: "checking", done: this.#file.size });
-      await this.#again(() => sendForm("multiupload/finish", { id: sha256, checksum: sha256 }));
+      await this.#again(() => sendForm("multiupload/finish", { id: sha256, checksum: sha256 })).catch((refusal) => {
+        // Perhaps the file is another one by now, with its old name, size and time.
+        forgetKnown(sha256);
+        throw refusal;
+      });
     }
     return sha256;
   }
@@ -159,10 +164,17 @@ function readKnown() {
   }
 }
 
+function forgetKnown(sha256) {
+  writeKnown(Object.entries(readKnown()).filter(([, known]) => known !== sha256));
+}
+
 function keepKnown(mark, sha256) {
-  const known = Object.entries(readKnown()).slice(1 - MOST_KNOWN);
+  writeKnown([...Object.entries(readKnown()).slice(1 - MOST_KNOWN), [mark, sha256]]);
+}
+
+function writeKnown(entries) {
   try {
-    localStorage.setItem(KNOWN_STORE, JSON.stringify(Object.fromEntries([...known, [mark, sha256]])));
+    localStorage.setItem(KNOWN_STORE, JSON.stringify(Object.fromEntries(entries)));
   } catch {
     // A full or forbidden store only means hashing again.
   }
