@@ -33,6 +33,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 #: Option of a connection whose transactions only read.
 _READING = "knossos_reading"
 
+#: Largest number that a row can have, on either kind of database.
+MAX_ROW_NUMBER = 2**31 - 1
+
 #: Milliseconds that a writer of SQLite waits for another one before it gives up.
 SQLITE_BUSY_MILLISECONDS = 30_000
 
@@ -60,10 +63,11 @@ class Database:
     def engine(self) -> sqlalchemy.Engine:
         if self.url.get_backend_name() != "sqlite":
             # A connection that the server has closed meanwhile is replaced rather than handed out.
-            return sqlalchemy.create_engine(self.url, pool_pre_ping=True)
+            return sqlalchemy.create_engine(self.url, pool_pre_ping=True, hide_parameters=True)
         if self.url.database:
             _create_private(Path(self.url.database))
-        engine = sqlalchemy.create_engine(self.url)
+        # What goes wrong is logged, and the values of a statement may be secrets.
+        engine = sqlalchemy.create_engine(self.url, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine

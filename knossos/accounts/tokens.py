@@ -24,7 +24,7 @@ from knossos.accounts.accounts import Account, Role
 from knossos.accounts.audit import OPERATOR, Actor, record
 from knossos.accounts.secret_files import secret_key
 from knossos.accounts.tables import Token, User, UserRole
-from knossos.database import Database
+from knossos.database import MAX_ROW_NUMBER, Database
 from knossos.errors import AccessDenied, InvalidInput, NotFound
 from knossos.settings import Settings
 
@@ -231,7 +231,7 @@ class Tokens:
             NoSuchToken: there is no such token, or it is another account's.
         """
         with self._database.session() as session:
-            token = session.get(Token, token_id)
+            token = session.get(Token, token_id) if 0 < token_id <= MAX_ROW_NUMBER else None
             if token is None or user_id not in (None, token.user_id):
                 raise NoSuchToken(f"There is no token {token_id}.", token_id=token_id)
             if token.revoked_at is None:

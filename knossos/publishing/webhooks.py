@@ -27,6 +27,7 @@ from knossos.errors import InvalidInput
 from knossos.jobs import JobSpec
 from knossos.outgoing.webhook import check_webhook_url, pauses
 from knossos.publishing.errors import NoSuchMod, Refused
+from knossos.publishing.release_input import is_mod_id
 from knossos.publishing.tables import Member, Mod, Release, Webhook
 from knossos.publishing.webhook_events import Notice, WebhookEvent, WebhookFormat, problems
 from knossos.settings import Settings
@@ -273,8 +274,9 @@ class Webhooks:
         """Raise unless the caller may manage these webhooks. ``lock``: hold the mod, so that two adds are counted."""
         if mod_id is not None:
             statement = select(Mod.id).where(Mod.id == mod_id)
-            if session.scalar(statement.with_for_update() if lock else statement) is None:
-                raise NoSuchMod(f"There is no mod {mod_id}.", mod_id=mod_id)
+            locked = statement.with_for_update() if lock else statement
+            if not is_mod_id(mod_id) or session.scalar(locked) is None:
+                raise NoSuchMod(f"There is no mod {mod_id!a}.", mod_id=mod_id)
         if identity.is_operator:
             return
         role = None if mod_id is None else session.get(Member, (mod_id, identity.user_id))

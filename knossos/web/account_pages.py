@@ -18,7 +18,8 @@ from knossos.accounts.logins import WrongLogin
 from knossos.accounts.mail_links import LinkNotGood, Purpose
 from knossos.accounts.registration import NoAddress, check_new_password
 from knossos.accounts.throttle import TooManyTries
-from knossos.accounts.tokens import NoSuchToken, Scope
+from knossos.accounts.tokens import Scope
+from knossos.database import MAX_ROW_NUMBER
 from knossos.errors import AccessDenied, InvalidInput
 from knossos.web.authentication import (
     SAFE_METHODS,
@@ -31,9 +32,6 @@ from knossos.web.services import services
 
 #: Entries on a page of the audit log.
 AUDIT_PAGE = 100
-#: Largest number of an entry that a database holds.
-MAX_NUMBER = 2**63 - 1
-
 DAY_SECONDS = 86400
 #: What a token's end may be: days and words; "" for none.
 LIFETIMES = {"30": "in 30 days", "90": "in 90 days", "365": "in a year", "": "never"}
@@ -208,8 +206,6 @@ def make_token() -> tuple[str, int]:
 @blueprint.post("/account/tokens/<int:token_id>/revoke")
 def revoke_token(token_id: int) -> Response:
     visitor = page_account()
-    if token_id > MAX_NUMBER:
-        raise NoSuchToken(f"There is no token {token_id}.", token_id=token_id)
     services().tokens.revoke(token_id, visitor.user_id, by=Actor(visitor.name, client_address()))
     return make_response(redirect(url_for("account_pages.account", done="revoked"), 303))
 
@@ -235,7 +231,7 @@ def audit() -> str:
     if not page_account().is_operator:
         raise AccessDenied("The audit log is for those who run this server.")
     actor, subject = request.args.get("actor", "").strip(), request.args.get("subject", "").strip()
-    before = min(request.args.get("before", MAX_NUMBER, type=int), MAX_NUMBER)
+    before = min(request.args.get("before", MAX_ROW_NUMBER, type=int), MAX_ROW_NUMBER)
     found = services().audit.latest(AUDIT_PAGE + 1, subject=subject, actor=actor, before=before)
     entries = found[:AUDIT_PAGE]
     return render_template(
@@ -243,7 +239,7 @@ def audit() -> str:
         entries=entries,
         actor=actor,
         subject=subject,
-        before=before < MAX_NUMBER,
+        before=before < MAX_ROW_NUMBER,
         older=entries[-1].number if len(found) > AUDIT_PAGE else None,
     )
 

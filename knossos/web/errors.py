@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 from flask import Flask, Response, jsonify, make_response, render_template, request
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import NotFound as NoSuchPage
 
@@ -31,6 +31,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (redis.ConnectionError, 503),
     (redis.TimeoutError, 503),
     (OperationalError, 503),
+    (DataError, 400),
     (KnossosError, 400),
 )
 
@@ -95,5 +96,9 @@ def _any_error(error: Exception) -> Response:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         _log.error("%s %s: %s: %s", request.method, request.url_rule, type(error).__name__, error)
         return answer(status, "unavailable", "Something this server needs does not answer. Try again in a moment.")
+    if isinstance(error, DataError):
+        # PostgreSQL holds no NUL in texts and no number beyond its column's; nothing of ours has either.
+        _log.warning("%s %s: %s", request.method, request.url_rule, error.orig)
+        return answer(status, "invalid", "Something in this request is no text or number that could be meant.")
     _log.exception("%s %s failed", request.method, request.url_rule)
     return answer(500, "internal", "Something went wrong on the server. Its log says what.")

@@ -46,13 +46,15 @@ def field(name: str, *, required: bool = True, longest: int = 4096) -> str:
     """A field of the form; "" where it is missing and not required.
 
     Raises:
-        InvalidInput: it is missing, or longer than ``longest`` characters.
+        InvalidInput: it is missing, has a NUL in it, or is longer than ``longest`` characters.
     """
     value = request.form.get(name)
     if value is None and required:
         raise _invalid(name, "this field is required")
     if value is not None and len(value) > longest:
         raise _invalid(name, f"expected at most {longest} characters")
+    if value is not None and "\0" in value:
+        raise _invalid(name, "expected text without NUL")
     return value or ""
 
 
