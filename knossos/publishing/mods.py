@@ -20,6 +20,7 @@ from knossos.accounts.standing import standing
 from knossos.accounts.tokens import Identity, Proof
 from knossos.database import Database
 from knossos.publishing.blobs import Blobs
+from knossos.publishing.checks.repository import RETAIL
 from knossos.publishing.errors import NoSuchMod, Refused
 from knossos.publishing.listing import search_text, update_listing
 from knossos.publishing.mod_changes import ModChanges, carry_into_releases
@@ -31,6 +32,9 @@ from knossos.publishing.teams import TeamRole, require, role_of
 
 #: What ``mod/update`` reads; everything else is ignored.
 CHANGEABLE = ("id", "title", "logo", "tile", "first_release")
+
+#: What every player has from elsewhere: whoever had such an id could offer a newer one of it to everybody.
+_NOT_OURS = frozenset(mod_id.lower() for mod_id in RETAIL)
 
 ModType = Literal["mod", "tc", "engine", "tool", "ext"]
 
@@ -78,6 +82,8 @@ class Mods:
             Refused: ``duplicated id``: it is taken, perhaps in other case.
             AccessDenied: the account was disabled, or its token revoked, meanwhile.
         """
+        if facts.id.lower() in _NOT_OURS:
+            raise _taken(facts.id)
         now = self._now()
         mod = Mod(
             id=facts.id,
@@ -103,7 +109,7 @@ class Mods:
         except IntegrityError as error:
             if not self.is_taken(facts.id):
                 raise
-            raise Refused(f"The id {facts.id} is taken, perhaps in other case.", reason="duplicated id") from error
+            raise _taken(facts.id) from error
 
     def read_new(self, data: dict[str, Any]) -> ModFacts:
         """What was sent to make a mod. Raises Refused with every problem."""
@@ -138,7 +144,9 @@ class Mods:
         return "duplicated id" if self.is_taken(mod_id) else ""
 
     def is_taken(self, mod_id: str) -> bool:
-        """Whether there is a mod with that id, in whatever case."""
+        """Whether there is a mod with that id, in whatever case, here or from elsewhere."""
+        if mod_id.lower() in _NOT_OURS:
+            return True
         with self._database.reading() as session:
             query = select(Mod.id).where(Mod.id_key == mod_id.lower())
             return is_mod_id(mod_id) and session.scalar(query) is not None
@@ -201,6 +209,12 @@ def get(session: Session, mod_id: str, *, lock: bool = False) -> Mod:
     if mod is None:
         raise NoSuchMod("There is no such mod.", mod_id=mod_id[:200])
     return mod
+
+
+def _taken(mod_id: str) -> Refused:
+    if mod_id.lower() in _NOT_OURS:
+        return Refused(f"The id {mod_id} is that of the retail game.", reason="duplicated id")
+    return Refused(f"The id {mod_id} is taken, perhaps in other case.", reason="duplicated id")
 
 
 def facts_of(mod: Mod) -> ModFacts:

@@ -142,6 +142,16 @@ def test_an_id_is_free_once_in_whatever_case(dora: Caller, named: Named) -> None
     assert (answer["result"], answer["reason"]) == (False, "duplicated id")
 
 
+def test_nobody_takes_the_id_of_the_retail_game(dora: Caller) -> None:
+    for mod_id in ("FS2", "fs2"):
+        assert dora.form("check_id", id=mod_id, title="FreeSpace 2")["reason"] == "duplicated id"
+        answer = dora.json("create", {"id": mod_id, "title": "FreeSpace 2", "type": "tc"})
+        assert (answer["reason"], answer["message"]) == (
+            "duplicated id",
+            f"The id {mod_id} is that of the retail game.",
+        )
+
+
 def test_a_mod_is_not_created_of_anything_broken(dora: Caller) -> None:
     good = {"id": "beta", "title": "Beta", "type": "tc"}
     for path in ("id", "title", "type", "parent", "logo", "tile", "first_release"):

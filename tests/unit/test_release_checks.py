@@ -256,3 +256,12 @@ class TestDependencies:
         assert list(warnings(made, repository)) == ["mod_flag.1"]
         made.packages[0]["dependencies"] = needs("Lib")
         assert warnings(made, repository) == {}
+
+    def test_a_public_release_does_not_name_mods_that_are_private(self) -> None:
+        repository = RepositoryInMemory(
+            {"Secret 1.0.0": {}, "Lib 1.0.0": {}, "Lib 2.0.0": {}}, private=("Secret 1.0.0", "Lib 2.0.0")
+        )
+        made = draft(parent="Secret", mod_flag=["Secret", "Lib"]).package("Core", ("a.7z", {"x": b"1"}))
+        assert list(errors(made, repository)) == ["mod_flag.0", "parent"]
+        made.more |= {"private": True}
+        assert errors(made, repository) == {}

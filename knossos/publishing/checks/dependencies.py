@@ -49,10 +49,17 @@ def check_related_mods(document: ReleaseDocument, repository: Repository, findin
 def _check_id(
     mod_id: str, path: str, document: ReleaseDocument, repository: Repository, findings: Findings
 ) -> bool:  # fmt: skip
-    if mod_id == document.id or mod_id in RETAIL or repository.has_mod(mod_id):
+    if mod_id == document.id or mod_id in RETAIL:
         return True
-    findings.error("unknown mods", path, _no_such_mod(mod_id, repository))
-    return False
+    if not repository.has_mod(mod_id):
+        findings.error("unknown mods", path, _no_such_mod(mod_id, repository))
+        return False
+    releases = () if document.private else repository.releases(mod_id)
+    if releases and all(release.private for release in releases):
+        text = f"{mod_id} is private: players of this public release cannot have it, and nobody shall learn of it"
+        findings.error("private mods", path, text)
+        return False
+    return True
 
 
 def _no_such_mod(mod_id: str, repository: Repository) -> str:
