@@ -30,6 +30,9 @@ from knossos.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+#: The number of our advisory lock in PostgreSQL: "knossos" as hexadecimal ASCII.
+_TABLES_LOCK = 0x6B6E6F73736F73
+
 #: Option of a connection whose transactions only read.
 _READING = "knossos_reading"
 
@@ -99,8 +102,13 @@ class Database:
 
     @contextmanager
     def changing_tables(self) -> Iterator[sqlalchemy.Connection]:
-        """A transaction that may change tables, with `migrate_in`, and rows: all of it, or nothing."""
+        """A transaction that may change tables, with `migrate_in`, and rows: all of it, or nothing.
+
+        One at a time: machines that share a database may be started, and brought up to date, at the same moment.
+        """
         with self.engine.connect() as connection, _without_foreign_keys(connection), connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_TABLES_LOCK)))
             yield connection
 
     def migrate(self, revision: str = "head") -> None:
@@ -113,8 +121,9 @@ class Database:
             with self.changing_tables() as connection:
                 migrate_in(connection, revision)
         except OperationalError as error:
+            said = " ".join(str(error.orig).split())
             raise MissingDependency(
-                f"the database {self.url.render_as_string()} does not answer: {error.orig}", needed="database"
+                f"the database {self.url.render_as_string()} does not answer: {said}", needed="database"
             ) from error
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from knossos.accounts.accounts import Accounts, Role
+from knossos.accounts.accounts import AccountExists, Accounts, Role
 from knossos.accounts.api_keys import generate_api_key
 from knossos.accounts.secret_files import secret_key
 from knossos.database import Database
@@ -42,5 +42,8 @@ def prepare(settings: Settings, database: Database) -> FirstStart:
     if accounts.count():
         return FirstStart(api_key=api_key)
     password = settings.admin_password or secrets.token_urlsafe(PASSWORD_BYTES)
-    accounts.add(ADMINISTRATOR, password, [Role.OPERATOR])
+    try:
+        accounts.add(ADMINISTRATOR, password, [Role.OPERATOR])
+    except AccountExists:  # another machine, started at the same moment, was faster, and has shown the password
+        return FirstStart(api_key=api_key)
     return FirstStart(True, None if settings.admin_password else password, api_key)

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from knossos.accounts import Accounts
-from knossos.database import Base, Database, known_revisions
+from knossos.database import Base, Database, known_revisions, migrate_in
 from knossos.errors import MissingDependency
 from knossos.settings import Settings
 from tests.support.people import CHEAP, PASSWORD, add_account
@@ -78,6 +78,28 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(bare: Database) -> N
         bare.migrate()
     assert tables(bare) == before
     bare.close()
+
+
+def test_machines_that_start_at_the_same_moment_make_the_tables_once(bare: Database) -> None:
+    other = Database(Settings(database=bare.url.render_as_string(hide_password=False)))
+    started, done = threading.Event(), []
+
+    def start() -> None:
+        started.set()
+        other.migrate()
+        done.append(True)
+
+    thread = threading.Thread(target=start)
+    with bare.changing_tables() as connection:
+        migrate_in(connection)
+        thread.start()
+        started.wait(10)
+        thread.join(0.2)  # time to find that there are no tables yet
+    thread.join()
+    assert done
+    for database in (bare, other):
+        assert Accounts(database, CHEAP).count() == 0
+        database.close()
 
 
 def test_writers_wait_for_each_other_rather_than_fail(database: Database) -> None:

@@ -180,6 +180,15 @@ def test_the_first_start_makes_an_administrator_and_a_key_and_the_second_nothing
     assert (second.made_administrator, second.password, second.api_key) == (False, None, None)
 
 
+def test_of_machines_that_start_at_the_same_moment_one_makes_the_administrator(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prepare(settings, database).made_administrator
+    monkeypatch.setattr(Accounts, "count", lambda _: 0)  # what the slower one saw a moment ago
+    second = prepare(settings, database)
+    assert (second.made_administrator, second.password) == (False, None)
+
+
 def test_a_given_password_and_given_keys_are_used_and_not_shown(tmp_path: Path) -> None:
     settings = Settings(data_path=tmp_path, admin_password="given", api_keys=KEYS)
     database = Database(settings)
