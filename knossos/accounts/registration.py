@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from knossos.accounts.accounts import Account, AccountExists, Accounts, as_account, end_logins
+from knossos.accounts.accounts import Account, AccountExists, Accounts, NoSuchAccount, as_account, end_logins
 from knossos.accounts.audit import Actor, record
 from knossos.accounts.mail_links import MailLinks, Purpose, use_link
 from knossos.accounts.passwords import Passwords
@@ -23,6 +23,8 @@ from knossos.settings import Settings
 MIN_PASSWORD_CHARS = 8
 #: Mails of one kind for one account in a window (LOGIN_FAILURE_WINDOW_SECONDS).
 MAX_MAILS = 3
+#: What counts how often a new password is asked for from one network address.
+RESET_FROM_ADDRESS = "reset"
 #: Seconds after which a link to prove an address is sent again to somebody who logs in without having followed it.
 RESEND_SECONDS = 600.0
 
@@ -106,7 +108,8 @@ class Registration:
             NoAddress: it has no mail address.
             TooManyTries: for this account, or from this address.
         """
-        self._count([of_address(address, self._settings.login_failures_per_address, "reset")] if address else [])
+        limit = self._settings.login_failures_per_address
+        self._count([of_address(address, limit, RESET_FROM_ADDRESS)] if address else [])
         account = self._accounts.get(name)
         if account.email is None:
             raise NoAddress(f"The account {account.name} has no mail address; ask the operator.", name=account.name)
@@ -117,6 +120,22 @@ class Registration:
             subject = f"user:{account.name}"
             record(session, actor="", address=address, action="user.reset_asked", subject=subject)
         self._post.send(Letter.RESET, account.user_id, account.name)
+
+    def ask_for_reset(self, given: str, address: str) -> None:
+        """The same for what somebody types into a page: a name or a mail address. Whether there is such an account,
+        or a mail for it, nobody learns, however often they ask.
+
+        Raises:
+            TooManyTries: from this address.
+        """
+        account = self._accounts.find_by_email(given) if "@" in given else None
+        try:
+            self.start_reset(account.name if account else given, address)
+        except (NoSuchAccount, NoAddress):
+            pass
+        except TooManyTries as error:
+            if error.kind == RESET_FROM_ADDRESS:
+                raise
 
     def account_of_link(self, secret: str, purpose: Purpose) -> Account:
         """Whose link that is, for the page it leads to. Raises LinkNotGood."""

@@ -7,16 +7,14 @@ with the reason at the field that is wrong. Nothing here may be kept by a cache,
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
-from knossos.accounts import NoSuchAccount
 from knossos.accounts.audit import Actor
 from knossos.accounts.logins import WrongLogin
 from knossos.accounts.mail_links import LinkNotGood, Purpose
-from knossos.accounts.registration import NoAddress, check_new_password
+from knossos.accounts.registration import check_new_password
 from knossos.accounts.throttle import TooManyTries
 from knossos.accounts.tokens import Scope
 from knossos.database import MAX_ROW_NUMBER
@@ -126,10 +124,7 @@ def reset() -> str | tuple[str, int]:
     if not given:
         page = render_template("account/reset.html", values={}, errors={"name": "Give your name or your address."})
         return page, 400
-    account = services().accounts.find_by_email(given) if "@" in given else None
-    # In the same words whether there is one: who has an account here is nobody's business.
-    with contextlib.suppress(NoSuchAccount, NoAddress):
-        services().registration.start_reset(account.name if account else given, client_address())
+    services().registration.ask_for_reset(given, client_address())
     return _message(
         "Look into your mails",
         "Where there is such an account with a mail address, a link is on its way to it.",

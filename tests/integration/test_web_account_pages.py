@@ -162,6 +162,7 @@ def test_a_forgotten_password_is_asked_for_in_the_same_words_for_everybody(clien
     pages = [
         client.post("/reset", data={"name": name}, headers=SAME_ORIGIN)
         for name in ("dora", "nobody", "dora@example.org", "nobody@example.org")
+        for _ in range(4)  # only three of them are sent a mail
     ]
     assert {(page.status_code, page.text) for page in pages} == {(200, pages[0].text)}
     assert client.post("/reset", data={"name": " "}, headers=SAME_ORIGIN).status_code == 400
