@@ -38,6 +38,9 @@ class Part:
     #: None for a field.
     filename: str | None
     pieces: Iterator[bytes]
+    #: Call it with the number of bytes that the part has at least, before the first piece: the search for its end
+    #: begins only there. A part that is shorter makes the form malformed.
+    expect: Callable[[int], None]
 
 
 def parts_of(read: Read, boundary: bytes) -> Iterator[Part]:
@@ -52,7 +55,7 @@ def parts_of(read: Read, boundary: bytes) -> Iterator[Part]:
             return
         name, filename = scanner.header()
         pieces = scanner.until_delimiter()
-        yield Part(name, filename, pieces)
+        yield Part(name, filename, pieces, scanner.expect)
         for _ in pieces:
             pass
     raise MalformedForm(f"The form has more than {MAX_PARTS} parts.")
@@ -64,12 +67,23 @@ class _Scanner:
         self._delimiter = b"\r\n--" + boundary
         # The first delimiter may stand at the very beginning, without the line end before it.
         self._held = b"\r\n"
+        self._expected = 0
+
+    def expect(self, count: int) -> None:
+        self._expected = count
 
     def until_delimiter(self) -> Iterator[bytes]:
         """What comes before the next delimiter, which is passed over."""
         data, self._held = self._held, b""
         while True:
-            at = data.find(self._delimiter)
+            if len(data) <= self._expected:
+                self._expected -= len(data)
+                if data:
+                    yield data
+                data = self._more()
+                continue
+            at = data.find(self._delimiter, self._expected)
+            self._expected = 0
             if at >= 0:
                 self._held = data[at + len(self._delimiter) :]
                 if at:

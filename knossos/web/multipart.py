@@ -28,7 +28,7 @@ class Body(Protocol):
 
 
 class Sink(Protocol):
-    """Where the bytes of a file go."""
+    """Where the bytes of a file go. Where it knows how many must come, ``least_bytes`` says so, which saves time."""
 
     def write(self, data: bytes, /) -> object: ...
 
@@ -96,6 +96,7 @@ def receive(stream: Body, boundary: bytes, accept: Accept, *, keep_fields: bool 
         if part.filename is not None:
             sink = accept(part.name, part.filename, form.fields)
             if sink is not None:
+                part.expect(getattr(sink, "least_bytes", 0))
                 for piece in part.pieces:
                     sink.write(piece)
                 form.files.add(part.name)

@@ -67,6 +67,26 @@ def test_parts_that_are_not_read_are_passed_over() -> None:
     assert [part.name for part in parts_of(stream.read, b"edge")] == ["id", "part", "file"]
 
 
+@pytest.mark.parametrize("size", [1, 3, 7, 8, 9, 30, 1000])
+def test_bytes_that_are_expected_are_not_searched_for_the_end(size: int) -> None:
+    stream = io.BytesIO(BODY)
+    parts = parts_of(lambda most: stream.read(min(size, most)), b"edge")
+    next(parts)
+    next(parts)
+    part = next(parts)
+    part.expect(len(FILE))
+    assert b"".join(part.pieces) == FILE
+    assert list(parts) == []
+
+
+def test_a_part_that_is_shorter_than_expected_makes_the_form_malformed() -> None:
+    parts = parts_of(io.BytesIO(BODY).read, b"edge")
+    part = next(parts)
+    part.expect(len(BODY))
+    with pytest.raises(MalformedForm):
+        list(part.pieces)
+
+
 def test_a_form_knows_the_fields_before_a_file_when_it_asks_where_the_file_goes() -> None:
     sink, asked = io.BytesIO(), []
 

@@ -175,6 +175,7 @@ class _InPlace:
     def __init__(self, place: FolderParts, upload: UploadRow, number: int, plan: Plan, file: UploadFile) -> None:
         self._place, self._upload, self._number, self._file = place, upload, number, file
         self._arriving = Arriving(plan, number)
+        self.least_bytes = self._arriving.length
         self._hash = resume(upload.hash_state) if upload.hashed_parts == number else None
 
     def write(self, data: bytes) -> None:
@@ -199,6 +200,7 @@ class _Aside:
     def __init__(self, place: FolderParts, upload: UploadRow, number: int, plan: Plan, aside: IO[bytes]) -> None:
         self._place, self._upload, self._number, self._plan, self._aside = place, upload, number, plan, aside
         self._arriving = Arriving(plan, number)
+        self.least_bytes = self._arriving.length
 
     def write(self, data: bytes) -> None:
         self._arriving.place_of(len(data))

@@ -141,6 +141,7 @@ class _Spooled:
     def __init__(self, place: ObjectParts, upload: UploadRow, number: int, plan: Plan, file: IO[bytes]) -> None:
         self._place, self._upload, self._number, self._file = place, upload, number, file
         self._arriving = Arriving(plan, number)
+        self.least_bytes = self._arriving.length
 
     def write(self, data: bytes) -> None:
         self._arriving.place_of(len(data))

@@ -14,6 +14,10 @@ class PartWriter(Protocol):
     """Takes the bytes of one part. Where `complete` is not reached, the part has not arrived, and what was there of it
     before is as it was."""
 
+    @property
+    def least_bytes(self) -> int:
+        """How many bytes have to come."""
+
     def write(self, data: bytes, /) -> None:
         """Raises InvalidInput where the part is longer than it should be."""
 
