@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from knossos.packaging.actions import ActionImpossible, apply_actions
 from knossos.packaging.archives import LinkKind
 from knossos.packaging.description import Action
 from knossos.packaging.tree import Origin, Tree, TreeTooBig, join
 from knossos.publishing.checks import FORMATS, Findings, StoredFiles
+from knossos.publishing.checks.filelists import target_of_link
 from knossos.publishing.documents import DocumentInstalledFile, DocumentPackage, ReleaseDocument
 
 #: Package, entry of its ``files``, path inside.
@@ -85,6 +86,35 @@ def apply_actions_to(
     ]  # fmt: skip
     dropped = frozenset(where for where, origin in everything.items() if where not in kept and origin.sha256)
     return Layout(document.model_copy(update={"packages": packages}), dropped, links)
+
+
+def with_symlinks_listed(layout: Layout, stored: StoredFiles) -> Layout:
+    """The layout with an entry for each symlink that stands for a file, where the releaser gave none: what is not
+    listed is not installed by a client that moves each ``orig_name`` to its ``filename``."""
+    taken = {entry.filename.casefold() for package in layout.document.packages for entry in package.filelist}
+    packages = []
+    for number, package in enumerate(layout.document.packages):
+        found: list[DocumentInstalledFile] = []
+        for index, file in enumerate(package.files):
+            known = stored.get((number, index))
+            if known is None or known.inspection is None:
+                continue
+            sums = {entry.name: entry.sha256 for entry in known.inspection.entries}
+            listed = {entry.orig_name: entry.filename for entry in package.filelist if entry.archive == file.filename}
+            targets = {link.name: link.target for link in known.inspection.links if link.kind is LinkKind.SYMLINK}
+            for name in targets.keys() - listed.keys():
+                sha256 = sums.get(target_of_link(name, targets))
+                path = layout.links.get((number, index, name), join(file.dest, name))
+                if sha256 is not None and path is not None and path.casefold() not in taken:
+                    taken.add(path.casefold())
+                    found.append(
+                        DocumentInstalledFile(
+                            filename=path, archive=file.filename, orig_name=name, checksum=("sha256", sha256)
+                        )
+                    )
+        found.sort(key=lambda entry: entry.filename)
+        packages.append(package.model_copy(update={"filelist": [*package.filelist, *found]}) if found else package)
+    return replace(layout, document=layout.document.model_copy(update={"packages": packages}))
 
 
 def _origins(document: ReleaseDocument, stored: StoredFiles) -> list[Origin]:
@@ -212,7 +242,7 @@ def _plan_one(
     moved = {entry.filename: entry.orig_name for entry in entries}
     links = _links(layout, stored, place, moved)
     dropped = any(where[:2] == place for where in layout.dropped)
-    if inspection is not None and inspection.format in FORMATS and not dropped:
+    if inspection is not None and inspection.format in FORMATS and not dropped and not inspection.has_backslashes:
         everything = [*moved.items(), *((path, name) for name, path in links.items() if path is not None)]
         if all(path == join(file.dest, name) for path, name in everything) and None not in links.values():
             return None

@@ -27,7 +27,13 @@ from knossos.publishing.documents import ReleaseDocument
 from knossos.publishing.errors import Refused
 from knossos.publishing.inspecting import READING_SHARE, Inspector
 from knossos.publishing.known_mods import KnownMods
-from knossos.publishing.layout import Layout, Repacking, apply_actions_to, plan_repacking
+from knossos.publishing.layout import (
+    Layout,
+    Repacking,
+    apply_actions_to,
+    plan_repacking,
+    with_symlinks_listed,
+)
 from knossos.publishing.publisher import Publisher
 from knossos.publishing.release_input import reason_of
 from knossos.publishing.releases import Mode
@@ -130,6 +136,7 @@ class CheckedRelease:
         )
         # Of a release that is out the files stay as they are.
         if not self.findings and self.task.mode is not Mode.UPDATE:
+            self._layout = with_symlinks_listed(self._layout, self._stored)
             self._plan = plan_repacking(self._layout, self._stored)
             for step in self._plan:
                 file = document.packages[step.package].files[step.file].filename

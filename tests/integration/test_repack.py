@@ -14,10 +14,10 @@ from knossos.packaging.archives import Limits, inspect_archive
 from knossos.packaging.description import Action
 from knossos.publishing.checks import Findings, StoredFile, check_release
 from knossos.publishing.documents import ReleaseDocument
-from knossos.publishing.layout import apply_actions_to, plan_repacking
+from knossos.publishing.layout import apply_actions_to, plan_repacking, with_symlinks_listed
 from knossos.publishing.repack import Packed, Repacker
 from knossos.settings import Settings
-from tests.support.archives import Member, compressed, seven, tar_bytes, zip_of
+from tests.support.archives import Member, compressed, seven, tar_bytes, zip_bytes, zip_of
 from tests.support.conversions import NotingReporter
 from tests.support.documents import Draft, RepositoryInMemory, draft
 from tests.support.installing import SEVENZIP, installed_by_net, installed_by_old, tree
@@ -65,6 +65,7 @@ class Bench:
             dropped=layout.dropped, any_format=any_format,
         )  # fmt: skip
         assert findings.errors == []
+        layout = with_symlinks_listed(layout, self.draft.stored)
         plan = plan_repacking(layout, self.draft.stored)
         work = self.folder / f"work-{len(list(self.folder.glob('work-*')))}"
         repacker = Repacker(self.settings, NotingReporter(), work, self.archives.__getitem__)
@@ -144,11 +145,47 @@ def test_symlinks_move_along_and_still_lead_to_their_files(bench: Bench, tmp_pat
     assert os.readlink(mod / "libs/libx.so") == "libx.so.1"
     assert os.readlink(mod / "run") == "libs/libx.so.1"
     assert os.readlink(mod / "current") == "libs"
+    installed_by_old(document, bench.archives, tmp_path / "old")
+    assert tree(tmp_path / "old") == {name: data for name, data in tree(mod).items() if "current" not in name}
     assert tree(mod)["same"] == b"lib"
     assert (mod / "libs/libx.so.1").stat().st_mode & 0o777 == 0o755
     assert bench.pack(action("move", "app/lib", dest="libs"), action("move", "app/*", dest=""))[1] == [
         Packed(bench.folder / "work-1/repack-0/packed.tar.gz", packed.sha256, packed.size)
     ]
+
+
+def test_a_program_that_is_a_symlink_is_installed_by_both_clients(bench: Bench, tmp_path: Path) -> None:
+    members = [
+        Member("bin/game-1.2", b"elf", mode=0o755),
+        Member("bin/game", kind=tarfile.SYMTYPE, target="game-1.2"),
+        Member("play", kind=tarfile.SYMTYPE, target="bin/game"),
+    ]
+    bench.package("Core", ("core.tar.gz", compressed(tar_bytes(members), "gz")), dest="sub")
+    document, packed = bench.pack()
+    assert packed == []
+    assert [entry.filename for entry in document.packages[0].filelist] == [
+        "sub/bin/game-1.2",
+        "sub/bin/game",
+        "sub/play",
+    ]
+    installed_by_net(document, bench.archives, tmp_path / "net")
+    installed_by_old(document, bench.archives, tmp_path / "old")
+    assert tree(tmp_path / "net") == tree(tmp_path / "old")
+
+
+@pytest.mark.parametrize("kind", ["zip", "7z", "tar.gz"])
+def test_names_with_backslashes_become_folders_on_every_system(bench: Bench, tmp_path: Path, kind: str) -> None:
+    members = [Member("data\\maps\\a.dds", b"1"), Member("mod.ini", b"2")]
+    archive: bytes | Path = zip_bytes(members)
+    if kind == "tar.gz":
+        archive = compressed(tar_bytes(members), "gz")
+    elif kind == "7z":
+        archive = seven(SEVENZIP.program, tmp_path / "x.7z", {one.name: one.data for one in members}, tmp_path)
+    bench.package("Core", (f"core.{kind}", archive))
+    document, _ = bench.pack()
+    installed_by_net(document, bench.archives, tmp_path / "net")
+    installed_by_old(document, bench.archives, tmp_path / "old")
+    assert tree(tmp_path / "net") == tree(tmp_path / "old") == {"data/maps/a.dds": b"1", "mod.ini": b"2"}
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.bz2", "tar.xz"])

@@ -22,6 +22,7 @@ FOUND = Inspection(
     links=[Link("s", "b"), Link("h", "b", LinkKind.HARD)],
     warnings=["odd"],
     captured={"mod.ini": b"\x00\xff"},
+    has_backslashes=True,
 )
 
 

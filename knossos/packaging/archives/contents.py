@@ -62,6 +62,8 @@ class Plan:
     has_underscores: bool = False
     #: The entry without a name, which is called after the archive.
     nameless: str = ""
+    #: A name is written with a backslash.
+    has_backslashes: bool = False
 
     def line_break(self, shown: str) -> ArchiveNameRefused:
         return ArchiveNameRefused(
@@ -118,6 +120,7 @@ def plan_of(
         plan.stream_bytes += planned.emits
         plan.has_underscores = plan.has_underscores or "_" in listed.path
         plan.entries.append(planned)
+    plan.has_backslashes = names.has_backslashes
     limits.check_entries(len(names), archive, names.characters)
     limits.check_bytes(plan.stream_bytes, packed_bytes, archive)
     return plan
@@ -271,6 +274,7 @@ class Contents:
             warnings=warnings,
             captured=captured,
             named_after_archive=self._plan.nameless if self._plan.nameless in entries else "",
+            has_backslashes=self._plan.has_backslashes,
         )
 
     def _target(self, planned: Planned) -> str:

@@ -23,7 +23,7 @@ from knossos.packaging.archives.model import Entry, Inspection, Link, LinkKind
 from knossos.settings import Settings
 
 #: Raise it with every change of what is written, or of what an inspection would find.
-SCHEMA = 2
+SCHEMA = 3
 #: Seconds between two touches of a file that is used all the time.
 _TOUCH_SECONDS = 3600
 #: Seconds after which a file that was never finished is a left-over.
@@ -108,6 +108,7 @@ def _written(inspection: Inspection) -> dict[str, Any]:
         "warnings": inspection.warnings,
         "captured": {name: base64.b64encode(data).decode("ascii") for name, data in inspection.captured.items()},
         "named_after_archive": inspection.named_after_archive,
+        "has_backslashes": inspection.has_backslashes,
     }
 
 
@@ -129,4 +130,5 @@ def _read(data: dict[str, Any]) -> Inspection | None:
         warnings=data["warnings"],
         captured=captured,
         named_after_archive=data["named_after_archive"],
+        has_backslashes=data["has_backslashes"],
     )

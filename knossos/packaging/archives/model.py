@@ -60,6 +60,8 @@ class Inspection(BaseModel):
     captured: dict[str, bytes] = {}
     #: The entry that has no name of its own and is called after the archive; "" where each has one.
     named_after_archive: str = ""
+    #: Whether a file's name is written with a backslash there: unpacked elsewhere than on Windows, it has another.
+    has_backslashes: bool = False
 
     def for_archive(self, name: str) -> Inspection:
         """The same contents found in a file of another name, which matters where an entry is called after it.

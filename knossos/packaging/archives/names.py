@@ -105,6 +105,8 @@ class Names:
         self._folders: dict[str, str] = {}
         #: Of all names that are held.
         self.characters = 0
+        #: Whether one is written with a backslash, which only Windows takes for a slash.
+        self.has_backslashes = False
 
     def __len__(self) -> int:
         """Files and folders, also those that are only in the names of others."""
@@ -117,6 +119,7 @@ class Names:
             ArchiveNameRefused, ArchiveNamesCollide
         """
         name = safe_name(raw, self._archive)
+        self.has_backslashes = self.has_backslashes or "\\" in raw
         if not name:
             raise _refused(raw, self._archive, "it is empty")
         key = _folded(name)

@@ -66,7 +66,7 @@ def unpack(
         if archive.kind in COMPRESSORS or archive.kind is Kind.TAR:
             left = _unpack_stream(archive, places, inspection, clock, sevenzip)
         else:
-            left = _unpack_listed(archive, places, scratch, clock, sevenzip)
+            left = _unpack_listed(archive, places, inspection, scratch, clock, sevenzip)
     for entry in left:
         shown = printable(entry)
         raise ArchiveDamaged(f"{archive.name}: '{shown}' could not be unpacked", archive=archive.name, entry=shown)
@@ -134,22 +134,39 @@ def _drain(run: Run) -> None:
 
 
 def _unpack_listed(
-    archive: Archive, places: Mapping[str, Sequence[Path]], scratch: Path, clock: Clock, sevenzip: SevenZip
+    archive: Archive,
+    places: Mapping[str, Sequence[Path]],
+    inspection: Inspection,
+    scratch: Path,
+    clock: Clock,
+    sevenzip: SevenZip,
 ) -> list[str]:
     with sevenzip.extraction(archive.source, scratch, clock) as run:
         _drain(run)
         if run.finish() not in (EXIT_OK, EXIT_WARNING):
             raise explain(run, archive)
     left = []
+    written = _written_names(scratch, archive.name) if inspection.has_backslashes else {}
     for entry, targets in places.items():
-        source = scratch / entry
-        if not source.is_file() or source.is_symlink() or source.resolve() != scratch.resolve() / entry:
+        name = written.get(entry, entry)
+        source = scratch / name
+        if not source.is_file() or source.is_symlink() or source.resolve() != scratch.resolve() / name:
             left.append(entry)
             continue
         for target in targets[1:]:
             shutil.copy(source, target)
         source.rename(targets[0])
     return left
+
+
+def _written_names(scratch: Path, archive: str) -> dict[str, str]:
+    """The names as 7-Zip has written them, by those that they stand for: here a backslash is a letter."""
+    found: dict[str, str] = {}
+    for path in scratch.rglob("*"):
+        name = str(path.relative_to(scratch))
+        if "\\" in name and path.is_file():
+            found[safe_name(name, archive)] = name
+    return found
 
 
 def _unpack_stream(

@@ -157,4 +157,5 @@ class _Tar:
             links=links,
             warnings=[] if ordered or links else [NO_FILES],
             captured={name: bytes(kept[raw]) for name, raw, _ in self._files if raw in kept},
+            has_backslashes=self._names.has_backslashes,
         )
