@@ -231,6 +231,7 @@ def test_a_build_that_cannot_be_had_does_not_hold_up_the_others(
         {"name": f"{BUILD}-Win64.zip", "type": "file"},
         {"name": f"{OLDER}-Win64.zip", "type": "file"},
         {"name": "nightly_20240101_0000000-builds-Win64.zip", "type": "file"},
+        {"name": "gone", "type": "directory"},
     ]
     server.handle(
         "/nightly/", lambda request: Answer(200, {"Content-Type": "application/json"}, json.dumps(entries).encode())
@@ -242,7 +243,8 @@ def test_a_build_that_cannot_be_had_does_not_hold_up_the_others(
     write(out, {"mods": [{"id": "other", "title": "Other", "version": "1.0.0"}], "kept": 1})
     assert nightlies(server, tmp_path) == EXIT_FAILED
     told = capsys.readouterr().err
-    assert "2 of 3 builds could not be packaged: 20241118+1a2b3c4, 20240101+0000000" in told
+    assert "2 of 3 new builds could not be packaged: 20241118+1a2b3c4, 20240101+0000000" in told
+    assert f"folders that could not be looked into: {server.url('/nightly/gone/')}" in told
     assert "--base-version" in told
     data = read(out)
     assert [mod["version"] for mod in data["mods"]] == ["1.0.0", "24.3.0-20241101+abcdef0"]
@@ -250,7 +252,17 @@ def test_a_build_that_cannot_be_had_does_not_hold_up_the_others(
     assert nightlies(server, tmp_path, "--base-version", "23.0.0") == EXIT_FAILED
     assert "23.0.0-20240101+0000000" in [mod["version"] for mod in read(out)["mods"]]
     assert nightlies(server, tmp_path, "--newest", "0", "--base-version", "new") == EXIT_BAD_INPUT
-    assert "--base-version" in capsys.readouterr().err
+    assert "--base-version: expected a semantic version" in capsys.readouterr().err
+
+
+def test_entries_that_are_no_mods_are_counted_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = {"id": "a", "packages": [{"files": [{"urls": "http://127.0.0.1/a.7z"}]}]}
+    source, report = write(tmp_path / "repo.json", {"mods": [1, odd]}), tmp_path / "report.html"
+    assert main(["mirrors", source, str(report)]) == EXIT_FAILED
+    assert "odd entries: 2" in capsys.readouterr().err
+    assert "2 entries cannot be read as meant" in report.read_text("utf-8")
+    assert main(["checksums", source, str(tmp_path / "out.json")]) == EXIT_FAILED
+    assert "- mods.0: expected an object, but this is a number" in capsys.readouterr().err
 
 
 def test_a_listing_without_builds_is_no_repository(

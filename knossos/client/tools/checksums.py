@@ -92,12 +92,13 @@ def fill_checksums(settings: Settings, screen: Screen, source: str, target: str)
     if work.problems:
         shown = "\n".join(f"- {text}" for text in work.problems[:SHOWN_PROBLEMS])
         more = len(work.problems) - SHOWN_PROBLEMS
+        what = "thing is" if len(work.problems) == 1 else "things are"
         raise ToolFailed(
-            f"{target} is written, but {len(work.problems)} things are not as they should be:\n{shown}"
+            f"{target} is written, but {len(work.problems)} {what} not as it should be:\n{shown}"
             + (f"\n- and {more} more" if more > 0 else ""),
             problems=work.problems,
         )
-    screen.note(f"{len(mods):,} mods and versions, {work.fetched:,} files were fetched: {target}")
+    screen.note(f"Mods and versions: {len(mods):,}; files fetched: {work.fetched:,}: {target}")
 
 
 def _fill(work: _Work, number: int, data: Any, folder: Path) -> Any:
@@ -108,7 +109,8 @@ def _fill(work: _Work, number: int, data: Any, folder: Path) -> Any:
         name = data.get("id") if isinstance(data, dict) else None
         for one in error.errors:
             path = one["path"].removeprefix("mods.0").strip(".")
-            work.problem(f"{name or f'mods.{number}'}: {path}: {one['message']}")
+            place = ": ".join(part for part in (str(name or f"mods.{number}"), path) if part)
+            work.problem(f"{place}: {one['message']}")
         return data
     places = wanted_files(filled)
     bundles = [

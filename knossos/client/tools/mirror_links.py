@@ -64,7 +64,7 @@ def _files(data: dict[str, Any], problems: list[str]) -> Iterator[tuple[str, Lis
         for file in _objects(package, "files", problems):
             urls = file.get("urls")
             if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-                problems.append(f"{_text(file, 'filename')}: its urls are no list of texts")
+                problems.append(f"{_text(file, 'filename') or '(no name)'}: its urls are no list of texts")
                 continue
             if not urls:
                 problems.append(f"{_text(file, 'filename')}: it has no link")

@@ -87,6 +87,7 @@ def _summary(mods: Sequence[ModReport]) -> Iterator[str]:
         yield '<p class="good">Every link gives what the repository says.</p>\n'
     else:
         at_all = f"; {_count(lost, 'file')} cannot be had at all" if lost else ""
+        at_all += f"; {_count(problems, 'entry', 'entries')} cannot be read as meant" if problems else ""
         yield (
             f'<p class="wrong">{_count(len(broken), "link")} of {len(links):,} {"is" if len(broken) == 1 else "are"} '
             f"broken{at_all}.</p>\n"
@@ -98,6 +99,7 @@ def _summary(mods: Sequence[ModReport]) -> Iterator[str]:
         (len(broken), "broken links", "wrong" if broken else ""),
         (lost, "files without a good link", "wrong" if lost else ""),
         (len(slow), "slow links", "slow" if slow else ""),
+        (problems, "odd entries", "wrong" if problems else ""),
     ]
     yield '<ul class="figures">'
     for number, what, kind in figures:
@@ -155,8 +157,12 @@ def _mod(report: ModReport) -> Iterator[str]:
     broken = sum(1 for file in report.files for link in file.links if link.state.is_broken)
     state = '<span class="good">all good</span>'
     if report.is_broken:
-        state = f'<span class="wrong">{_count(broken, "broken link")}'
-        state += f", {_count(lost, 'file')} lost</span>" if lost else "</span>"
+        found = [
+            _count(broken, "broken link") if broken else "",
+            f"{_count(lost, 'file')} lost" if lost else "",
+            _count(len(report.mod.problems), "odd entry", "odd entries") if report.mod.problems else "",
+        ]
+        state = f'<span class="wrong">{", ".join(text for text in found if text)}</span>'
     yield f"<details><summary>{_name(report)} &ndash; {_count(len(report.files), 'file')}, {state}</summary>\n"
     package = None
     for file in report.files:
@@ -183,7 +189,7 @@ def _link(link: Verdict) -> str:
 
 
 def _address(url: str) -> str:
-    shown = escape(url)
+    shown = escape(url) or "(empty)"
     if not url.lower().startswith(("http://", "https://")):
         return shown
     return f'<a href="{escape(url, quote=True)}" rel="noreferrer">{shown}</a>'
@@ -200,5 +206,5 @@ def _file_name(file: FileReport) -> str:
     return f"<b>{escape(file.file.name) or '(no name)'}</b>{size}{lost}"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def _count(number: int, what: str, several: str = "") -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {several or what + 's'}"

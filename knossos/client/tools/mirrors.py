@@ -52,10 +52,12 @@ def check_mirrors(
     files = [file for report in reports for file in report.files]
     broken = {link.answer.url for file in files for link in file.links if link.state.is_broken}
     lost = sum(1 for file in files if file.is_lost)
+    problems = sum(len(report.mod.problems) for report in reports)
     if any(report.is_broken for report in reports):
+        odd = f"; odd entries: {problems:,}" if problems else ""
         raise ToolFailed(
             f"{len(broken):,} of {len(links):,} links are broken, and {lost:,} of {len(files):,} files cannot be had "
-            f"at all: {target}",
+            f"at all{odd}: {target}",
             broken=len(broken),
             lost=lost,
         )

@@ -18,7 +18,7 @@ from typing import Any
 from knossos.client.screens import Screen
 from knossos.client.tools.builds import Build, build_key, executables_of, find_builds, packages_of, version_of
 from knossos.client.tools.errors import ToolFailed
-from knossos.client.tools.listing import read_listing
+from knossos.client.tools.listing import ListingEntry, read_listing
 from knossos.client.tools.reporting import ScreenReporter
 from knossos.client.tools.sources import read_repository
 from knossos.errors import InvalidInput, KnossosError
@@ -62,15 +62,15 @@ def make_nightlies(settings: Settings, screen: Screen, listing: str, target: str
     http = OutgoingHttp(settings)
     try:
         known = _known(target, http)
-        builds = _find(http, listing, screen, known)
+        builds, unread = _find(http, listing, screen, known)
     finally:
         http.close()
     fresh = [build for build in builds if not {file.name for file in build.files} <= known.files(build.key)]
     if wanted.newest:
         kept = builds[-wanted.newest :]
         fresh = [build for build in fresh if build in kept]
-    screen.note(f"{len(builds):,} builds are listed, {len(fresh):,} of them are new")
-    if not builds and not known.mods:
+    screen.note(f"Builds that are listed: {len(builds):,}; new ones: {len(fresh):,}")
+    if not builds and not known.mods and not unread:
         raise ToolFailed(f"{listing}: expected files such as nightly_20241118_1a2b3c4-builds-Win64.zip")
     reporter, failed = ScreenReporter(screen), []
     for number, build in enumerate(reversed(fresh)):
@@ -85,9 +85,14 @@ def make_nightlies(settings: Settings, screen: Screen, listing: str, target: str
         _write(target, known)
     if not fresh and not Path(target).exists():
         _write(target, known)
+    sentences = []
     if failed:
-        raise ToolFailed(f"{len(failed)} of {len(fresh)} builds could not be packaged: {', '.join(failed)}")
-    screen.note(f"{len(known.mods):,} builds: {target}")
+        sentences.append(f"{len(failed)} of {len(fresh)} new builds could not be packaged: {', '.join(failed)}")
+    if unread:
+        sentences.append(f"folders that could not be looked into: {', '.join(unread)}")
+    if sentences:
+        raise ToolFailed("; ".join(sentences))
+    screen.note(f"Builds in all: {len(known.mods):,}: {target}")
 
 
 class Known:
@@ -130,28 +135,43 @@ def _known(target: str, http: OutgoingHttp) -> Known:
     return known
 
 
-def _find(http: OutgoingHttp, listing: str, screen: Screen, known: Known) -> list[Build]:
-    """The builds of a listing and the folders below it.
+def _find(http: OutgoingHttp, listing: str, screen: Screen, known: Known) -> tuple[list[Build], list[str]]:
+    """The builds of a listing and the folders below it, and the addresses of folders that could not be looked into.
 
     A folder whose build is known is not looked into, but for the newest one's: files may still be added to that.
+
+    Raises:
+        InvalidInput, OutgoingError: the listing itself cannot be had.
     """
     finished = set(sorted(known.mods)[:-1])
     files: list[tuple[str, str]] = []
+    unread: list[str] = []
     waiting, looked = [(listing, 0)], 0
     while waiting:
         url, depth = waiting.pop(0)
-        with http.open(url) as reply:
-            if reply.status != 200:
-                raise InvalidInput(f"{url} answers {reply.status}; expected a directory listing")
-            entries = read_listing(reply.url, reply.headers.get("Content-Type", ""), reply.text(MAX_LISTING_BYTES))
         looked += 1
+        try:
+            entries = _entries(http, url)
+        except KnossosError as error:
+            if depth == 0:
+                raise
+            unread.append(url)
+            screen.note(error.message if url in error.message else f"{url}: {error.message}")
+            continue
         for entry in entries:
             if not entry.is_folder:
                 files.append((entry.name, entry.url))
             elif depth < MAX_DEPTH and looked + len(waiting) < MAX_FOLDERS and build_key(entry.name) not in finished:
                 waiting.append((entry.url, depth + 1))
         screen.show("progress", [looked / (looked + len(waiting)), f"{looked:,} listings"])
-    return find_builds(files)
+    return find_builds(files), unread
+
+
+def _entries(http: OutgoingHttp, url: str) -> list[ListingEntry]:
+    with http.open(url) as reply:
+        if reply.status != 200:
+            raise InvalidInput(f"{url} answers {reply.status}; expected a directory listing")
+        return read_listing(reply.url, reply.headers.get("Content-Type", ""), reply.text(MAX_LISTING_BYTES))
 
 
 def _package(settings: Settings, reporter: ScreenReporter, build: Build, wanted: Wanted) -> dict[str, Any]:
@@ -205,7 +225,9 @@ def _check(wanted: Wanted) -> None:
     try:
         Mod(id=wanted.id, title=wanted.title, version=f"{wanted.base_version or '0.0.0'}-20200101+check")
     except ValueError as error:
-        problems = [(str(one["loc"][0]), one["msg"]) for one in getattr(error, "errors", list)()]
+        problems = [
+            (str(one["loc"][0]), one["msg"].removeprefix("Value error, ")) for one in getattr(error, "errors", list)()
+        ]
     if problems:
         options = {"version": "base-version"}
         errors = [{"path": f"--{options.get(name, name)}", "message": text} for name, text in problems]
