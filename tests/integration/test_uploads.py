@@ -122,6 +122,44 @@ def test_the_same_part_again_changes_nothing(any_place: UploadBench) -> None:
     check_finished(uploader)
 
 
+@pytest.mark.parametrize("other", [False, True], ids=["the same bytes", "other bytes"])
+def test_a_part_that_comes_again_while_the_upload_is_finished_costs_at_most_that_part(
+    any_place: UploadBench, monkeypatch: pytest.MonkeyPatch, other: bool
+) -> None:
+    uploader = any_place.uploader()
+    uploader.start()
+    uploader.send_all()
+    known = uploader.uploads._records.revisions(uploader.row().key)
+    uploader.send(1, b"?" * PART if other else None)
+    # As one who finishes has read it before the part came.
+    if any_place.storage.folder is None:
+        monkeypatch.setattr(uploader.uploads._records, "revisions", lambda _: known)
+    if other:
+        with pytest.raises(Refused):
+            uploader.finish()
+        monkeypatch.undo()
+        uploader.send_all()
+    check_finished(uploader)
+
+
+@pytest.mark.xdist_group("s3")
+def test_a_part_that_the_object_store_has_lost_is_the_only_one_to_be_sent_again(
+    s3_server: S3Server, tmp_path: Path, sqlite_template: Path
+) -> None:
+    for bench in bench_of(s3_server.settings(tmp_path / "data"), sqlite_template):
+        uploader = bench.uploader()
+        uploader.start()
+        uploader.send_all()
+        (lost,) = (key for key in bench.left() if "/1." in key)
+        bench.storage.delete(lost)
+        with pytest.raises(Refused) as refused:
+            uploader.finish()
+        assert refused.value.reason == "missing parts"
+        assert uploader.start().finished_parts == [0, 2, 3]
+        uploader.send(1)
+        check_finished(uploader)
+
+
 def test_other_bytes_for_a_part_replace_it_and_the_hash_begins_anew(bench: UploadBench) -> None:
     uploader = bench.uploader()
     uploader.start()

@@ -1,8 +1,9 @@
 """Parts in an object store: each is an object of its own, and finishing reads them in order into the whole file.
 
-An object is never replaced by other bytes: a part that is sent again is another object, and the record says which one
-counts. So the parts of an upload are not hashed as they come: finishing has to read them anyway, and hashes on the way.
-Parts pass through nameless files on this machine's disk, so memory stays flat.
+An object is never replaced by other bytes: its name has its revision in it, which comes from its contents, and the
+record says which one counts. So a part that is sent again changes nothing, also for one who finishes meanwhile, and
+other bytes are another object. The parts are not hashed together as they come: finishing has to read them anyway, and
+hashes on the way. They pass through nameless files on this machine's disk, so memory stays flat.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import IO
 
 from knossos.database import Database
+from knossos.publishing.errors import NoSuchUpload
 from knossos.publishing.uploads import locks
 from knossos.publishing.uploads.places import Adopt, PartWriter
 from knossos.publishing.uploads.plan import Arriving, Plan
-from knossos.publishing.uploads.records import Records, UploadRow
+from knossos.publishing.uploads.records import Records, UploadRow, missing_parts
 from knossos.publishing.uploads.upload_file import storage_errors
 from knossos.storage import NoSuchObject, Storage
 
@@ -47,18 +48,19 @@ class ObjectParts:
         with storage_errors(), tempfile.TemporaryFile(dir=self._folder, buffering=0) as file:
             yield _Spooled(self, upload, number, Plan(upload.size, self._part_bytes), file)
 
-    def store(self, upload: UploadRow, number: int, file: IO[bytes]) -> None:
+    def store(self, upload: UploadRow, number: int, revision: int, file: IO[bytes]) -> None:
         """Keep a whole part."""
-        revision = secrets.randbelow(2**31)
-        key = _key(upload, number, revision)
-        self._storage.put_file(key, Path(f"/proc/self/fd/{file.fileno()}"), keep=True)
+        key, source = _key(upload, number, revision), Path(f"/proc/self/fd/{file.fileno()}")
+        self._storage.put_file(key, source, keep=True)
         try:
             replaced = self._records.arrived(upload, number, revision).replaced
-        except BaseException:
+        except NoSuchUpload:
             self._storage.delete(key)
             raise
-        if replaced is not None:
+        if replaced not in (None, revision):
             self._storage.delete(_key(upload, number, replaced))
+        if self._storage.head(key) is None:  # other bytes had replaced it once, and their sender removed it just now
+            self._storage.put_file(key, source, keep=True)
 
     def read(self, upload: UploadRow, number: int) -> Generator[bytes, None, None] | None:
         revision = self._records.revision(upload, number)
@@ -133,8 +135,13 @@ class ObjectParts:
 
     def _pieces(self, upload: UploadRow) -> Iterator[bytes]:
         for number, revision in self._records.revisions(upload.key):
-            with contextlib.suppress(NoSuchObject):  # then the sum is wrong, and all is sent again
+            try:
                 yield from self._storage.read(_key(upload, number, revision))
+            except NoSuchObject as error:
+                # Other bytes have replaced it meanwhile, or the store has lost it: then only this part is missing.
+                if self._records.revision(upload, number) == revision:
+                    self._records.withdraw(upload, number)
+                raise missing_parts([number], upload.parts) from error
 
 
 class _Spooled:
@@ -142,16 +149,19 @@ class _Spooled:
         self._place, self._upload, self._number, self._file = place, upload, number, file
         self._arriving = Arriving(plan, number)
         self.least_bytes = self._arriving.length
+        self._hash = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
         self._arriving.place_of(len(data))
+        self._hash.update(data)
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]
 
     def complete(self) -> None:
         self._arriving.check_whole()
-        self._place.store(self._upload, self._number, self._file)
+        revision = int.from_bytes(self._hash.digest()[:4], "big") >> 1
+        self._place.store(self._upload, self._number, revision, self._file)
 
 
 def _key(upload: UploadRow, number: int, revision: int) -> str:

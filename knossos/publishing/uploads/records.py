@@ -63,6 +63,8 @@ _TWO_REVISIONS = select(_parts.number, _parts.revision).where(
 _ADD_PART = insert(_PARTS)
 _REPLACE_PART = update(_PARTS).where(_this_part).values(revision=bindparam("revision_"))
 _REMOVE_PART = delete(_PARTS).where(_this_part)
+#: Parts that are not there and that an answer names at the most.
+_MOST_NAMED = 1000
 #: Above the number of every part.
 _END = 2**31 - 1
 
@@ -287,6 +289,14 @@ class Records:
 
 def no_such_upload(sha256: str) -> NoSuchUpload:
     return NoSuchUpload(f"You have no upload with the id {sha256}.", upload=sha256)
+
+
+def missing_parts(numbers: list[int], parts: int) -> Refused:
+    return Refused(
+        f"{len(numbers)} of {parts} parts are missing.",
+        reason="missing parts",
+        extra={"missing_parts": numbers[:_MOST_NAMED]},
+    )
 
 
 def _lock(connection: Connection, upload: UploadRow) -> tuple[int, bytes | None] | None:

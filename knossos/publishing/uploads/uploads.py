@@ -24,12 +24,9 @@ from knossos.publishing.uploads.folder import FolderParts
 from knossos.publishing.uploads.objects import PREFIX, ObjectParts
 from knossos.publishing.uploads.places import PartsPlace, PartWriter
 from knossos.publishing.uploads.plan import PART_BYTES, Plan, invalid
-from knossos.publishing.uploads.records import Records, UploadRow
+from knossos.publishing.uploads.records import Records, UploadRow, missing_parts
 from knossos.settings import Settings
 from knossos.storage import Storage
-
-#: Parts of one upload that are not there and that an answer names at the most.
-_MOST_NAMED = 1000
 
 
 @dataclass(frozen=True)
@@ -172,11 +169,7 @@ class Uploads:
         arrived = {number for number, _ in self._records.revisions(upload.key)}
         missing = sorted(set(range(upload.parts)) - arrived)
         if missing:
-            raise Refused(
-                f"{len(missing)} of {upload.parts} parts are missing.",
-                reason="missing parts",
-                extra={"missing_parts": missing[:_MOST_NAMED]},
-            )
+            raise missing_parts(missing, upload.parts)
 
     def _store(self, upload: UploadRow, content_checksum: str | None, vp_checksum: str | None) -> None:
         # As it is now: it may have been finished, and begun again, since it was looked up.
