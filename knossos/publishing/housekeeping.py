@@ -7,7 +7,7 @@ from knossos.jobs import Engine
 from knossos.packaging.housekeeping import remove_unfinished
 from knossos.publishing.blobs import Blobs
 from knossos.publishing.logs import Logs
-from knossos.publishing.repository.job import catch_up
+from knossos.publishing.repository.job import catch_up, submit_signing
 from knossos.publishing.repository.repository import Repository
 from knossos.publishing.submissions import Submissions
 from knossos.publishing.uploads import Uploads
@@ -19,10 +19,12 @@ def tidy(settings: Settings) -> list[tuple[str, int]]:
     """Remove what is stale, and answer in words what it was and how much. Repair what a lost job left undone."""
     database, storage = Database(settings), Storage(settings)
     blobs = Blobs(database, storage)
-    submissions = Submissions(settings, database, Engine(settings))
+    engine = Engine(settings)
+    submissions = Submissions(settings, database, engine)
     local = storage.folder or settings.data_path / "incoming"
     try:
         catch_up(settings)
+        submit_signing(engine)
         return [
             ("lists of the repository that were never shown", Repository(settings, database, storage).sweep()),
             ("uploads that nobody went on with", Uploads(settings, database, storage, blobs).expire()),

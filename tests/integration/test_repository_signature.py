@@ -70,6 +70,25 @@ def test_whoever_has_a_signature_gets_the_very_file_it_is_for_also_after_an_upda
     assert verify(world, world.public / "repo.json", world.public / "repo.json.minisig") is not None
 
 
+def test_signed_again_the_lists_stay_and_only_the_time_is_new(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name: path.read_bytes() for path in world.public.glob("*.json")}
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
+    assert world.machine.repository.sign_again()
+    assert {path.name: path.read_bytes() for path in world.public.glob("*.json")} == before
+    for name in ("repo.json", "repo_minimal.json"):
+        comment = verify(world, world.public / name, world.public / f"{name}.minisig")
+        assert comment is not None
+        assert comment.startswith(f"timestamp:2000000000\tfile:{name}\tchange:1\t")
+        by_contents = world.public / f"{comment.partition('same:')[2]}.minisig"
+        assert by_contents.read_bytes() == (world.public / f"{name}.minisig").read_bytes()
+
+
+def test_nothing_is_signed_again_before_there_is_something(world: World) -> None:
+    assert world.machine_called("other", storage=str(world.folder / "empty")).repository.sign_again() is False
+
+
 def test_a_key_that_was_replaced_signs_what_is_published_already(world: World) -> None:
     old = (world.public / "minisign.pub").read_text()
     (world.machine.settings.data_path / KEY_FILE).unlink()

@@ -50,6 +50,11 @@ def submit_rebuild(engine: Engine) -> JobRecord:
     return engine.submit(_spec("rebuild", "The whole repository anew"))
 
 
+def submit_signing(engine: Engine) -> JobRecord:
+    """Have the files signed with the time of now. A worker does it: it has the key."""
+    return engine.submit(_spec("sign", "Signatures of the repository"))
+
+
 def catch_up(settings: Settings) -> None:
     """Have the files written where they are missing or behind. For the start of a worker, and for cron."""
     engine, database = Engine(settings), Database(settings)
@@ -104,6 +109,17 @@ def rebuild(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
         written = _repository(context, database).rebuild(check=context.check)
         context.info(f"The repository's files were made anew and hold change {written}.")
         return {"change": written, "written": True}
+    finally:
+        database.close()
+
+
+def sign(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
+    """The job: sign what is published once more."""
+    database = Database(context.settings)
+    try:
+        signed = _repository(context, database).sign_again(check=context.check)
+        context.info("The repository's files are signed anew." if signed else "There are no files to sign yet.")
+        return {"signed": signed}
     finally:
         database.close()
 

@@ -145,6 +145,22 @@ class Publication:
         self._remove((before.keys if before else set()) - now.keys)
         return True
 
+    def sign_again(self, signer: Signer) -> bool:
+        """Sign what is published once more, which tells clients that it is the present one still; whether there is
+        anything."""
+        self._put_public_key(signer)
+        with self._database.session() as session:
+            # Nobody publishes meanwhile.
+            session.scalar(select(ChangeCounter.id).where(ChangeCounter.id == ROW).with_for_update())
+            published = self.load()
+            if published is None:
+                return False
+            for name, file in published.files.items():
+                self._sign(name, file.blake2b, published.change, signer)
+                if self._storage.folder:
+                    _give_name(self._storage.folder / (file.key(name) + SIGNATURE), f"{name}.json{SIGNATURE}")
+        return True
+
     def sweep(self) -> int:
         """Remove lists that were stored and never shown; answer how many."""
         published, old = self.load(), time.time() - STRAY_SECONDS
@@ -173,12 +189,15 @@ class Publication:
         key = key_of(name, file.blake2b)
         if present and key in present.present_keys and self._is_there(key):
             return
-        comment = (
-            f"timestamp:{time.time():.0f}\tfile:{name}.json\tchange:{build.change}"
-            f"\tsame:{key.removeprefix(f'{FOLDER}/')}"
-        )
         self._storage.put_file(key, local.path(file), keep=True)
-        self._storage.put_bytes(key + SIGNATURE, signer.sign(bytes.fromhex(file.blake2b), comment).encode("ascii"))
+        self._sign(name, file.blake2b, build.change, signer)
+
+    def _sign(self, name: ListName, blake2b: str, change: int, signer: Signer) -> None:
+        key = key_of(name, blake2b)
+        comment = (
+            f"timestamp:{time.time():.0f}\tfile:{name}.json\tchange:{change}\tsame:{key.removeprefix(f'{FOLDER}/')}"
+        )
+        self._storage.put_bytes(key + SIGNATURE, signer.sign(bytes.fromhex(blake2b), comment).encode("ascii"))
 
     def _is_there(self, key: str) -> bool:
         return all(self._storage.head(part) is not None for part in (key, key + SIGNATURE))

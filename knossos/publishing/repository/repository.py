@@ -67,6 +67,11 @@ class Repository:
             assert written is not None  # just now
             return written
 
+    def sign_again(self, *, check: Check = _nothing) -> bool:
+        """Sign the present files with the time of now, as whoever cannot be cheated with old ones wants to see."""
+        with self._local.locked(PATIENCE_SECONDS, check):
+            return self._publication.sign_again(Signer.of(self._settings))
+
     def missing_change(self) -> int | None:
         """The change that the files lack, for those who look after them; None where they are as they should be."""
         with self._database.reading() as session:
