@@ -55,8 +55,8 @@ def dependency_version(text: str) -> str | None:
         return operator + release_version(version)
     except ValueError as error:
         raise ValueError(
-            'expected null for any version, an exact one such as "1.2.3", or one of ~ >= <= > < and a version of '
-            'three integers, such as ">=1.2.3": the mod managers understand nothing else'
+            'expected nothing (null) for any version, an exact one such as "1.2.3", or one of ~ >= <= > < and a '
+            'version of three integers, such as ">=1.2.3": the mod managers understand nothing else'
         ) from error
 
 
