@@ -3,6 +3,9 @@
 The file is gzipped JSON, a line each: what it is, the rows, and at the end their numbers. It is read whole and found
 good before a restore changes anything. A restore is one transaction, tables and all; a backup of an older version is
 put into that version's tables and then brought up to date. Files in the storage are no part of it.
+
+Changes of releases have numbers, which others keep: the builds of the repository, and players' copies. After a restore
+the numbers go on above all that were given before it, and what was given since the backup counts as undone.
 """
 
 from __future__ import annotations
@@ -34,8 +37,8 @@ FORMAT, FORMAT_VERSION = "knossos-backup", 1
 GZIP = b"\x1f\x8b"
 #: Where Alembic keeps the revision.
 REVISION_TABLE = "alembic_version"
-#: Tables that have a row from the beginning.
-NEVER_EMPTY = frozenset({"change_counter"})
+#: Where the number of the last change is kept, and which were undone: the one table that has a row from the beginning.
+CHANGES = "change_counter"
 #: Rows that are read or written in one go.
 BATCH = 500
 #: Seconds that a restore waits for others to leave the tables.
@@ -102,10 +105,12 @@ def restore(database: Database, path: Path, *, replace: bool = False) -> Summary
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
             if not replace and (used := _used_tables(connection)):
                 raise BackupRefused(f"the database is not empty: there are rows in {', '.join(used)}", path=str(path))
+            given = _last_change(connection)
             migrate_in(connection, "base")
             migrate_in(connection, summary.revision)
             _insert(connection, path)
             migrate_in(connection, "head")
+            _go_on_above(connection, given)
             _check(connection, path)
     except sqlalchemy.exc.DBAPIError as error:
         reason = " ".join(str(error.orig).split())
@@ -181,6 +186,23 @@ def _insert(connection: sqlalchemy.Connection, path: Path) -> None:
             connection.execute(table.insert(), values)
 
 
+def _last_change(connection: sqlalchemy.Connection) -> int:
+    """The highest number of a change that this database has given; 0 where it has no tables yet."""
+    table = next((table for table in _tables(connection) if table.name == CHANGES), None)
+    return 0 if table is None else connection.scalar(sqlalchemy.select(sqlalchemy.func.max(table.c.value))) or 0
+
+
+def _go_on_above(connection: sqlalchemy.Connection, given: int) -> None:
+    """Have the next change numbered above all that were given, and note which of them are undone."""
+    (table,) = (table for table in _tables(connection) if table.name == CHANGES)
+    restored = _last_change(connection)
+    # What a lost database has given is not known; but the seconds since 1970 grow faster than changes are made.
+    value = max(restored, given, int(time.time())) + 1
+    number = connection.scalar(sqlalchemy.select(sqlalchemy.func.max(table.c.id)))
+    connection.execute(table.update().where(table.c.id == 1).values(value=value))
+    connection.execute(table.insert().values(id=(number or 1) + 1, value=value, written=restored))
+
+
 def _check(connection: sqlalchemy.Connection, path: Path) -> None:
     """What was switched off, or not told, while the rows came in: foreign keys, and the next numbers."""
     if connection.dialect.name == "sqlite":
@@ -198,7 +220,7 @@ def _check(connection: sqlalchemy.Connection, path: Path) -> None:
 
 
 def _used_tables(connection: sqlalchemy.Connection) -> list[str]:
-    tables = [table for table in _tables(connection) if table.name not in NEVER_EMPTY]
+    tables = [table for table in _tables(connection) if table.name != CHANGES]
     return [table.name for table in tables if connection.execute(sqlalchemy.select(table).limit(1)).first()]
 
 

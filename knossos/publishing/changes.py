@@ -1,17 +1,18 @@
 """The order of all changes to releases.
 
 Each transaction that changes a release takes the next number here. The row's lock is held until it commits, so numbers
-become visible in their order: whoever has read up to a number has missed nothing below it.
+become visible in their order: whoever has read up to a number has missed nothing below it. A number is given once: a
+restored backup goes on above all that were given since it was made (`knossos/backup.py`).
 """
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from knossos.publishing.tables import ChangeCounter
 
-#: The only row.
+#: The row of the last number.
 ROW = 1
 
 
@@ -24,3 +25,9 @@ def next_change(session: Session) -> int:
 def last_change(session: Session) -> int:
     """The number of the last change that was committed."""
     return session.execute(select(ChangeCounter.value).where(ChangeCounter.id == ROW)).scalar_one()
+
+
+def is_undone(session: Session, change: int) -> bool:
+    """Whether what was known at that change is known no more, since an older backup was restored after it."""
+    undone = exists().where(ChangeCounter.id > ROW, ChangeCounter.written < change, ChangeCounter.value > change)
+    return bool(session.scalar(select(undone)))

@@ -169,7 +169,10 @@ class ReleaseDependency(Base):
 
 
 class ChangeCounter(Base):
-    """One row: the number of the last change. Its lock puts transactions that change releases into one order."""
+    """The first row has the number of the last change; its lock puts transactions that change releases into one order.
+
+    Each further row was added when a backup was restored: the changes above ``written`` and below ``value`` are undone.
+    """
 
     __tablename__ = "change_counter"
 

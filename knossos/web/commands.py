@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import redis
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import DBAPIError
@@ -24,6 +25,7 @@ from knossos import backup as backups
 from knossos.accounts import Role
 from knossos.accounts.tokens import Scope
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_CRASH, EXIT_MISSING, KnossosError, MissingDependency, SettingsError
+from knossos.publishing.repository.job import catch_up
 from knossos.settings import Settings, load_settings
 from knossos.web.services import services
 
@@ -221,6 +223,10 @@ def restore(file: Path, replace: bool) -> None:
     """Put the backup FILE into an empty database. Stop servers and workers before."""
     summary = backups.restore(services().database, file, replace=replace)
     click.echo(f"restored {summary.total} rows of {len(summary.rows)} tables from {file}")
+    try:
+        catch_up(services().settings)
+    except redis.RedisError:
+        click.echo("the repository's files follow when a worker is started")
 
 
 # --- in and out -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from knossos.errors import InvalidInput
-from knossos.publishing.changes import last_change
+from knossos.publishing.changes import is_undone, last_change
 from knossos.publishing.documents import full_mod
 from knossos.publishing.errors import Refused
 from knossos.publishing.repository.entries import changed_since, encoded
@@ -42,10 +42,11 @@ def changes_since(session: Session, since: int, base: str) -> Page:
     """The next page of what changed after the change ``since``.
 
     Raises:
-        Refused: there is no such change yet, so the caller's copy is of another past and must be fetched anew.
+        Refused: there is no such change, or it was undone by a restored backup: the caller's copy is of another past
+            and must be fetched anew.
     """
     page = Page(change=last_change(session))
-    if since > page.change:
+    if since > page.change or is_undone(session, since):
         raise Refused(f"There is no change {since}: fetch the repository anew.", reason="unknown change")
     size = count = 0
     cursor = since

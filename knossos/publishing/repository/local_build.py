@@ -24,7 +24,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from knossos.database import Database
-from knossos.publishing.changes import last_change
+from knossos.publishing.changes import is_undone, last_change
 from knossos.publishing.repository.entries import changed_since, lines
 from knossos.publishing.repository.errors import RepositoryBusy
 from knossos.publishing.repository.index import LISTS, Build, BuiltFile, Index, ListName
@@ -112,7 +112,7 @@ class LocalBuild:
         reason = None
         if build.base_url != self._base:
             reason = f"this server's address was {build.base_url}"
-        elif build.change > change or not _same_past(session, build):
+        elif build.change > change or is_undone(session, build.change) or not _same_past(session, build):
             reason = "the database has another past"
         elif not all(self._is_whole(file, build.boot) for file in build.files.values()):
             reason = "its files are damaged"
