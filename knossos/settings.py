@@ -104,9 +104,9 @@ class Settings(BaseModel):
     # --- who may ------------------------------------------------------------------------------------
     #: Keys with which sites have mods packaged and uploads signed.
     api_keys: Strings = ()
-    #: True: whoever knows a ticket may see its status, watch it and answer its questions (for old clients).
+    #: True: whoever knows a conversion's ticket may see its status, watch it and answer its questions, as old clients do.
     open_watch: Flag = False
-    #: True: everyone may list all tasks.
+    #: True: everyone may list all conversions.
     open_task_list: Flag = False
     #: Seconds for which a login lasts.
     session_lifetime: Seconds = 7 * 86400

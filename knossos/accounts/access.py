@@ -17,8 +17,16 @@ from knossos.settings import Settings
 KEY_DIGITS = 16
 
 
+#: What OPEN_WATCH and OPEN_TASK_LIST open: the tasks that clients without a token know of. Others speak of private
+#: mods, of mails and of webhooks.
+OPEN_KIND = "conversion"
+
+
 class OwnedTask(Protocol):
     """What the rules need of a job record."""
+
+    @property
+    def kind(self) -> str: ...
 
     @property
     def owner(self) -> str: ...
@@ -48,9 +56,10 @@ def may_control(record: OwnedTask, *, token: str | None, session: Session | None
 
 def may_watch(record: OwnedTask, *, token: str | None, session: Session | None, settings: Settings) -> bool:
     """Whether the caller may see the task's status, watch it and answer its questions."""
-    return settings.open_watch or may_control(record, token=token, session=session)
+    is_open = settings.open_watch and record.kind == OPEN_KIND
+    return is_open or may_control(record, token=token, session=session)
 
 
 def may_list_tasks(*, session: Session | None, settings: Settings) -> bool:
-    """Whether the caller may see the list of everyone's tasks."""
+    """Whether the caller may see the list of everyone's tasks; unless it is an operator, only those of OPEN_KIND."""
     return settings.open_task_list or (session is not None and session.is_operator)

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from knossos.accounts.access import may_list_tasks, owner_of_account
+from knossos.accounts.access import OPEN_KIND, may_list_tasks, owner_of_account
 from knossos.errors import AccessDenied, InvalidInput, NotFound
 from knossos.live.messages import BEGINNING, Style, Tale, encode, is_event_id, position
 from knossos.web import captcha as captchas
@@ -37,7 +37,9 @@ blueprint = Blueprint("task_feeds", __name__, url_prefix="/api/tasks")
 def tasks() -> Response:
     """The newest tasks that the visitor may list, or those before the ticket ``before``."""
     before = request.args.get("before", type=int)
-    records = services().engine.list_jobs(owner=listed_owner(), limit=PAGE + 1, before=before)
+    owner, session = listed_owner(), current_session()
+    kind = OPEN_KIND if owner is None and not (session and session.is_operator) else None
+    records = services().engine.list_jobs(owner=owner, kind=kind, limit=PAGE + 1, before=before)
     rows = [row_view(record, url_for("pages.watch", ticket=record.ticket)) for record in records[:PAGE]]
     response = jsonify(tasks=rows, more=len(records) > PAGE)
     response.headers["Cache-Control"] = "no-cache, private"

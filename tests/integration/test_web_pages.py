@@ -80,7 +80,9 @@ def test_the_list_has_all_tasks_for_an_operator_ones_own_for_an_account_and_none
     assert tickets(client) == [other.ticket, own.ticket]
     assert own.token not in client.get("/api/tasks").text
     opened = create_app(settings.model_copy(update={"open_task_list": True}), engine).test_client()
+    release = PlayedJob(engine, title="Release of a private mod", kind="release")
     assert tickets(opened) == [other.ticket, own.ticket]
+    assert tickets(client) == [release.ticket, other.ticket, own.ticket]
 
 
 def tickets(client: FlaskClient, query: str = "") -> list[int]:

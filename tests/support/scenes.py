@@ -14,9 +14,11 @@ from knossos.settings import Settings
 class PlayedJob:
     """A job with a title and an owner whose worker is the test; the engine's own scripts write what it says."""
 
-    def __init__(self, engine: Engine, title: str = "A mod 1.0.0", owner: str = "key:test") -> None:
+    def __init__(
+        self, engine: Engine, title: str = "A mod 1.0.0", owner: str = "key:test", kind: str = "conversion"
+    ) -> None:
         self.engine = engine
-        spec = JobSpec(function="no.such.function", kind="conversion", title=title, owner=owner)
+        spec = JobSpec(function="no.such.function", kind=kind, title=title, owner=owner)
         record = engine.submit(spec)
         self.ticket, self.token = record.ticket, record.token
         self._fence, self._seq = f"fence-{self.ticket}", 0

@@ -262,6 +262,7 @@ def test_keys_are_found_by_their_index(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Task:
+    kind: str = "conversion"
     owner: str = access.owner_of_account("Modder")
     token: str = "a" * 30
 
@@ -296,6 +297,13 @@ def test_open_watch_opens_watching_and_not_stopping(tmp_path: Path) -> None:
     settings = Settings(data_path=tmp_path, open_watch=True)
     assert access.may_watch(Task(), token=None, session=None, settings=settings)
     assert not access.may_control(Task(), token=None, session=None)
+
+
+@pytest.mark.parametrize("kind", ["release", "mail", "webhook", "repository"])
+def test_open_watch_opens_conversions_only(tmp_path: Path, kind: str) -> None:
+    settings = Settings(data_path=tmp_path, open_watch=True)
+    assert not access.may_watch(Task(kind=kind), token=None, session=STRANGER, settings=settings)
+    assert access.may_watch(Task(kind=kind), token=None, session=MODDER, settings=settings)
 
 
 def test_a_task_without_a_token_does_not_open_to_an_empty_one() -> None:
