@@ -19,6 +19,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,12 +36,14 @@ from knossos.settings import Settings
 
 #: Bytes that are read at a time: from a folder, and in one request from an object store.
 PIECE_BYTES = 256 * 1024
-OBJECT_PIECE_BYTES = 8 * 1024 * 1024
+OBJECT_PIECE_BYTES = 2 * 1024 * 1024
 
 #: An object store takes a large file in parts: their least size, how many at once, and the most that S3 takes.
-_PART_BYTES = 16 * 1024 * 1024
-_PARTS_AT_ONCE = 3
+_PART_BYTES = 5 * 1024 * 1024
+_PARTS_AT_ONCE = 2
 _MOST_PARTS = 9_000
+#: Files that one process sends to an object store at once: parts are in memory as they are sent.
+_FILES_AT_ONCE = 2
 
 #: Names of files in a folder that are not complete yet begin with this.
 UNFINISHED_PREFIX = ".incoming-"
@@ -271,6 +274,7 @@ class _ObjectStore:
         client: Any = {"connect_timeout": "5s", "timeout": "120s"}
         client |= {name: value for name, value in options.items() if name in _CONNECTION_OPTIONS}
         config: Any = {name: value for name, value in options.items() if name not in _CONNECTION_OPTIONS}
+        self._sending = threading.BoundedSemaphore(_FILES_AT_ONCE)
         retries: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=15)}
         try:
             self.store: ObjectStore = from_url(
@@ -286,7 +290,7 @@ class _ObjectStore:
 
     def put_file(self, key: str, path: Path) -> None:
         part = max(_PART_BYTES, path.stat().st_size // _MOST_PARTS + 1)
-        with _object_errors(key):
+        with self._sending, _object_errors(key):
             obstore.put(self.store, key, path, chunk_size=part, max_concurrency=_PARTS_AT_ONCE)
 
     def put_bytes(self, key: str, data: bytes) -> None:
