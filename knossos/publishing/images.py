@@ -17,6 +17,7 @@ from PIL import Image
 from knossos.accounts.tokens import Identity
 from knossos.publishing.blobs import Blobs
 from knossos.publishing.errors import Refused
+from knossos.publishing.uploads.upload_file import storage_errors
 from knossos.settings import Settings
 from knossos.storage import UNFINISHED_PREFIX, Storage
 
@@ -40,7 +41,7 @@ class IncomingImage:
         self.size = 0
         self._most = most
         self._hash = hashlib.sha256()
-        self._file = open(path, "wb")  # noqa: SIM115 (closed by `close`)
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed by `close`)
 
     def write(self, data: bytes) -> None:
         """Raises Refused as soon as there are too many bytes."""
@@ -50,7 +51,9 @@ class IncomingImage:
                 f"An image may have at most {self._most} bytes.", reason="too large", extra={"most": self._most}
             )
         self._hash.update(data)
-        self._file.write(data)
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
 
     def close(self) -> str:
         """The SHA-256 of what was written."""
@@ -68,14 +71,15 @@ class Images:
     @contextmanager
     def receive(self) -> Iterator[IncomingImage]:
         """A place for the bytes of an image; whatever was not stored at the end is gone."""
-        self.incoming_folder.mkdir(parents=True, exist_ok=True)
         path = self.incoming_folder / f"{UNFINISHED_PREFIX}{secrets.token_hex(8)}"
-        incoming = IncomingImage(path, self._settings.image_max_bytes)
-        try:
-            yield incoming
-        finally:
-            incoming.close()
-            path.unlink(missing_ok=True)
+        with storage_errors():
+            self.incoming_folder.mkdir(parents=True, exist_ok=True)
+            incoming = IncomingImage(path, self._settings.image_max_bytes)
+            try:
+                yield incoming
+            finally:
+                incoming.close()
+                path.unlink(missing_ok=True)
 
     def store(
         self,

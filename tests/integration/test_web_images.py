@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import struct
@@ -19,7 +20,7 @@ from knossos.accounts.tokens import Scope, Tokens
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.publishing.errors import Refused
-from knossos.publishing.images import recognise
+from knossos.publishing.images import IncomingImage, recognise
 from knossos.publishing.logs import Logs
 from knossos.settings import Settings
 from knossos.web import create_app
@@ -107,6 +108,17 @@ def test_the_form_of_the_strict_client_is_read_though_it_quotes_no_names(site: S
     )
     answer = site.post("upload/file", body, content_type='multipart/form-data; boundary="b"')
     assert answer.json == {"result": True}
+
+
+def test_an_image_that_finds_no_room_may_be_sent_again_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(IncomingImage, "write", full)
+    body = {"checksum": hashlib.sha256(PNG).hexdigest(), "file": (io.BytesIO(PNG), "upload")}
+    answer = site.post("upload/file", body)
+    assert (answer.status_code, answer.get_json()["reason"]) == (503, "storage_unavailable")
+    assert site.leftovers() == []
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from knossos.accounts.tokens import Identity, Scope
 from knossos.errors import InvalidInput
 from knossos.publishing.uploads import PART_BYTES, Uploads
 from knossos.publishing.uploads.places import PartWriter
+from knossos.publishing.uploads.upload_file import storage_errors
 from knossos.web import multipart
 from knossos.web.nebula.blueprint import answer, blueprint
 from knossos.web.nebula.requests import caller, field, whole_number
@@ -45,7 +46,7 @@ def upload_part() -> Response:
     if request.content_length > PART_BYTES + _BESIDE_BYTES:
         raise _invalid("file", f"a part has at most {PART_BYTES} bytes")
     request.max_content_length = PART_BYTES + _BESIDE_BYTES
-    with contextlib.ExitStack() as stack:
+    with storage_errors(), contextlib.ExitStack() as stack:
         incoming = _IncomingPart(_uploads(), identity, stack)
         form = multipart.receive(multipart.body_of_request(), boundary, incoming.choose)
         incoming.complete(form)
