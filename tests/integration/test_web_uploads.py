@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from knossos.publishing.publisher import Publisher
 from knossos.publishing.uploads import PART_BYTES, Uploads
 from knossos.settings import Settings
 from knossos.web import create_app
+from knossos.web.nebula import requests
 from knossos.web.services import EXTENSION, Services
 from tests.support.people import add_account
 from tests.support.uploads import PART
@@ -208,6 +211,30 @@ def test_bodies_that_are_no_forms_are_broken(manager: ModManager) -> None:
     ):
         assert reason_of(answer) == (400, "invalid")
     assert manager.finished_parts() == []
+
+
+def test_a_part_before_its_fields_that_finds_no_room_may_be_sent_again_later(
+    manager: ModManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    manager.start()
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    answer = manager.send(0, order="file id part")
+    assert answer.status_code == 503
+    assert answer.get_json()["reason"] == "storage_unavailable"
+
+
+def test_a_small_body_that_would_fill_the_memory_is_not_unfolded(
+    manager: ModManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "MAX_JSON_VALUES", 1000)
+    headers = {"X-KN-TOKEN": manager.token}
+    for count, expected in ((300, "invalid id"), (600, "invalid")):
+        body = b'{"id":[%s0]}' % (b"{}," * count)
+        answer = manager.client.post("/api/1/mod/create", data=body, headers=headers)
+        assert answer.get_json()["reason"] == expected
 
 
 def test_an_upload_that_was_never_started_is_unknown(manager: ModManager) -> None:

@@ -20,6 +20,8 @@ TOKEN_HEADER = "X-KN-TOKEN"  # noqa: S105 (the name of a header)
 
 #: Largest JSON body in bytes: the full mod of a release with its list of files.
 MAX_JSON_BYTES = 64 * 1024 * 1024
+#: Most values in one: a few bytes of JSON may take hundreds in memory. The largest archives need seven for each file.
+MAX_JSON_VALUES = 1_000_000
 
 
 def caller(scope: Scope) -> Identity:
@@ -70,11 +72,16 @@ def json_body() -> dict[str, Any]:
     """The JSON object that is the request's body.
 
     Raises:
-        InvalidInput: it is no JSON, no object, nested too deep, or larger than `MAX_JSON_BYTES`.
+        InvalidInput: it is no JSON, no object, nested too deep, or has more values than `MAX_JSON_VALUES`.
+        RequestEntityTooLarge: it is larger than `MAX_JSON_BYTES`.
     """
     request.max_content_length = MAX_JSON_BYTES
+    body = request.get_data(cache=False)
+    # Each value but the first has a comma, or the bracket of what it is in, before it.
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
+        raise _invalid("", f"expected at most {MAX_JSON_VALUES} values")
     try:
-        data = json.loads(request.get_data(cache=False))
+        data = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise _invalid("", f"expected JSON: {error}") from error
     if not isinstance(data, dict):
