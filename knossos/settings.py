@@ -104,7 +104,7 @@ class Settings(BaseModel):
     # --- who may ------------------------------------------------------------------------------------
     #: Keys with which sites have mods packaged and uploads signed.
     api_keys: Strings = ()
-    #: True: whoever knows a conversion's ticket may see its status, watch it and answer its questions, as old clients do.
+    #: True: whoever knows a conversion's ticket may see its status, watch it and answer its questions (old clients do).
     open_watch: Flag = False
     #: True: everyone may list all conversions.
     open_task_list: Flag = False

@@ -67,6 +67,8 @@ def accept(
     if mode is Mode.UPDATE and found is not None:
         before = ReleaseDocument.model_validate_json(found.document)
         data = without_files(data)
+        if data.get("private") is None:
+            data["private"] = before.private  # nobody makes a release public by saying nothing
         problems += unknown_packages(data, before)
     elif mode is Mode.PREFLIGHT:
         data = for_preflight(data, known)

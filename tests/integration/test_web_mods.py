@@ -358,6 +358,16 @@ def test_a_private_release_is_seen_by_the_team_and_operators_only(dora: Caller, 
     assert mallory.get("json/beta/1.0.0")["reason"] == "mod_not_found"
 
 
+def test_an_update_that_does_not_say_so_makes_nothing_public(dora: Caller, publisher: QuietPublisher) -> None:
+    assert dora.json("release", sent(private=True))["result"]
+    for silent in ({"private": None}, {}):
+        data = {key: value for key, value in sent(description="new").items() if key != "private"} | silent
+        assert dora.json("release/update", data)["result"]
+        assert publisher.releases.load("alpha", "1.0.0").private  # type: ignore[union-attr]
+    assert dora.json("release/update", sent(private=False))["result"]
+    assert not publisher.releases.load("alpha", "1.0.0").private  # type: ignore[union-attr]
+
+
 def test_the_team_is_fetched_by_the_team(dora: Caller, named: Named) -> None:
     assert dora.form("team/fetch", mid="alpha") == {"result": True, "members": [{"user": "dora", "role": 0}]}
     assert dora.form("team/fetch", mid="beta")["reason"] == "missing"
