@@ -8,10 +8,11 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from knossos.accounts.first_start import prepare
+from knossos.accounts.tokens import Tokens
 from knossos.database import Database
 from knossos.settings import ROOT, Settings
 from knossos.storage import Storage, blob_key
 from tests.support.archives import Member, zip_bytes
 from tests.support.big_bodies import REFUSALS, check_refusal, drop_path
 from tests.support.file_server import FileServer
+from tests.support.people import add_account
 from tests.support.processes import Process, wait_for, write_settings
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.system import program
@@ -271,6 +274,27 @@ def test_an_upload_is_not_kept_by_nginx_on_its_way(production: Production) -> No
     assert answer["error"] is False
     assert answer["url"] == f"{production.url}/mirror/uploads/{hashlib.sha256(data).hexdigest()}"
     assert requests.get(answer["url"], timeout=30).content == data
+
+
+def test_mod_managers_on_slow_lines_hold_up_nobody(production: Production) -> None:
+    """More of them than the server has threads are in the middle of a part."""
+    database = Database(production.settings)
+    token = Tokens(production.settings, database).issue_login(add_account(database, "slow").user_id)
+    database.close()
+    head = b"POST /api/1/multiupload/part HTTP/1.1\r\nHost: a\r\nContent-Length: 10485900\r\n"
+    head += f"X-KN-TOKEN: {token}\r\n".encode()
+    head += b"Content-Type: multipart/form-data; boundary=edge\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(24):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", production.port)))
+            slow.sendall(head + b"--edge\r\n")
+        for _ in range(8):
+            assert requests.get(f"{production.url}/api/health", timeout=30).status_code == 200
+
+
+def test_nginx_says_in_the_protocols_words_that_a_body_is_too_large(production: Production) -> None:
+    answer = requests.post(f"{production.url}/api/1/mod/create", data=b" " * 70_000_000, timeout=60)
+    assert (answer.status_code, answer.json()["result"]) == (413, False)
 
 
 @pytest.mark.parametrize("case", list(REFUSALS))
