@@ -123,6 +123,9 @@ class Ingest:
                 )  # fmt: skip
             except Refused as error:
                 self._reason = self._reason or error.reason
+                if not self._task.dry_run:
+                    occurrence = str(self._context.ticket)
+                    self._publisher.webhooks.tell_refused(identity, data, error, occurrence=occurrence)
                 self._note(number, error.errors or [problem("", error.message)])
                 continue
             actions = read_actions(data)

@@ -109,12 +109,17 @@ def problems(errors: Any) -> list[Problem]:
         return []
     return [
         Problem(
-            path=_cut(str(error.get("path", "")), MAX_ERROR_CHARS),
-            message=_cut(str(error.get("message", "")), MAX_ERROR_CHARS),
+            path=plain_text(str(error.get("path", ""))),
+            message=plain_text(str(error.get("message", ""))),
         )
         for error in errors[:MAX_ERRORS]
         if isinstance(error, dict)
     ]
+
+
+def plain_text(value: Any) -> str:
+    """A text that somebody sent, without halves of surrogate pairs, and not too long; "" for what is none."""
+    return _cut(value.encode("utf-8", "replace").decode("utf-8"), MAX_ERROR_CHARS) if isinstance(value, str) else ""
 
 
 def _json(notice: Notice) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import time
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -29,7 +29,7 @@ from knossos.outgoing.webhook import check_webhook_url, pauses
 from knossos.publishing.errors import NoSuchMod, Refused
 from knossos.publishing.release_input import is_mod_id
 from knossos.publishing.tables import Member, Mod, Release, Webhook
-from knossos.publishing.webhook_events import Notice, WebhookEvent, WebhookFormat, problems
+from knossos.publishing.webhook_events import Notice, WebhookEvent, WebhookFormat, plain_text, problems
 from knossos.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ MAX_FOR_ALL = 20
 LEAST_ROLE = 10
 #: Seconds that a try may take with all its redirects.
 TRY_SECONDS = 90
+#: Refusals that say nothing of a release itself.
+UNTOLD_REASONS = frozenset({"unauthorized", "duplicated version", "release missing"})
 #: What a webhook is told of where nothing is chosen.
 DEFAULT_EVENTS = (WebhookEvent.RELEASE, WebhookEvent.DELETION, WebhookEvent.FAILED_VALIDATION)
 #: Random bytes of a secret.
@@ -122,6 +124,24 @@ class Webhooks:
             self._submit(webhook, notice.model_copy(update={"delivery": _delivery(webhook, notice, once)}))
             for webhook in found
         ]
+
+    def tell_refused(
+        self, identity: Identity, data: Mapping[str, Any], refusal: Refused, *, occurrence: str = ""
+    ) -> list[int]:
+        """Have everyone told who wants to know of a release that was refused for what it says, before any job.
+
+        Not of one that its sender had no right to send, and not of a version that is taken: clients ask that way.
+
+        Args:
+            data: a full mod as it was sent.
+        """
+        mod_id = data.get("id")
+        if refusal.reason in UNTOLD_REASONS or not is_mod_id(mod_id):
+            return []
+        version, title = (plain_text(data.get(name)) for name in ("version", "title"))
+        errors = refusal.errors or [{"path": "", "message": refusal.message}]
+        details = {"title": title, "private": data.get("private") is not False, "user": identity.name, "errors": errors}
+        return self.tell(WebhookEvent.FAILED_VALIDATION, str(mod_id), version, details, occurrence=occurrence)
 
     def _wanting(self, session: Session, event: WebhookEvent, mod_id: str, private: bool) -> list[Webhook]:
         whose = Webhook.mod_id == mod_id

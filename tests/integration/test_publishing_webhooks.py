@@ -223,6 +223,23 @@ def test_those_who_asked_are_told_and_private_mods_are_told_to_their_own_only(si
     assert site.told() == [(mine, "failed_validation", "fsport"), (of_all, "failed_validation", "fsport")]
 
 
+def test_a_release_that_is_refused_for_what_it_says_is_told_of(site: Site) -> None:
+    mine = site.webhooks.add(OWNER, "fsport", URL).webhook.id
+    refusal = Refused("name: wrong", reason="invalid name", errors=[{"path": "packages.0.name", "message": "\ud800"}])
+    data: dict[str, Any] = {"id": "fsport", "version": "2.0.0\ud800", "title": ["no text"], "private": 1}
+    site.webhooks.tell_refused(UPLOADER, data, refusal)
+    (spec,) = site.engine.specs
+    notice = spec.payload["notice"]
+    assert (notice["version"], notice["title"], notice["user"]) == ("2.0.0?", "The fsport", "user3")
+    assert notice["errors"] == [{"path": "packages.0.name", "message": "?"}]
+    assert site.told() == [(mine, "failed_validation", "fsport")]
+    # Clients learn by this refusal that a version is taken; others may not ask at all.
+    for reason in ("duplicated version", "unauthorized"):
+        site.webhooks.tell_refused(UPLOADER, data, Refused("no", reason=reason))
+    site.webhooks.tell_refused(UPLOADER, {"id": "a\0"}, refusal)
+    assert site.told() == []
+
+
 def test_a_job_holds_neither_address_nor_secret_and_is_nobodys_but_its_webhooks(site: Site) -> None:
     made = [site.webhooks.add(OWNER, "fsport", URL) for _ in range(2)]
     site.webhooks.tell(WebhookEvent.RELEASE, "fsport", "1.0.0", {"user": "dora"}, occurrence="17")

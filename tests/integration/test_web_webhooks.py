@@ -38,6 +38,10 @@ class Caller:
         found = self._client.post(f"/api/1/mod/webhooks/{what}", headers=self._headers, **options)
         return found.status_code, found.get_json()
 
+    def release(self, step: str, mod: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        found = self._client.post(f"/api/1/mod/release{step}", json=mod, headers=self._headers)
+        return found.status_code, found.get_json()
+
 
 def tried(caller: Caller) -> list[dict[str, Any]]:
     return [webhook for webhook in caller.get("tiny")[1]["webhooks"] if webhook["last_try_at"]]
@@ -110,6 +114,17 @@ def test_those_who_may_not_and_what_is_wrong_get_the_documented_answers(callers:
         assert callers["owner"].post("test", json={"id": number})[0] == 400
     assert callers["owner"].post("test", data={"id": "x"})[0] == 400
     assert callers["owner"].get("tiny")[1]["webhooks"] == []
+
+
+def test_a_release_with_fields_that_are_wrong_is_told_of_but_no_try_is(
+    callers: dict[str, Caller], engine: Engine
+) -> None:
+    callers["owner"].post("add", data={"mid": "tiny", "url": "https://hooks.example.org/"})
+    for step in ("/preflight", "/dry_run", ""):
+        status, found = callers["owner"].release(step, {"id": "tiny", "version": "1.x"})
+        assert (status, found["result"]) == (200, False)
+    (job,) = engine.list_jobs(kind="webhook")
+    assert engine.payload(job.ticket)["notice"]["event"] == "failed_validation"
 
 
 def test_a_worker_delivers_the_ping_and_writes_neither_address_nor_secret_down(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, jsonify, request
 
 from knossos.accounts.tokens import Identity, Scope
+from knossos.publishing.errors import Refused
 from knossos.publishing.release_input import read_actions
 from knossos.publishing.releases import Mode
 from knossos.publishing.webhook_events import WebhookEvent
@@ -93,7 +94,12 @@ def _submit(mode: Mode) -> Response:
     identity = caller(Scope.RELEASE)
     data = json_body()
     publisher = services().publisher
-    document = publisher.releases.accept(identity, data, mode=mode)
+    try:
+        document = publisher.releases.accept(identity, data, mode=mode)
+    except Refused as refusal:
+        if mode in (Mode.RELEASE, Mode.UPDATE):
+            publisher.webhooks.tell_refused(identity, data, refusal)
+        raise
     actions = () if mode is Mode.UPDATE else read_actions(data)
     outcome = publisher.submissions.run(identity, document, mode, actions=actions, address=client_address())
     return jsonify(outcome)
