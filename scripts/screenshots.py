@@ -41,7 +41,7 @@ CODE = (
 )
 
 #: The pictures that the documents show.
-FOR_DOCS = {"converter", "mod", "mods", "tasks", "watch", "watch-dark", "watch-phone", "watch-succeeded"}
+FOR_DOCS = {"converter", "mod", "mods", "release", "tasks", "watch", "watch-dark", "watch-phone", "watch-succeeded"}
 #: Of these all that the page holds is shown, not only the window.
 WHOLE = ("watch", "mod", "account")
 
@@ -195,11 +195,39 @@ def login(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
     visit.page.goto("/login")
 
 
-def tasks(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
-    visit.page.goto("/login?next=/tasks")
-    visit.page.fill("#name", "olga")
+def log_in(visit: Visit, name: str, target: str) -> None:
+    visit.page.goto(f"/login?next={target}")
+    visit.page.fill("#name", name)
     visit.page.fill("#password", PASSWORD)
     visit.page.get_by_role("main").get_by_role("button", name="Log in").click()
+
+
+def owned(path: str, text: str) -> Take:
+    """A page of those who publish."""
+
+    def take(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+        log_in(visit, "dora", path)
+        visit.page.get_by_text(text).first.wait_for()
+        show_pictures(visit)
+
+    return take
+
+
+def release(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    """The form of a release after the server has found problems."""
+    page = visit.page
+    log_in(visit, "dora", "/publish/northern-gate/release")
+    page.locator("[data-package]").wait_for()
+    page.fill("[data-path=version]", "0.5")
+    page.fill("[data-path=videos]", "https://video.example.org/northern-gate\nvideo.example.org/second")
+    page.fill("[data-field=environment]", "windows && (sse2 ||")
+    page.get_by_role("button", name="Only check it").click()
+    page.locator("[data-report-list] li").first.wait_for()
+    page.locator(".sticky-actions").scroll_into_view_if_needed()
+
+
+def tasks(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    log_in(visit, "olga", "/tasks")
     visit.page.locator("tbody tr").first.wait_for()
     visit.page.mouse.move(0, 0)
 
@@ -218,6 +246,9 @@ PAGES: dict[str, Take] = {
     "watch-asking": watch("asking", "A file hoster asks for a code"),
     "watch-succeeded": watch("succeeded", "Voice acting"),
     "login": login,
+    "publish": owned("/publish", "Make a new mod"),
+    "publish-mod": owned("/publish/starlit-passage", "Webhooks"),
+    "release": release,
     "tasks": tasks,
     "account": account,
     "audit": audit,

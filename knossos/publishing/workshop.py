@@ -12,6 +12,7 @@ from knossos.accounts.directory import names_of
 from knossos.accounts.tokens import Identity
 from knossos.database import Database
 from knossos.publishing import mods
+from knossos.publishing.listing import Summary
 from knossos.publishing.mods import ModFacts, facts_of
 from knossos.publishing.release_references import look_up
 from knossos.publishing.tables import Member, Mod, Release, Webhook
@@ -21,7 +22,10 @@ from knossos.publishing.versions import comparable
 
 @dataclass(frozen=True)
 class OwnMod:
-    """A mod in whose team somebody is. ``tile`` is the name of an image; ``releases`` counts those that are out."""
+    """A mod in whose team somebody is. ``releases`` counts those that are out.
+
+    ``tile`` is the name of an image: the mod's own, or that of the release that stands for it in lists.
+    """
 
     id: str
     title: str
@@ -72,26 +76,27 @@ class Workshop:
             .subquery()
         )
         query = (
-            select(Mod, Member.role, counts.c.releases)
+            select(Mod, Member.role, counts.c.releases, Release.summary)
             .join(Member, Member.mod_id == Mod.id)
+            .outerjoin(Release, Release.id == Mod.listed_id)
             .outerjoin(counts, counts.c.mod_id == Mod.id)
             .where(Member.user_id == identity.user_id)
             .order_by(Mod.updated_at.desc(), Mod.id)
         )
         with self._database.reading() as session:
             rows = session.execute(query).tuples().all()
-            names = _image_names(session, {mod.tile for mod, _, _ in rows if mod.tile})
+            names = _image_names(session, {mod.tile for mod, *_ in rows if mod.tile})
             return [
                 OwnMod(
                     id=mod.id,
                     title=mod.title,
                     type=mod.type,
                     role=TeamRole(role),
-                    tile=names.get(mod.tile or ""),
+                    tile=names.get(mod.tile or "") or _listed_tile(summary),
                     releases=releases or 0,
                     updated_at=mod.updated_at,
                 )
-                for mod, role, releases in rows
+                for mod, role, releases, summary in rows
             ]
 
     def bench(self, identity: Identity, mod_id: str) -> Bench:
@@ -105,16 +110,21 @@ class Workshop:
             mod = mods.get(session, mod_id)
             role = require(session, identity, mod_id, TeamRole.TESTER)
             names = _image_names(session, {image for image in (mod.logo, mod.tile) if image})
+            summary = select(Release.summary).where(Release.id == mod.listed_id)
             webhooks = select(func.count()).select_from(Webhook).where(Webhook.mod_id == mod_id)
             return Bench(
                 facts=facts_of(mod),
                 logo=names.get(mod.logo or ""),
-                tile=names.get(mod.tile or ""),
+                tile=names.get(mod.tile or "") or _listed_tile(session.scalar(summary)),
                 role=role,
                 members=members(session, mod_id),
                 releases=_releases(session, mod_id),
                 webhooks=session.scalar(webhooks) or 0,
             )
+
+
+def _listed_tile(summary: str | None) -> str | None:
+    return Summary.model_validate_json(summary or "{}").tile
 
 
 def _image_names(session: Session, images: set[str]) -> dict[str, str]:

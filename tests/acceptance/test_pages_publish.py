@@ -121,6 +121,9 @@ def test_a_mod_goes_from_nothing_to_the_repository(visit: Visit, site: Site, tmp
     expect(page.get_by_role("heading", level=1)).to_have_text("Long Way Home")
     expect(page.get_by_text("2 installed files")).to_be_visible()
     assert [(mod["id"], mod["version"]) for mod in repository(site)] == [("LongWayHome", "1.0.0")]
+    # In lists the mod has the picture of its release, having none of its own.
+    page.goto("/publish")
+    expect(page.locator(".mod-card", has_text="Long Way Home").locator("img")).to_be_visible()
 
 
 def test_an_upload_goes_on_where_the_line_broke(visit: Visit, tmp_path: Path) -> None:

@@ -27,8 +27,11 @@ export function mark(field, message) {
   // One line is enough for a whole package: the list has them all.
   if ("wrong" in field.dataset) return;
   counter += 1;
-  const line = element("p", { class: "field-error", id: `problem-${counter}`, "data-problem": true }, message);
-  field.closest(PLACES)?.append(line);
+  const place = field.closest(PLACES);
+  // A row has several fields, and its lines stand below them all.
+  const text = place?.matches("li") && field.matches(FIELDS) ? `${labelOf(field)}: ${message}` : message;
+  const line = element("p", { class: "field-error", id: `problem-${counter}`, "data-problem": true }, text);
+  place?.append(line);
   if (!field.matches(FIELDS)) {
     field.dataset.wrong = "";
     return;
@@ -65,10 +68,13 @@ function fieldAt(form, path) {
   return { field: null, rest: path };
 }
 
+function labelOf(field) {
+  return field.labels?.[0]?.childNodes[0]?.textContent.trim() ?? "";
+}
+
 function nameOf(field, rest) {
-  const label = field.labels?.[0]?.childNodes[0]?.textContent.trim();
   const inPackage = field.closest("[data-package]")?.querySelector("[data-package-title]").textContent;
-  const own = field.matches("[data-package]") ? "" : label || field.querySelector("strong")?.textContent || "";
+  const own = field.matches("[data-package]") ? "" : labelOf(field) || field.querySelector("strong")?.textContent || "";
   // A field that holds a list, one a line: the path goes on with the number.
   const line = field.matches("textarea") && /^\d+$/.test(rest) ? `line ${Number(rest) + 1}` : "";
   return [inPackage, own, line].filter(Boolean).join(", ") || "Here";
