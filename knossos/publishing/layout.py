@@ -90,11 +90,16 @@ def apply_actions_to(
 
 def with_symlinks_listed(layout: Layout, stored: StoredFiles) -> Layout:
     """The layout with an entry for each symlink that stands for a file, where the releaser gave none: what is not
-    listed is not installed by a client that moves each ``orig_name`` to its ``filename``."""
+    listed is not installed by a client that moves each ``orig_name`` to its ``filename``.
+
+    Entries that lead through symlinked folders go: such a client has no symlinked folders, and could never install
+    them. The files themselves are listed where they really lie.
+    """
     taken = {entry.filename.casefold() for package in layout.document.packages for entry in package.filelist}
     packages = []
     for number, package in enumerate(layout.document.packages):
         found: list[DocumentInstalledFile] = []
+        detours: set[tuple[str, str]] = set()
         for index, file in enumerate(package.files):
             known = stored.get((number, index))
             if known is None or known.inspection is None:
@@ -102,6 +107,7 @@ def with_symlinks_listed(layout: Layout, stored: StoredFiles) -> Layout:
             sums = {entry.name: entry.sha256 for entry in known.inspection.entries}
             listed = {entry.orig_name: entry.filename for entry in package.filelist if entry.archive == file.filename}
             targets = {link.name: link.target for link in known.inspection.links if link.kind is LinkKind.SYMLINK}
+            detours |= {(file.filename, name) for name in listed if target_of_link(name, targets) not in sums}
             for name in targets.keys() - listed.keys():
                 sha256 = sums.get(target_of_link(name, targets))
                 path = layout.links.get((number, index, name), join(file.dest, name))
@@ -113,7 +119,9 @@ def with_symlinks_listed(layout: Layout, stored: StoredFiles) -> Layout:
                         )
                     )
         found.sort(key=lambda entry: entry.filename)
-        packages.append(package.model_copy(update={"filelist": [*package.filelist, *found]}) if found else package)
+        kept = [entry for entry in package.filelist if (entry.archive, entry.orig_name) not in detours]
+        changed = found or detours
+        packages.append(package.model_copy(update={"filelist": [*kept, *found]}) if changed else package)
     return replace(layout, document=layout.document.model_copy(update={"packages": packages}))
 
 

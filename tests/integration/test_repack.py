@@ -173,6 +173,27 @@ def test_a_program_that_is_a_symlink_is_installed_by_both_clients(bench: Bench, 
     assert tree(tmp_path / "net") == tree(tmp_path / "old")
 
 
+def test_what_is_listed_by_way_of_symlinked_folders_is_listed_where_it_lies(bench: Bench, tmp_path: Path) -> None:
+    members = [
+        Member("X.framework/Versions/A/X", b"lib", mode=0o755),
+        Member("X.framework/Versions/Current", kind=tarfile.SYMTYPE, target="A"),
+        Member("X.framework/X", kind=tarfile.SYMTYPE, target="Versions/Current/X"),
+    ]
+    package = bench.package("Core", ("core.tar.gz", compressed(tar_bytes(members), "gz")))
+    (entry,) = package["filelist"]
+    for name in ("X.framework/Versions/Current/X", "X.framework/X"):
+        package["filelist"].append(entry | {"filename": name, "orig_name": name})
+    document, packed = bench.pack()
+    assert packed == []
+    assert [entry.filename for entry in document.packages[0].filelist] == ["X.framework/Versions/A/X"]
+    installed_by_net(document, bench.archives, tmp_path / "net")
+    installed_by_old(document, bench.archives, tmp_path / "old")
+    assert (tmp_path / "net/X.framework/X").read_bytes() == b"lib"
+    package["filelist"][1]["checksum"] = ("sha256", "0" * 64)
+    with pytest.raises(AssertionError, match="has the SHA-256"):
+        bench.pack()
+
+
 @pytest.mark.parametrize("kind", ["zip", "7z", "tar.gz"])
 def test_names_with_backslashes_become_folders_on_every_system(bench: Bench, tmp_path: Path, kind: str) -> None:
     members = [Member("data\\maps\\a.dds", b"1"), Member("mod.ini", b"2")]

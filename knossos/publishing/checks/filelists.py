@@ -132,7 +132,7 @@ class _Holds:
             return
         found = self._sums.get(entry.orig_name)
         if found is None:
-            found = self._sums.get(target_of_link(entry.orig_name, self._links))
+            found = self._sums.get(file_behind(entry.orig_name, self._links))
         if found is None:
             text = f'{self._file.filename} holds no file "{entry.orig_name}"{self._hint(entry.orig_name)}'
             findings.error(_KIND, f"{path}.orig_name", text)
@@ -152,3 +152,25 @@ def target_of_link(name: str, links: Mapping[str, str]) -> str:
             return name
         name = posixpath.normpath(posixpath.join(posixpath.dirname(name), links[name].replace("\\", "/")))
     return ""
+
+
+def file_behind(name: str, links: Mapping[str, str]) -> str:
+    """The file that a path leads to, also where folders on its way are symlinks; "" where it leads nowhere.
+
+    Args:
+        links: the targets of all symlinks of the archive, by their names.
+    """
+    way, ahead, hops = "", name.split("/"), 0
+    while ahead:
+        part = ahead.pop(0)
+        if part == "..":
+            way = way.rpartition("/")[0]
+        elif part not in ("", "."):
+            way = f"{way}/{part}" if way else part
+        if way in links:
+            hops += 1
+            if hops > _MOST_HOPS:
+                return ""
+            ahead = [*links[way].replace("\\", "/").split("/"), *ahead]
+            way = way.rpartition("/")[0]
+    return way
