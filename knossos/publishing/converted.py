@@ -22,7 +22,8 @@ _INSTALLED_FIELDS = ("filename", "archive", "orig_name", "checksum")
 _PARTIAL = re.compile(r"([0-9]+)(\.[0-9]+)?")
 #: Operators that mean the same for a partial version and for one that is filled up with zeros.
 _FILLED = re.compile(r"(>=|<)([0-9]+(?:\.[0-9]+)?)")
-_TILDE = re.compile(r"~([0-9]+\.[0-9]+)")
+#: Any version with these two numbers: "==1.2" and "1.2" mean what "~1.2" does.
+_TILDE = re.compile(r"(?:~|==)?([0-9]+\.[0-9]+)")
 
 
 def full_mod_of(mod: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:

@@ -196,6 +196,6 @@ def test_only_who_has_the_token_of_a_conversion_that_went_well_may_publish_it(ya
 
 def test_partial_versions_are_filled_up_where_that_means_the_same() -> None:
     assert [full_version(text) for text in ("3", "3.7", "3.7.0", "1.0-rc")] == ["3.0.0", "3.7.0", "3.7.0", "1.0-rc"]
-    given = [None, ">=3.7", "<2", "~1.2", "~1", ">1.2", "==1.2.0", ">=1,<2", "1.2.3"]
-    meant = [None, ">=3.7.0", "<2.0.0", "~1.2.0", "~1", ">1.2", "1.2.0", ">=1,<2", "1.2.3"]
+    given = [None, ">=3.7", "<2", "~1.2", "~1", ">1.2", "==1.2.0", ">=1,<2", "1.2.3", "==1.2", "1.2", "1"]
+    meant = [None, ">=3.7.0", "<2.0.0", "~1.2.0", "~1", ">1.2", "1.2.0", ">=1,<2", "1.2.3", "~1.2.0", "~1.2.0", "1"]
     assert [full_spec(text) for text in given] == meant

@@ -282,6 +282,12 @@ def test_the_reason_says_what_is_wrong(dora: Caller) -> None:
         assert dora.json("release", changed(path, value))["reason"] == reason, path
 
 
+def test_a_size_out_of_range_is_told_in_words(dora: Caller) -> None:
+    for size, meant in ((-1, "at least 0"), (2**60, f"at most {2**53 - 1}")):
+        (error,) = dora.json("release", changed("packages.0.files.0.filesize", size))["errors"]
+        assert error == {"path": "packages.0.files.0.filesize", "message": f"expected a number of {meant}"}
+
+
 def test_a_missing_archive_is_named(dora: Caller) -> None:
     answer = dora.json("release", changed("packages.0.files.0.checksum", ["sha256", "0" * 64]))
     assert (answer["reason"], answer["archive"]) == ("archive missing", "0" * 64)

@@ -75,6 +75,10 @@ def message_of(error: ErrorDetails) -> str:
         return "expected at least one"
     if kind == "too_long":
         return f"expected at most {context.get('max_length')} items"
+    if kind == "greater_than_equal":
+        return f"expected a number of at least {context.get('ge')}"
+    if kind == "less_than_equal":
+        return f"expected a number of at most {context.get('le')}"
     return str(error["msg"]).removeprefix("Value error, ")
 
 
