@@ -18,8 +18,8 @@ from knossos.settings import Settings
 #: What every record has; anything else in a record came with ``extra=``.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-#: Libraries that speak of each request or job at INFO, which we log ourselves.
-_TALKATIVE = ("rq", "urllib3", "tornado.access", "asyncio")
+#: Libraries that speak at INFO of each request or job, which we log ourselves, or of each of their own parts.
+_TALKATIVE = ("rq", "urllib3", "tornado.access", "asyncio", "alembic.runtime.plugins")
 
 
 def configure_logging(settings: Settings, process: str, stream: TextIO | None = None) -> None:
