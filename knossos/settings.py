@@ -16,6 +16,7 @@ import os
 import re
 import runpy
 from collections.abc import Mapping
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -246,16 +247,30 @@ class Settings(BaseModel):
     @classmethod
     def _database_url(cls, value: str) -> str:
         # Whether its driver is installed is checked where it is started: not every process has a database.
-        if value and not re.match(r"[a-z][a-z0-9]*(\+[a-z][a-z0-9_]*)?://", value):
-            raise ValueError("expected an SQLAlchemy URL such as postgresql+psycopg://user:password@host/name, or ''")
+        if value and not re.match(r"(sqlite|postgresql)(\+[a-z][a-z0-9_]*)?://", value):
+            raise ValueError(
+                "expected an SQLAlchemy URL of PostgreSQL, such as postgresql+psycopg://user:password@host/name, "
+                "or of SQLite, or ''"
+            )
         return value
 
     @field_validator("smtp")
     @classmethod
     def _smtp_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("smtp", "smtp+starttls", "smtps") or not parts.hostname):
+        try:
+            parts = urlsplit(value)
+            known = parts.scheme in ("smtp", "smtp+starttls", "smtps") and parts.hostname and parts.port != 0
+        except ValueError:
+            known = False
+        if value and not known:
             raise ValueError("expected '' or a URL such as smtp+starttls://user:password@mail.example.org:587")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        if not value.isprintable() or "@" not in parseaddr(value)[1]:
+            raise ValueError("expected a sender such as 'Knossos <noreply@example.org>'")
         return value
 
     @field_validator("allowed_private_networks")

@@ -28,7 +28,7 @@ from knossos.storage import Storage
 SEVENZIP_SECONDS = 30.0
 
 #: Packages whose modules are called otherwise, or that need a compiler unless one asks for the built one.
-PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary"}
 
 
 @contextmanager

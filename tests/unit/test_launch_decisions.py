@@ -67,7 +67,7 @@ def test_two_servers_on_one_port_are_told_apart_by_their_addresses(
     assert preflight.overlap(second, first) is expected
 
 
-@pytest.mark.parametrize("url", ["nonsense://host/x", "postgresql+nonsense://host/x", "sqlite://host:x/y"])
+@pytest.mark.parametrize("url", ["postgresql+nonsense://host/x", "sqlite://host:x/y"])
 def test_a_database_that_nobody_knows_is_named(tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsError, match=r"DATABASE: expected an SQLAlchemy URL"):
         preflight.check_database(Settings(data_path=tmp_path, database=url))
@@ -105,7 +105,6 @@ def test_a_driver_that_is_not_installed_is_named_with_its_package(
     for url, module, package in (
         ("postgresql+psycopg2://host/x", "psycopg2", "psycopg2-binary"),
         ("postgresql://host/x", "psycopg", "psycopg[binary]"),
-        ("mysql://host/x", "MySQLdb", "mysqlclient"),
     ):
         without(module)
         with pytest.raises(MissingDependency, match=r"DATABASE: .*needs the Python package") as caught:

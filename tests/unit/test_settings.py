@@ -81,6 +81,11 @@ def test_the_redis_that_launch_sh_runs_is_found_where_none_is_set(tmp_path: Path
         ('REDIS = "redis://127.0.0.1:6379/abc"', "REDIS", "a database's number"),
         ('REDIS = "redis://[::1/0"', "REDIS", "such as redis://"),
         ('DATABASE = "foo"', "DATABASE", "expected an SQLAlchemy URL"),
+        ('DATABASE = "mysql+pymysql://host/name"', "DATABASE", "of PostgreSQL"),
+        ('SMTP = "smtp://user:password@host:abc"', "SMTP", "expected '' or a URL such as"),
+        ('SMTP = "smtp://[::1"', "SMTP", "expected '' or a URL such as"),
+        ('MAIL_FROM = "Knossos"', "MAIL_FROM", "expected a sender such as"),
+        ('MAIL_FROM = "a@example.org\\nBcc: b@example.org"', "MAIL_FROM", "expected a sender such as"),
     ],
 )
 def test_a_wrong_setting_is_named_and_the_message_says_what_it_should_be(
