@@ -6,6 +6,7 @@ Usage: worker.py [QUEUE ...]      (default: the queue "default")
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, MissingDependency, SettingsError
@@ -25,7 +26,11 @@ def main(queues: list[str]) -> int:
         from knossos.publishing.repository.job import catch_up
 
         self_test(settings)
-        catch_up(settings)
+        # In a process of its own: who has talked to an object store has threads, and its forks would wait for them for
+        # ever.
+        looking = multiprocessing.get_context("fork").Process(target=catch_up, args=(settings,))
+        looking.start()
+        looking.join()
         return worker.run(settings, tuple(queues) or ("default",))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
