@@ -12,9 +12,11 @@ import pytest
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.publishing.blobs import ANY_FILE, Blobs
+from knossos.publishing.repository.repository import Repository
 from knossos.settings import Settings
 from knossos.storage import OBJECT_PIECE_BYTES, Storage, blob_key
 from knossos.web import create_app
+from tests.support.processes import Process, wait_for, write_settings
 from tests.support.s3 import S3Server
 
 pytestmark = pytest.mark.xdist_group("s3")
@@ -71,3 +73,19 @@ def test_a_file_is_served_from_the_object_store_whole_and_in_part(
     assert client.head(address, buffered=True).content_length == len(BYTES)
     assert client.get(address, buffered=True, headers={"If-None-Match": f'"{SHA256}"'}).status_code == 304
     assert client.get(f"/storage/files/{'0' * 64}/a.7z", buffered=True).status_code == 404
+
+
+def test_a_worker_runs_its_tasks_though_it_has_looked_at_the_object_store_before(
+    settings: Settings, redis_url: str, tmp_path: Path
+) -> None:
+    """Whoever has talked to it has threads, which a fork does not have."""
+    settings = settings.model_copy(update={"redis": redis_url})
+    database = Database(settings)
+    file = write_settings(tmp_path / "settings.py", settings)
+    worker = Process(["worker.py"], tmp_path / "worker.log", {"KNOSSOS_SETTINGS": str(file)})
+    try:
+        repository = Repository(settings, database, Storage(settings))
+        wait_for(repository.published, f"the repository's files; {worker.log}")
+    finally:
+        worker.stop()
+        database.close()
