@@ -6,7 +6,6 @@ Usage: worker.py [QUEUE ...]      (default: the queue "default")
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, MissingDependency, SettingsError
@@ -23,14 +22,10 @@ def main(queues: list[str]) -> int:
         import knossos.packaging.webhook  # noqa: F401
         from knossos.packaging.self_test import self_test
         from knossos.publishing import ingest, webhook_delivery  # noqa: F401
-        from knossos.publishing.repository.job import catch_up
+        from knossos.publishing.repository.job import catch_up_apart
 
         self_test(settings)
-        # In a process of its own: who has talked to an object store has threads, and its forks would wait for them for
-        # ever.
-        looking = multiprocessing.get_context("fork").Process(target=catch_up, args=(settings,))
-        looking.start()
-        looking.join()
+        catch_up_apart(settings)
         return worker.run(settings, tuple(queues) or ("default",))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")

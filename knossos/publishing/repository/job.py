@@ -8,6 +8,7 @@ meanwhile. Any number of these jobs may run at once; those that find the files w
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,14 @@ def catch_up(settings: Settings) -> None:
     finally:
         database.close()
         engine.redis.close()
+
+
+def catch_up_apart(settings: Settings) -> None:
+    """The same in a process of its own, for one that forks: who has talked to an object store has threads, and its
+    forks would wait for them for ever."""
+    looking = multiprocessing.get_context("fork").Process(target=catch_up, args=(settings,))
+    looking.start()
+    looking.join()
 
 
 def _spec(function: str, title: str, **payload: Any) -> JobSpec:
