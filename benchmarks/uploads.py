@@ -153,7 +153,7 @@ def _server(folder: Path) -> Iterator[_Server]:
     redis = RedisServer(folder / "redis")
     redis.start()
     try:
-        with Site(folder, redis.url, sockets=False, max_content_length=64 * 1024 * MIB) as site:
+        with Site(folder, redis.url, sockets=False, processes=2, max_content_length=64 * 1024 * MIB) as site:
             database = Database(site.settings)
             account = Accounts(database).find("dora")
             assert account is not None

@@ -28,8 +28,9 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import LargeBinary, MetaData, Table
 
-from knossos.database import Database, known_revisions, migrate_in, revision_of
+from knossos.database import Database
 from knossos.errors import KnossosError
+from knossos.schema import known_revisions, migrate_in, revision_of
 
 FORMAT, FORMAT_VERSION = "knossos-backup", 1
 

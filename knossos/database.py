@@ -16,10 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
@@ -27,8 +23,6 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from knossos.errors import MissingDependency
 from knossos.settings import Settings
-
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 #: The number of our advisory lock in PostgreSQL: "knossos" as hexadecimal ASCII.
 _TABLES_LOCK = 0x6B6E6F73736F73
@@ -118,6 +112,9 @@ class Database:
             MissingDependency: the database does not answer.
         """
         try:
+            # Alembic takes a while to load, and most processes never change a table.
+            from knossos.schema import migrate_in
+
             with self.changing_tables() as connection:
                 migrate_in(connection, revision)
         except OperationalError as error:
@@ -138,34 +135,6 @@ def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgres
     if session.get_bind().dialect.name == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)
-
-
-def migrate_in(connection: sqlalchemy.Connection, revision: str = "head") -> None:
-    """Bring the tables up or down to ``revision`` in a transaction of `Database.changing_tables`."""
-    config = _alembic()
-    config.attributes["connection"] = connection
-    current = revision_of(connection)
-    # Revisions are numbers of four digits, so that they sort.
-    if revision == "base" or (current is not None and revision < current):
-        command.downgrade(config, revision)
-    else:
-        command.upgrade(config, revision)
-
-
-def revision_of(connection: sqlalchemy.Connection) -> str | None:
-    """The revision of the tables that are there; None where there are none."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def known_revisions() -> list[str]:
-    """All revisions that this version of the server can bring tables to, oldest first."""
-    return sorted(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
 
 
 def _create_private(path: Path) -> None:

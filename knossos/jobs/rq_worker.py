@@ -30,6 +30,7 @@ from rq.utils import now
 
 from knossos.errors import KnossosError
 from knossos.jobs import keys, workspace
+from knossos.jobs.connection import retry_policy
 from knossos.jobs.context import JobContext
 from knossos.jobs.errors import JobCancelled, JobInterrupted
 from knossos.jobs.records import JobFailure
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 DEQUEUE_SECONDS = 2
 #: Signs of life within WORKER_LOST_SECONDS.
 HEARTBEATS = 3
+#: Seconds for which a worker that stops, and still has a task, waits for a Redis that is away.
+STOPPING_PATIENCE_SECONDS = 5
 #: prctl's number for "send me this signal when my parent dies" (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
 #: prctl's number for "what my descendants orphan becomes my child".
@@ -266,6 +269,8 @@ class EngineWorker(Worker):
         log.info("told to stop; a running task has %g seconds", grace)
         self._grace_ends = time.monotonic() + grace
         self.job_monitoring_interval = 1
+        # Taking leave of a Redis that is away must not take minutes; what is not said to it, others find out.
+        self.connection.set_retry(retry_policy(STOPPING_PATIENCE_SECONDS if self.horse_pid else 0))
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ from rq.exceptions import StopRequested
 from knossos.errors import EXIT_OK
 from knossos.jobs import connection
 from knossos.jobs.engine import Engine
+from knossos.jobs.rq_queue import connection_errors
 from knossos.jobs.rq_worker import EngineWorker
 from knossos.settings import Settings
 
@@ -43,6 +44,8 @@ def run(settings: Settings, queues: tuple[str, ...] = ("default",)) -> int:
             log.info("worker %s waits for tasks on %s", worker.name[:8], ", ".join(queues))
             try:
                 worker.work(logging_level=None)
+            except connection_errors() as error:
+                log.warning("Redis does not answer: %s", error)
             except Exception:
                 log.exception("the worker's loop broke")
             if worker.stopping:

@@ -21,7 +21,6 @@ from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import DBAPIError
 
-from knossos import backup as backups
 from knossos.accounts import Role
 from knossos.accounts.tokens import Scope
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_CRASH, EXIT_MISSING, KnossosError, MissingDependency, SettingsError
@@ -211,6 +210,8 @@ def audit(limit: int, subject: str, actor: str) -> None:
 @with_appcontext
 def backup(file: Path) -> None:
     """Write every row of the database to FILE, while the server may run. Stored files are no part of it."""
+    from knossos import backup as backups  # brings Alembic, which the server itself does without
+
     summary = backups.backup(services().database, file)
     click.echo(f"wrote {summary.total} rows of {len(summary.rows)} tables to {file}")
 
@@ -221,6 +222,8 @@ def backup(file: Path) -> None:
 @with_appcontext
 def restore(file: Path, replace: bool) -> None:
     """Put the backup FILE into an empty database. Stop servers and workers before."""
+    from knossos import backup as backups
+
     summary = backups.restore(services().database, file, replace=replace)
     click.echo(f"restored {summary.total} rows of {len(summary.rows)} tables from {file}")
     try:

@@ -13,7 +13,7 @@ from tests.support.browser import Visit, chromium
 from tests.support.redis_server import RedisServer
 from tests.support.site import API_KEY, PASSWORD, Site
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("pages of access")
 
 Show = Callable[[Page, Site], None]
 

@@ -15,7 +15,7 @@ from tests.support.browser import Visit, chromium, sideways
 from tests.support.redis_server import RedisServer
 from tests.support.site import API_KEY, PASSWORD, Site
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("pages of converter")
 
 MOD = {"id": "tiny", "title": "Tiny", "version": "3.7", "packages": []}
 

@@ -16,7 +16,7 @@ from tests.support.mod_scenes import publish_mods
 from tests.support.redis_server import RedisServer
 from tests.support.site import PASSWORD, Site
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("pages of mods")
 
 #: What is looked at for everyone: the page, and what has to be there.
 PAGES = {

@@ -20,7 +20,7 @@ from tests.support.processes import Process
 from tests.support.redis_server import RedisServer
 from tests.support.site import PASSWORD, Site
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("pages of publish")
 
 PART_BYTES = 10_485_760
 

@@ -15,7 +15,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.scenes import PlayedJob
 from tests.support.site import PASSWORD, Site
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("pages of tasks")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.scenes import REPOSITORY, PlayedJob
 from tests.support.site import API_KEY, Site
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("pages of watch")
 
 
 @pytest.fixture(scope="module")

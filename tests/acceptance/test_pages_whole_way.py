@@ -15,7 +15,7 @@ from tests.support.file_server import FileServer
 from tests.support.processes import Process, write_settings
 from tests.support.site import API_KEY, Site
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("pages all the way")
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

@@ -24,7 +24,7 @@ MEMORY_MIB = 150
 
 @pytest.fixture
 def site(tmp_path: Path, redis_url: str) -> Iterator[Site]:
-    with Site(tmp_path, redis_url, sockets=False) as made:
+    with Site(tmp_path, redis_url, sockets=False, processes=2) as made:
         yield made
 
 

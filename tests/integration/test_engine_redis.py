@@ -74,6 +74,18 @@ def test_a_worker_that_waits_outlives_a_redis_that_is_away_for_a_while(
     wait_for(lambda: engine.find(ticket).state.finished, "the job's end")
 
 
+def test_a_worker_stops_at_once_while_redis_is_away(
+    settings: Settings, start_worker: StartWorker, own_redis: RedisServer
+) -> None:
+    mine = settings.model_copy(update={"redis": own_redis.url})
+    worker = start_worker(use=mine)
+    wait_for(lambda: "waits for tasks" in worker.log, "the worker")
+    own_redis.kill()
+    # Far less than the minute for which a worker waits for a Redis that restarts.
+    assert worker.stop(timeout=20) == 0
+    assert "Traceback" not in worker.log
+
+
 @pytest.mark.parametrize("database", [0, 5])
 def test_a_password_and_a_database_number_in_the_url_are_heeded(
     own_redis: RedisServer, settings: Settings, database: int

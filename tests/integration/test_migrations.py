@@ -11,8 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from knossos.accounts import Accounts
-from knossos.database import Base, Database, known_revisions, migrate_in
+from knossos.database import Base, Database
 from knossos.errors import MissingDependency
+from knossos.schema import known_revisions, migrate_in
 from knossos.settings import Settings
 from tests.support.people import CHEAP, PASSWORD, add_account
 from tests.support.postgres import Postgres

@@ -23,10 +23,14 @@ PASSWORD = "correct horse"
 
 
 class Site:
-    """Use as a context manager. ``sockets`` False leaves the WebSocket server out."""
+    """Use as a context manager. ``sockets`` False leaves the WebSocket server out; ``processes`` are those of
+    the HTTP server, each of which takes a second to load."""
 
-    def __init__(self, folder: Path, redis_url: str, *, sockets: bool = True, **more: Any) -> None:
+    def __init__(
+        self, folder: Path, redis_url: str, *, sockets: bool = True, processes: int = 1, **more: Any
+    ) -> None:  # fmt: skip
         self._folder = folder
+        self._processes = processes
         self._with_sockets = sockets
         self.settings = Settings(
             data_path=folder / "data",
@@ -53,7 +57,7 @@ class Site:
         Accounts(database).add("olga", PASSWORD, [Role.OPERATOR])
         database.close()
         try:
-            self.web_process = self._start("server.py", "web.log")
+            self.web_process = self._start_web()
             if self._with_sockets:
                 self.start_sockets()
             wait_for(self._answers, "the HTTP server")
@@ -64,8 +68,13 @@ class Site:
 
     def start_web(self) -> None:
         """Start the HTTP server, and wait until it answers."""
-        self.web_process = self._start("server.py", "web.log")
+        self.web_process = self._start_web()
         wait_for(self._answers, "the HTTP server")
+
+    def _start_web(self) -> Process:
+        host, port = self.settings.api_listen
+        http = ("--http-socket", f"{host}:{port}", "--add-header", "Connection: close")
+        return self._start("server.py", "web.log", *http, "--processes", str(self._processes))
 
     def kill_web(self) -> None:
         """SIGKILL to all processes of the HTTP server at once, as when the machine loses its power."""
@@ -88,9 +97,9 @@ class Site:
             self.socket_process.log_file.unlink()
             self.socket_process = None
 
-    def _start(self, program: str, log: str) -> Process:
+    def _start(self, program: str, log: str, *arguments: str) -> Process:
         file = write_settings(self._folder / "settings.py", self.settings)
-        return Process([program], self._folder / log, {"KNOSSOS_SETTINGS": str(file)})
+        return Process([program, *arguments], self._folder / log, {"KNOSSOS_SETTINGS": str(file)})
 
     def _answers(self) -> bool:
         assert self.web_process is not None

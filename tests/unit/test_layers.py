@@ -14,7 +14,7 @@ from knossos.settings import ROOT
 FLOORS = (
     {"errors", "setting_kinds"},
     {"settings"},
-    {"jobs", "outgoing", "database", "storage", "logs"},
+    {"jobs", "outgoing", "database", "schema", "storage", "logs"},
     {"packaging", "accounts", "backup"},
     {"publishing", "scripting", "migrations"},
     {"web", "live", "client"},
@@ -23,7 +23,7 @@ FLOORS = (
 
 #: The few that may look at a room of their own floor: migrations know the tables of all domains, and pages that poll
 #: get the messages of the WebSockets.
-NEIGHBOURS = {("migrations", "publishing"), ("web", "live.messages")}
+NEIGHBOURS = {("migrations", "publishing"), ("database", "schema"), ("web", "live.messages")}
 
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 
