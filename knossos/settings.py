@@ -82,6 +82,9 @@ class Settings(BaseModel):
     #: What the object store needs beside its URL, by obstore's names, such as {"endpoint": "https://...",
     #: "region": "...", "access_key_id": "...", "secret_access_key": "..."}.
     storage_options: Options = Field(default={}, repr=False)
+    #: True: players fetch files from the object store itself, by addresses that are signed for an hour, so that slow
+    #: lines hold up nobody here. They must be able to reach its endpoint.
+    storage_redirect: Flag = False
 
     # --- the servers --------------------------------------------------------------------------------
     #: Host and port of the HTTP server.

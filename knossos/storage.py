@@ -145,6 +145,10 @@ class Storage:
         """The path of the file, whether it is there or not; None where the storage is no folder. Only read it."""
         return self.folder / _checked(key) if self.folder else None
 
+    def link(self, key: str, seconds: float) -> str | None:
+        """An address under which everybody can GET the file from an object store for so long; None for a folder."""
+        return self._place.link(_checked(key), seconds)
+
     def fetch(self, key: str, target: Path) -> None:
         """Copy the stored file to ``target``, which is replaced."""
         with contextlib.closing(self.read(key)) as pieces, open(target, "wb") as file:
@@ -168,6 +172,7 @@ class _Place(Protocol):
     def put_bytes(self, key: str, data: bytes) -> None: ...
     def read(self, key: str, start: int, length: int | None) -> Generator[bytes, None, None]: ...
     def head(self, key: str) -> StoredObject | None: ...
+    def link(self, key: str, seconds: float) -> str | None: ...
     def delete(self, key: str) -> None: ...
     def list_keys(self, prefix: str) -> Iterator[tuple[str, int, float]]: ...
 
@@ -225,6 +230,9 @@ class _Folder:
             except FileNotFoundError:
                 return None
         return StoredObject(about.st_size, f"{about.st_mtime_ns:x}-{about.st_size:x}", about.st_mtime)
+
+    def link(self, key: str, seconds: float) -> str | None:
+        return None
 
     def delete(self, key: str) -> None:
         with _folder_errors(key):
@@ -317,6 +325,11 @@ class _ObjectStore:
         except NoSuchObject:
             return None
         return StoredObject(about["size"], (about["e_tag"] or "").strip('"'), about["last_modified"].timestamp())
+
+    def link(self, key: str, seconds: float) -> str | None:
+        with _object_errors(key):
+            store: Any = self.store
+            return str(obstore.sign(store, "GET", key, timedelta(seconds=seconds)))
 
     def delete(self, key: str) -> None:
         with contextlib.suppress(NoSuchObject), _object_errors(key):

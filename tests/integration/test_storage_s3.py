@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from knossos.database import Database
 from knossos.jobs import Engine
@@ -73,6 +74,19 @@ def test_a_file_is_served_from_the_object_store_whole_and_in_part(
     assert client.head(address, buffered=True).content_length == len(BYTES)
     assert client.get(address, buffered=True, headers={"If-None-Match": f'"{SHA256}"'}).status_code == 304
     assert client.get(f"/storage/files/{'0' * 64}/a.7z", buffered=True).status_code == 404
+
+
+def test_players_can_be_sent_to_the_object_store_itself(blobs: Blobs, settings: Settings, tmp_path: Path) -> None:
+    store(blobs, tmp_path)
+    settings = settings.model_copy(update={"storage_redirect": True})
+    client = create_app(settings, Engine(settings)).test_client()
+    address = f"/storage/files/{SHA256}/a.7z"
+    moved = client.get(address, headers={"Range": "bytes=5-"})
+    assert (moved.status_code, moved.headers["Cache-Control"]) == (302, "no-store")
+    part = requests.get(moved.location, headers={"Range": "bytes=5-"}, timeout=30)
+    assert (part.status_code, part.content) == (206, BYTES[5:])
+    assert client.head(address).content_length == len(BYTES)
+    assert client.get(f"/storage/files/{'0' * 64}/a.7z").status_code == 404
 
 
 def test_a_worker_runs_its_tasks_though_it_has_looked_at_the_object_store_before(
