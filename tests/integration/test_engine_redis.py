@@ -78,8 +78,10 @@ def test_a_worker_stops_at_once_while_redis_is_away(
     settings: Settings, start_worker: StartWorker, own_redis: RedisServer
 ) -> None:
     mine = settings.model_copy(update={"redis": own_redis.url})
+    engine = Engine(mine)
     worker = start_worker(use=mine)
-    wait_for(lambda: "waits for tasks" in worker.log, "the worker")
+    ticket = engine.submit(JobSpec(function="tests.support.jobs.echo", kind="t", title="t", owner="o")).ticket
+    wait_for(lambda: engine.find(ticket).state.finished, "the job's end")
     own_redis.kill()
     # Far less than the minute for which a worker waits for a Redis that restarts.
     assert worker.stop(timeout=20) == 0
