@@ -85,7 +85,6 @@ def test_a_worker_stops_at_once_while_redis_is_away(
     own_redis.kill()
     # Far less than the minute for which a worker waits for a Redis that restarts.
     assert worker.stop(timeout=20) == 0
-    assert "Traceback" not in worker.log
 
 
 @pytest.mark.parametrize("database", [0, 5])
