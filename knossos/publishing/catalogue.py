@@ -19,7 +19,7 @@ from knossos.publishing.errors import NoSuchMod, NoSuchRelease
 from knossos.publishing.listing import Summary
 from knossos.publishing.release_input import is_mod_id
 from knossos.publishing.release_rows import StoredRelease, find, stored
-from knossos.publishing.tables import Member, Mod, Release, ReleaseDependency
+from knossos.publishing.tables import Mod, Release, ReleaseDependency
 from knossos.publishing.teams import TeamMember, TeamRole, members, role_of
 from knossos.publishing.versions import comparable
 from knossos.publishing.visibility import in_my_teams, visible
@@ -173,14 +173,6 @@ class Catalogue:
         """The mods with a release that needs this one, by title; not more than `MAX_NEEDED_BY`."""
         with self._database.reading() as session:
             return _needed_by(session, identity, mod_id)
-
-    def of_account(self, identity: Identity) -> list[tuple[ModCard, TeamRole]]:
-        """The mods of the caller's teams with their role, by title: for the owner's pages."""
-        with self._database.reading() as session:
-            query = select(Member.mod_id, Member.role).where(Member.user_id == identity.user_id)
-            roles = {mod_id: TeamRole(role) for mod_id, role in session.execute(query)}
-            cards = _cards(session, identity, sorted(roles))
-            return [(card, roles[card.id]) for card in sorted(cards, key=lambda card: (card.title.lower(), card.id))]
 
 
 def _known(identity: Identity | None) -> ColumnElement[bool]:

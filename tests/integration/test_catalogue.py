@@ -40,11 +40,6 @@ def test_mods_are_found_by_every_word_and_by_those_who_may_know_of_them(publishe
     first = catalogue.search(None, sort="title", size=1)
     assert ([card.title for card in first.cards], first.total, first.pages) == (["An Orbit"], 2, 2)
     assert [card.id for card in catalogue.search(None, sort="title", size=1, page=99).cards] == ["alpha"]
-    assert [(card.id, role) for card, role in catalogue.of_account(dora)] == [
-        ("beta", TeamRole.OWNER),
-        ("gamma", TeamRole.OWNER),
-        ("alpha", TeamRole.OWNER),
-    ]
 
 
 def test_a_page_has_the_versions_that_one_may_see_and_what_needs_the_mod(publisher: Publisher) -> None:
