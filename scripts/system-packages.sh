@@ -11,6 +11,7 @@ redis-server  redis-server  a Redis that speaks TLS, which the wheel's does not
 openssl       openssl       a certificate for it
 pg_isready    postgresql    the second kind of database
 minisign      minisign      the client's check of a signed repository
+bwrap         bubblewrap    the sandbox of scripts
 "
 
 missing=()
@@ -34,11 +35,14 @@ else
     exit 0
 fi
 
+# Where another one installs something, this one waits for its lock.
+apt+=(-o DPkg::Lock::Timeout=300)
+
 echo "installing ${missing[*]}"
 for try in once again; do
     if "${apt[@]}" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>&1; then
         exit 0
     fi
-    [ "$try" = again ] || "${apt[@]}" update -qq || true
+    [ "$try" = again ] || { "${apt[@]}" update -qq || sleep 20; }
 done
 echo "could not install ${missing[*]}; the tests that need them will be skipped"

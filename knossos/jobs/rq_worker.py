@@ -48,6 +48,8 @@ DEQUEUE_SECONDS = 2
 HEARTBEATS = 3
 #: Seconds for which a worker that stops, and still has a task, waits for a Redis that is away.
 STOPPING_PATIENCE_SECONDS = 5
+#: What TTL answers for a key that is to stay.
+NO_EXPIRY = -1
 #: prctl's number for "send me this signal when my parent dies" (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
 #: prctl's number for "what my descendants orphan becomes my child".
@@ -254,8 +256,10 @@ class EngineWorker(Worker):
         log.warning("task %s: this execution does not hold it any more", job.id, extra={"ticket": job.id})
         with self.connection.pipeline() as pipeline:
             self.cleanup_execution(job, pipeline=pipeline, execution=execution)
-            pipeline.expire(job.key, self.engine.keep_seconds, nx=True)
             pipeline.execute()
+        # Asked first: EXPIRE with NX is too new for the oldest Redis that will do.
+        if self.connection.ttl(job.key) == NO_EXPIRY:
+            self.connection.expire(job.key, self.engine.keep_seconds)
 
     def _wish(self, job: Job) -> JobFailure:
         wish: Any = self.connection.hget(keys.task(job.id), "cancel_failure")

@@ -258,6 +258,8 @@ def test_a_worker_that_was_only_asleep_cannot_write_into_the_job_that_another_on
     assert ended(engine, ticket).state is JobState.SUCCEEDED
     assert engine.result(ticket) == "attempt 2"
     wait_for(lambda: "does not hold it any more" in first.log, "the sleeper to see that it lost the job")
+    wait_for(lambda: f"task {ticket} has left this worker" in first.log, "the sleeper to go on")
+    assert "the worker's loop" not in first.log, "a lost job ends no loop"
     assert texts(engine, ticket).count("ended") == 1
     assert kinds(engine.events(ticket)).count("done") == 1
     other = engine.submit(spec("echo")).ticket

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from knossos.settings import Settings
+from knossos.storage import Storage
 from tests.support.processes import wait_for
 from tests.support.redis_server import free_port
 
@@ -34,7 +35,7 @@ def weed_program() -> str:
 
 
 class S3Server:
-    """One server; buckets are made when something is first put into them."""
+    """One server with one bucket, in which each test gets a place of its own."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="knossos-s3-"))  # short enough for its Unix sockets
@@ -74,6 +75,7 @@ class S3Server:
             with suppress(AssertionError):
                 wait_for(lambda: self.answers() or self._has_ended(), "the S3 server", seconds=40)
                 if not self._has_ended():
+                    self._make_bucket()
                     return
             self._stop()
         raise AssertionError((self.folder / "log").read_text(errors="replace")[-2000:])
@@ -117,6 +119,10 @@ class S3Server:
                 stdout=log,
                 stderr=log,
             )
+
+    def _make_bucket(self) -> None:
+        """The bucket comes with the first object; before that a listing would find none, whichever test is first."""
+        Storage(self.settings(self.folder)).put_bytes("made", b"")
 
     def _has_ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
