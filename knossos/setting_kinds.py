@@ -45,12 +45,19 @@ Strings = Annotated[
 Options = Annotated[
     dict[str, str], Field(description='a dictionary of texts such as {"endpoint": "https://s3.example.org"}')
 ]
+Grants = Annotated[
+    dict[str, Annotated[tuple[str, ...], BeforeValidator(as_tuple)]],
+    Field(description='a dictionary of tuples such as {"curators": ("SCRIPTING:EXECUTE:tables/*",)}'),
+]
 Address = Annotated[
     tuple[str, Annotated[int, Field(ge=0, le=65535)]],
     Field(description="a host and a port from 1 to 65535, such as ('127.0.0.1', 8080)"),
 ]
 Level = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description='"DEBUG", "INFO", "WARNING" or "ERROR"')
+]
+Provider = Annotated[
+    Literal["knossos", "auth0", "oidc", "none"], Field(description='"knossos", "auth0", "oidc" or "none"')
 ]
 #: From a millisecond to ten years.
 Seconds = Annotated[float, number(0.001, 10 * 365 * 86400, "seconds")]

@@ -35,8 +35,10 @@ from knossos.setting_kinds import (
     Flag,
     Folder,
     FolderOrNone,
+    Grants,
     Level,
     Options,
+    Provider,
     Seconds,
     Strings,
     Text,
@@ -217,6 +219,70 @@ class Settings(BaseModel):
     #: Seconds for which what is known of an archive or a link is kept without being used.
     cache_lifetime_seconds: Seconds = 90 * 86400
 
+    # --- scripts: which there are, and who may ------------------------------------------------------
+    #: Folders whose executables may be called as scripts, sub-folders too. The first that has a name counts.
+    server_side_scripting_bin_dirs: Strings = ()
+    #: Folder that is copied into the working directory, which is also the HOME, of each script before it starts.
+    server_side_scripting_home_dir: FolderOrNone = None
+    #: Folder with one JSON file for each runner: config.json is the one at /task, name.json the one at /task/name.
+    runners_dir: FolderOrNone = None
+    #: What roles may do: {"curators": ("SCRIPTING:EXECUTE:tables/*",)}. The role anonymous is everyone's, the role
+    #: administration may run all and every operator has it.
+    role_permissions: Grants = {}
+    #: YAML file: scripts that get a token with roles of their own rather than their caller's. "": none does.
+    authtoken_config: Text = ""
+    #: Seconds after the end of a run for which its token is still good.
+    script_token_grace_seconds: Seconds = 60
+    #: Who may call runners: "knossos" for accounts of this server and their API tokens, "auth0" or "oidc" for whoever
+    #: has a token of that issuer, "none" for everyone.
+    auth_provider: Provider = "knossos"
+    #: Auth0's domain such as "lab.eu.auth0.com", the audience of its tokens, and the client of the API's own pages.
+    auth0_domain: Text = ""
+    auth0_api_audience: Text = ""
+    auth0_client_id: Text = ""
+    #: The issuer with AUTH_PROVIDER "oidc", such as "https://login.lab.example/realms/lab", and its tokens' audience.
+    oidc_issuer: Text = ""
+    oidc_audience: Text = ""
+
+    # --- scripts: how they run ----------------------------------------------------------------------
+    #: "bubblewrap"; or "none", which runs scripts with all that this server's user may do.
+    script_sandbox: Annotated[Literal["bubblewrap", "none"], Field(description='"bubblewrap" or "none"')] = "bubblewrap"
+    #: Path of the bubblewrap program. "": bwrap on the PATH.
+    bubblewrap: Text = ""
+    #: The PATH of scripts.
+    script_path: Text = "/usr/local/bin:/usr/bin:/bin"
+    #: Files and folders that scripts may read besides the system's programs, such as a Python environment.
+    script_read_paths: Strings = ()
+    #: Queue of the scripts' tasks. With another one than "default" start a worker for it: worker.py scripts.
+    script_queue: Text = "default"
+    #: Runs of one owner that may be queued or running in the workers at once; the others wait their turn.
+    script_owner_concurrency: Few = 2
+    #: Seconds that a run may take, seconds of processor time that each of its processes may use, and seconds between
+    #: SIGTERM and SIGKILL. A script's own description may say less or more.
+    script_timeout_seconds: Seconds = 3600
+    script_cpu_seconds: Seconds = 3600
+    script_kill_grace_seconds: Seconds = 5
+    #: Most bytes of memory of a run, of one file it writes, and of all that it writes.
+    script_memory_bytes: Bytes = GIB
+    script_file_bytes: Bytes = GIB
+    script_disk_bytes: Bytes = 2 * GIB
+    #: Most processes and threads of a run, and files that each may have open.
+    script_processes: Count = 256
+    script_open_files: Count = 1024
+    #: Bytes of standard output and standard error together that are kept; what follows is counted and dropped.
+    script_output_bytes: Annotated[int, whole(1024, 256 * MIB)] = 8 * MIB
+    #: Most arguments of a script, and most bytes of all of them.
+    script_arguments: Count = 1000
+    script_argument_bytes: Annotated[int, whole(1024, MIB)] = 128 * 1024
+    #: Seconds for which the output and the files of a run are kept.
+    script_result_lifetime: Seconds = 7 * 86400
+    #: Files in the answer of a runner that are larger in bytes come as links.
+    script_inline_bytes: Bytes = MIB
+    #: Address of the HTTP server as the workers reach it, for scripts that call back. "": API_LISTEN.
+    script_callback: Text = ""
+    #: Path of a sendmail program for mails of scripts where SMTP is not set. "": none.
+    sendmail: Text = ""
+
     # --- log ----------------------------------------------------------------------------------------
     #: "text" for people or "json" for programs, one line per event.
     log_format: Annotated[Literal["text", "json"], Field(description='"text" or "json"')] = "text"
@@ -286,7 +352,7 @@ class Settings(BaseModel):
                 raise ValueError(f"expected networks such as '10.0.0.0/8': {error}") from error
         return value
 
-    @field_validator("mirror_url", "public_url", "ws_url")
+    @field_validator("mirror_url", "public_url", "ws_url", "oidc_issuer", "script_callback")
     @classmethod
     def _web_address(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("http", "https", "ws", "wss") or not urlsplit(value).netloc):
@@ -360,7 +426,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for variable, name in VARIABLES.items():
         if env.get(variable):
             values[name] = env[variable]
-    for name in ("data_path", "mirror_path", "work_path"):
+    for name in ("data_path", "mirror_path", "work_path", "server_side_scripting_home_dir", "runners_dir"):
         if values.get(name):
             values[name] = _absolute(name, values[name])
     try:

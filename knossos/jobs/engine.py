@@ -135,7 +135,10 @@ class Engine:
             description=f"{spec.kind} {ticket}",
             meta={"retry_on_error": bool(spec.retry_delays_seconds)},
             retry=Retry(max=retries, interval=list(spec.retry_delays_seconds) or 0) if retries else None,
-            rate_limit=RateLimit(key=f"owner:{spec.owner}", concurrency=self.settings.owner_concurrency),
+            rate_limit=RateLimit(
+                key=spec.limit_key or f"owner:{spec.owner}",
+                concurrency=spec.limit or self.settings.owner_concurrency,
+            ),
         )
 
     def _retries(self, spec: JobSpec) -> int:

@@ -19,7 +19,8 @@ class JobSpec(BaseModel):
     ``function`` is a dotted name, ``package.module.function``, called as ``function(context, payload)``; ``payload``
     is JSON. A job whose worker died is started again up to ``retries`` times (None: TASK_RETRIES). With
     ``retry_delays_seconds`` it is also started again after an error, with these pauses, unless the error's
-    ``retryable`` is False.
+    ``retryable`` is False. Of the jobs with one ``limit_key`` at most ``limit`` are in the workers at once; by default
+    those of one owner share OWNER_CONCURRENCY.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,6 +34,8 @@ class JobSpec(BaseModel):
     timeout_seconds: float | None = None
     retries: int | None = None
     retry_delays_seconds: tuple[int, ...] = ()
+    limit_key: str = ""
+    limit: int | None = None
 
 
 class JobFailure(BaseModel):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 
 import knossos.accounts.tables
-import knossos.publishing.tables  # noqa: F401 (both declare their tables on Base)
+import knossos.publishing.tables
+import knossos.scripting.tables  # noqa: F401 (all declare their tables on Base)
 from knossos.database import Base
 
 context.configure(

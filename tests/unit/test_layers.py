@@ -23,7 +23,12 @@ FLOORS = (
 
 #: The few that may look at a room of their own floor: migrations know the tables of all domains, and pages that poll
 #: get the messages of the WebSockets.
-NEIGHBOURS = {("migrations", "publishing"), ("database", "schema"), ("web", "live.messages")}
+NEIGHBOURS = {
+    ("migrations", "publishing"),
+    ("migrations", "scripting"),
+    ("database", "schema"),
+    ("web", "live.messages"),
+}
 
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 

@@ -1,0 +1,133 @@
+"""What crosses from those who start a run to the worker that runs it, and what comes of it.
+
+A plan holds no secret: where the script gets a token, the worker issues it as the run begins. Paths in a plan are
+paths of the operator's (a script, a home template, a folder to copy); names that users chose are checked before a
+plan is made (`arguments.py`, `staging.py`).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from knossos.scripting.metadata import RunLimits
+
+
+class RunKind(StrEnum):
+    """By which protocol a run was started."""
+
+    #: An executable of SERVER_SIDE_SCRIPTING_BIN_DIRS (linkahead.md).
+    SCRIPT = "script"
+    #: A runner of RUNNERS_DIR (script-runner.md).
+    RUNNER = "runner"
+
+
+class RunOutcome(StrEnum):
+    """How a run ended."""
+
+    #: It ended by itself; its exit code says how well.
+    EXITED = "exited"
+    #: A signal that was not ours ended it: a crash, or the kernel's limits for processor time and file size.
+    SIGNALLED = "signalled"
+    #: It took longer than it may.
+    TIMEOUT = "timeout"
+    #: It used more memory than it may.
+    MEMORY = "memory"
+    #: It wrote more than it may.
+    DISK = "disk"
+    #: Somebody stopped it.
+    CANCELLED = "cancelled"
+    #: Its worker was lost.
+    LOST = "lost"
+    #: It could not be started, or what it left could not be used: see the run's error.
+    FAILED = "failed"
+
+
+class FileRole(StrEnum):
+    """What a kept file of a run is."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    #: What the script put into SHARED_DIR.
+    SHARED = "shared"
+    #: A file of a runner's ``attachments``.
+    ATTACHMENT = "attachment"
+    #: A runner's ``results``, as JSON.
+    RESULTS = "results"
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputFile(Model):
+    """A file that comes with a call. ``key`` is where the storage has it until the run has ended."""
+
+    name: str
+    key: str
+    size: int
+
+
+class TokenPlan(Model):
+    """The token that the worker issues to the script. None of a field: see `tokens.py`."""
+
+    #: The account that the token stands for; None: nobody is logged in.
+    user_id: int | None = None
+    #: Roles of AUTHTOKEN_CONFIG, which count instead of the account's; None: the token is its caller.
+    roles: tuple[str, ...] | None = None
+    permissions: tuple[str, ...] = ()
+    expires_after_seconds: float | None = None
+    max_replays: int | None = None
+
+
+class CsvColumn(Model):
+    output_name: str
+    input_name: str
+    skip_list: tuple[str, ...] = ()
+
+
+class ResultsPlan(Model):
+    """Where a runner's results are, and how they are read (script-runner.md, ``outputs.results``)."""
+
+    #: "file", "stdout" or "stderr".
+    source: str
+    #: "csv" or "json".
+    format: str
+    #: Path below the run's directory, for "file".
+    path: str = ""
+    columns: tuple[CsvColumn, ...] | None = None
+
+
+class RunPlan(Model):
+    """One run, whole."""
+
+    run_id: str
+    kind: RunKind
+    #: What was called: the script's or the runner's name.
+    name: str
+    #: The program as the operator named it, and what follows it. In each argument ``$RUNDIR`` stands for the run's
+    #: directory where ``rundir_in_arguments`` is true.
+    program: str
+    arguments: tuple[str, ...] = ()
+    rundir_in_arguments: bool = False
+    #: None: the script gets no token; else ``--auth-token=...`` comes before the other arguments.
+    token: TokenPlan | None = None
+    #: Files for ``.upload_files/``.
+    inputs: tuple[InputFile, ...] = ()
+    #: Folder whose contents are copied into the run's directory first; "" for none.
+    template: str = ""
+    #: Folders that are made in the run's directory.
+    folders: tuple[str, ...] = ()
+    #: Folder in which the run's directory is made; "" for the task's own.
+    parent: str = ""
+    #: Files and folders that the run may read besides the system and its program.
+    read_paths: tuple[str, ...] = ()
+    limits: RunLimits = RunLimits()
+    network: bool = False
+    mail: bool = False
+    #: Glob patterns of files in the run's directory that are kept.
+    attachments: tuple[str, ...] = ()
+    results: ResultsPlan | None = None
+    #: Seconds for which what is kept is kept.
+    keep_seconds: float

@@ -1,0 +1,337 @@
+"""Runs: accepting one, finding it again, what was kept of it, and its end where its worker could not tell it.
+
+The row in the database is the truth of what came of a run; the engine's job is the way to it, and is gone long before
+the run's results are. What always holds: a run that was accepted has exactly one outcome; what is kept of it is whole
+or not there; after its time row and files are gone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+import uuid
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from knossos.database import Database
+from knossos.errors import NotFound
+from knossos.jobs import Engine, JobNotFound, JobRecord, JobSpec, JobState
+from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
+from knossos.scripting.tables import ScriptFile, ScriptRun
+from knossos.settings import Settings
+from knossos.storage import Storage
+
+#: The engine's job of every run.
+FUNCTION = "knossos.scripting.run_job.run"
+#: Owner of runs of those who are not logged in.
+ANONYMOUS_OWNER = "anonymous"
+#: Random bytes in the name of a SHARED_DIR: whoever knows a link to it was given it.
+SHARED_NAME_BYTES = 16
+#: Runs that one page of a history has.
+PAGE = 100
+
+RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class NoSuchRun(NotFound):
+    """There is no run ``run_id`` (any more)."""
+
+    code = "no_such_run"
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A kept file of a run. ``key`` is where the storage has it, ``size`` in bytes."""
+
+    number: int
+    role: FileRole
+    name: str
+    size: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it stands. Times are Unix time in seconds."""
+
+    run_id: str
+    ticket: int | None
+    kind: RunKind
+    name: str
+    owner: str
+    #: What was called, as it may be shown.
+    arguments: tuple[str, ...]
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    expires_at: float
+    outcome: RunOutcome | None
+    exit_code: int | None
+    signal: int | None
+    error: str
+    dropped_bytes: int
+    shared_name: str
+    files: tuple[KeptFile, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome is RunOutcome.EXITED and self.exit_code == 0
+
+    def file(self, role: FileRole) -> KeptFile | None:
+        """The one file of that role."""
+        return next((file for file in self.files if file.role is role), None)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What came of a run, as the worker tells it."""
+
+    outcome: RunOutcome
+    exit_code: int | None = None
+    signal: int | None = None
+    error: str = ""
+    dropped_bytes: int = 0
+
+
+class Runs:
+    def __init__(self, settings: Settings, database: Database, storage: Storage, engine: Engine) -> None:
+        self._settings = settings
+        self._database = database
+        self._storage = storage
+        self._engine = engine
+
+    # --- accept -----------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        plan: RunPlan,
+        *,
+        owner: str,
+        title: str,
+        shown: Sequence[str],
+        concurrency: int | None = None,
+        retries: int = 0,
+    ) -> tuple[Run, JobRecord]:
+        """Accept a run: its row, and its job in the queue. Nothing is left where that fails, the plan's files neither.
+
+        Args:
+            shown: what was called, without anything secret.
+            concurrency: how many runs of this name may be under way at once.
+        """
+        now = time.time()
+        row = ScriptRun(
+            id=plan.run_id,
+            kind=plan.kind,
+            name=plan.name,
+            owner=owner,
+            arguments=json.dumps(list(shown)),
+            created_at=now,
+            expires_at=now + self._settings.task_lifetime + plan.keep_seconds,
+            shared_name=secrets.token_hex(SHARED_NAME_BYTES),
+        )
+        spec = JobSpec(
+            function=FUNCTION,
+            kind=plan.kind,
+            title=title,
+            owner=owner,
+            payload=plan.model_dump(mode="json"),
+            queue=self._settings.script_queue,
+            # The run ends itself when its time is over; this is for one that cannot.
+            timeout_seconds=(plan.limits.timeout_seconds or self._settings.script_timeout_seconds)
+            + 2 * self._settings.script_kill_grace_seconds
+            + 60,
+            retries=retries,
+            limit_key=f"{plan.kind}:{plan.name}" if concurrency else f"script-owner:{owner}",
+            limit=concurrency or self._settings.script_owner_concurrency,
+        )
+        try:
+            with self._database.session() as session:
+                session.add(row)
+            record = self._engine.submit(spec)
+        except BaseException:
+            self.discard_inputs(plan)
+            self._delete(plan.run_id)
+            raise
+        with self._database.session() as session:
+            session.execute(update(ScriptRun).where(ScriptRun.id == plan.run_id).values(ticket=record.ticket))
+        row.ticket = record.ticket
+        return _as_run(row, ()), record
+
+    def discard_inputs(self, plan: RunPlan) -> None:
+        """Remove the files that came with a call: the run has ended, or will not be."""
+        for file in plan.inputs:
+            self._storage.delete(file.key)
+
+    # --- find -------------------------------------------------------------------------------------
+
+    def get(self, run_id: str) -> Run:
+        """The run as it stands, settled where its worker was lost.
+
+        Raises:
+            NoSuchRun
+        """
+        if not RUN_ID.fullmatch(run_id):
+            raise NoSuchRun("There is no such run (any more).", run_id=run_id[:40])
+        with self._database.reading() as session:
+            row = session.get(ScriptRun, run_id)
+            found = None if row is None else _load(session, row)
+        if found is None or found.expires_at <= time.time():
+            raise NoSuchRun("There is no such run (any more).", run_id=run_id)
+        return self._settled(found) if found.outcome is None else found
+
+    def of_ticket(self, ticket: int) -> Run | None:
+        """The run of the engine's job with that number."""
+        with self._database.reading() as session:
+            row = session.scalar(select(ScriptRun).where(ScriptRun.ticket == ticket))
+            return None if row is None else _load(session, row)
+
+    def of_shared_name(self, shared_name: str) -> Run:
+        """The run whose SHARED_DIR has that name. Raises NoSuchRun."""
+        with self._database.reading() as session:
+            row = session.scalar(select(ScriptRun).where(ScriptRun.shared_name == shared_name))
+            found = None if row is None else _load(session, row)
+        if found is None or found.expires_at <= time.time():
+            raise NoSuchRun("There is no such folder (any more).", run_id="")
+        return found
+
+    def history(self, owner: str | None, before: float | None = None, limit: int = PAGE) -> list[Run]:
+        """Runs of one owner (None: of all), newest first, without their files."""
+        query = select(ScriptRun).where(ScriptRun.expires_at > time.time()).order_by(ScriptRun.created_at.desc())
+        if owner is not None:
+            query = query.where(ScriptRun.owner == owner)
+        if before is not None:
+            query = query.where(ScriptRun.created_at < before)
+        with self._database.reading() as session:
+            return [_as_run(row, ()) for row in session.scalars(query.limit(limit))]
+
+    def read(self, file: KeptFile) -> Generator[bytes, None, None]:
+        """The bytes of a kept file, in pieces."""
+        return self._storage.read(file.key)
+
+    def text(self, run: Run, role: FileRole) -> str:
+        """A kept text of a run, "" where it has none. What is no UTF-8 is replaced."""
+        file = run.file(role)
+        return "" if file is None else b"".join(self.read(file)).decode("utf-8", "replace")
+
+    def _settled(self, run: Run) -> Run:
+        """A run without an outcome whose job has ended gets the outcome that the job says."""
+        try:
+            record = None if run.ticket is None else self._engine.find(run.ticket)
+        except JobNotFound:
+            record = None
+        if run.ticket is None and run.created_at > time.time() - self._settings.task_lifetime:
+            return run
+        if record is not None and not record.state.finished:
+            return run
+        self.end(run.run_id, _ending_of(record), ())
+        return self.get(run.run_id)
+
+    # --- what the worker tells --------------------------------------------------------------------
+
+    def begin(self, run_id: str, ticket: int) -> str:
+        """A worker starts the run; answers the name of its SHARED_DIR.
+
+        Raises:
+            NoSuchRun: it is gone, or has ended.
+        """
+        with self._database.session() as session:
+            row = session.get(ScriptRun, run_id)
+            if row is None or row.outcome is not None:
+                raise NoSuchRun("There is no such run (any more).", run_id=run_id)
+            row.ticket, row.started_at = ticket, time.time()
+            return row.shared_name
+
+    def end(self, run_id: str, ending: Ending, files: Iterable[KeptFile], keep_seconds: float | None = None) -> bool:
+        """Note what came of a run. False where that was noted already: the first outcome counts."""
+        now = time.time()
+        keep = self._settings.script_result_lifetime if keep_seconds is None else keep_seconds
+        values = {
+            "ended_at": now,
+            "expires_at": now + keep,
+            "outcome": ending.outcome,
+            "exit_code": ending.exit_code,
+            "signal": ending.signal,
+            "error": ending.error,
+            "dropped_bytes": ending.dropped_bytes,
+        }
+        with self._database.session() as session:
+            query = update(ScriptRun).where(ScriptRun.id == run_id, ScriptRun.outcome.is_(None)).values(**values)
+            if session.execute(query.returning(ScriptRun.id)).scalar() is None:
+                return False
+            session.add_all(
+                ScriptFile(run_id=run_id, number=f.number, role=f.role, name=f.name, size=f.size, key=f.key)
+                for f in files
+            )
+            return True
+
+    # --- forget -----------------------------------------------------------------------------------
+
+    def purge(self) -> int:
+        """Remove what has expired, with its files; settle what lost its worker. Answers how many runs went."""
+        with self._database.reading() as session:
+            gone = session.scalars(select(ScriptRun.id).where(ScriptRun.expires_at <= time.time())).all()
+            unsettled = session.scalars(select(ScriptRun).where(ScriptRun.outcome.is_(None))).all()
+        for row in unsettled:
+            if row.id not in gone:
+                self._settled(_as_run(row, ()))
+        for run_id in gone:
+            self._delete(run_id)
+        return len(gone)
+
+    def _delete(self, run_id: str) -> None:
+        for key, _, _ in list(self._storage.list_keys(run_prefix(run_id))):
+            self._storage.delete(key)
+        with self._database.session() as session:
+            row = session.get(ScriptRun, run_id)
+            if row is not None:
+                session.delete(row)
+
+
+def new_run_id() -> str:
+    return str(uuid.uuid4())
+
+
+def run_prefix(run_id: str) -> str:
+    """Where the storage has the files of a run."""
+    return f"runs/{run_id}"
+
+
+def _ending_of(record: JobRecord | None) -> Ending:
+    if record is None or record.failure is None:
+        return Ending(RunOutcome.LOST, error="What came of this run was lost with its task.")
+    if record.state is JobState.CANCELLED:
+        return Ending(RunOutcome.CANCELLED, error=record.failure.message)
+    outcome = RunOutcome.TIMEOUT if record.failure.code == "timeout" else RunOutcome.LOST
+    return Ending(outcome, error=record.failure.message)
+
+
+def _load(session: Session, row: ScriptRun) -> Run:
+    files = session.scalars(select(ScriptFile).where(ScriptFile.run_id == row.id).order_by(ScriptFile.number))
+    return _as_run(row, tuple(KeptFile(f.number, FileRole(f.role), f.name, f.size, f.key) for f in files))
+
+
+def _as_run(row: ScriptRun, files: tuple[KeptFile, ...]) -> Run:
+    return Run(
+        run_id=row.id,
+        ticket=row.ticket,
+        kind=RunKind(row.kind),
+        name=row.name,
+        owner=row.owner,
+        arguments=tuple(json.loads(row.arguments)),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        expires_at=row.expires_at,
+        outcome=None if row.outcome is None else RunOutcome(row.outcome),
+        exit_code=row.exit_code,
+        signal=row.signal,
+        error=row.error,
+        dropped_bytes=row.dropped_bytes,
+        shared_name=row.shared_name,
+        files=files,
+    )
