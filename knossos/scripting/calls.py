@@ -19,7 +19,7 @@ from knossos.scripting.authtokens import AuthToken, AuthTokens
 from knossos.scripting.catalogue import Catalogue, Script
 from knossos.scripting.incoming import IncomingFile, IncomingFiles
 from knossos.scripting.plan import InputFile, RunKind, RunPlan, TokenPlan
-from knossos.scripting.runs import Run, Runs, new_run_id, run_prefix
+from knossos.scripting.runs import Run, Runs, inputs_prefix, new_run_id
 from knossos.scripting.tokens import RunTokens
 from knossos.settings import Settings
 from knossos.storage import Storage
@@ -93,7 +93,7 @@ class Scripting:
         """Run a script for somebody that `find_for` let through. The files are taken; where it fails, none stays."""
         run_id = new_run_id()
         inputs = tuple(
-            InputFile(name=file.name, key=f"{run_prefix(run_id)}/in/{number}", size=file.size)
+            InputFile(name=file.name, key=f"{inputs_prefix(run_id)}/{number}", size=file.size)
             for number, file in enumerate(files)
         )
         entry = self.authtokens.of_script(script.name)
@@ -102,7 +102,7 @@ class Scripting:
             for file, place in zip(files, inputs, strict=True):
                 self.storage.put_file(place.key, file.path)
         except BaseException:
-            self.runs.discard_inputs(plan)
+            self.runs.discard_inputs(run_id)
             raise
         run, record = self.runs.submit(
             plan,

@@ -24,6 +24,7 @@ from knossos.web import (
     drops,
     errors,
     info,
+    linkahead,
     log_pages,
     login,
     mirror_files,
@@ -103,6 +104,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         owner_pages,
         pages,
         nebula,
+        linkahead,
     ):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)

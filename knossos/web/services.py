@@ -19,6 +19,7 @@ from knossos.jobs import Engine
 from knossos.outgoing import OutgoingHttp
 from knossos.settings import Settings
 from knossos.web.result_tree import SizesOf
+from knossos.web.waiting import Seats
 
 if TYPE_CHECKING:
     from knossos.publishing.publisher import Publisher
@@ -67,6 +68,10 @@ class Services:
         from knossos.scripting.calls import Scripting
 
         return Scripting(self.settings, self.database, self.engine)
+
+    @cached_property
+    def seats(self) -> Seats:
+        return Seats()
 
 
 def services() -> Services:
