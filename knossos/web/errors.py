@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import NotFound as NoSuchPage
 
 from knossos.accounts.throttle import TooManyTries
-from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound
+from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound, SettingsError
 from knossos.jobs import JobNotFinished
 
 #: Status of each error; the first row that fits counts.
@@ -28,6 +28,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (InvalidInput, 400),
     (JobNotFinished, 409),
     (MissingDependency, 503),
+    (SettingsError, 503),
     (redis.ConnectionError, 503),
     (redis.TimeoutError, 503),
     (OperationalError, 503),
