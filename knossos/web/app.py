@@ -34,6 +34,7 @@ from knossos.web import (
     repository_commands,
     repository_files,
     request_log,
+    runners,
     security,
     storage_files,
     task_feeds,
@@ -103,6 +104,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         owner_pages,
         pages,
         nebula,
+        runners,
     ):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)

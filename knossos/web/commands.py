@@ -88,6 +88,7 @@ def install(app: Flask) -> None:
 
 # --- user -------------------------------------------------------------------------------------------
 
+
 @user.command("add", cls=Command)
 @click.argument("name")
 @click.option("--email", help="Where mails to them go.")

@@ -8,6 +8,7 @@ alone.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -27,6 +28,8 @@ SUFFIX = ".json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
 #: Largest file of a runner in bytes.
 MAX_FILE_BYTES = 1024 * 1024
+
+_log = logging.getLogger(__name__)
 
 
 class NoSuchRunner(NotFound):
@@ -51,8 +54,8 @@ class Runner:
     #: The program, absolute.
     program: str
     #: Absolute folders; "" for none.
-    rundir: str = ""
-    rundir_base: str = ""
+    command_rundir: str = ""
+    command_rundir_base: str = ""
     #: What it may read besides the system's programs, absolute.
     read_paths: tuple[str, ...] = ()
 
@@ -80,15 +83,25 @@ class Runners:
                 f"RUNNERS_DIR: {self._folder} is no folder; expected a folder with one JSON file for each runner",
                 setting="RUNNERS_DIR",
             )
-        wrong = []
+        return [error.message for error in self._found()[1]]
+
+    def all(self) -> list[Runner]:
+        """All runners by name. Those that are broken are left out, and the log says why."""
+        found, broken = self._found()
+        for error in broken:
+            _log.warning("%s", error.message)
+        return found
+
+    def _found(self) -> tuple[list[Runner], list[BrokenRunner]]:
+        found, broken = [], []
         for name in self.names():
             try:
-                self.find(name)
+                found.append(self.find(name))
             except BrokenRunner as error:
-                wrong.append(error.message)
+                broken.append(error)
             except NoSuchRunner:
                 pass  # it went in the meantime
-        return wrong
+        return found, broken
 
     def names(self) -> list[str]:
         """Names of all runners, broken ones too."""
@@ -157,8 +170,8 @@ class Runners:
             name=name,
             file=file,
             program=program,
-            rundir=self._a_folder(name, "command_rundir", file.command_rundir),
-            rundir_base=self._a_folder(name, "command_rundir_base", file.command_rundir_base),
+            command_rundir=self._a_folder(name, "command_rundir", file.command_rundir),
+            command_rundir_base=self._a_folder(name, "command_rundir_base", file.command_rundir_base),
             read_paths=(*self._readable(name, file), *self._named_files(file)),
         )
 
