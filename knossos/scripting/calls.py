@@ -106,7 +106,7 @@ class Scripting:
             for file, place in zip(files, inputs, strict=True):
                 self.storage.put_file(place.key, file.path)
         except BaseException:
-            self.runs.discard_inputs(plan)
+            self.runs.discard_inputs(run_id)
             raise
         run, record = self.runs.submit(
             plan,
