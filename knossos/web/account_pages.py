@@ -40,6 +40,7 @@ SCOPES = {
     Scope.UPLOAD: "upload files and images",
     Scope.RELEASE: "publish, change and delete releases",
     Scope.MANAGE: "create and change mods, teams and webhooks",
+    Scope.RUN: "run scripts and runners that you may run, and have their results",
 }
 #: What is said after something was done, by the word in the address that leads back.
 DONE = {"password": "Your password is changed.", "revoked": "The token is revoked."}

@@ -35,6 +35,7 @@ from knossos.web import (
     repository_commands,
     repository_files,
     request_log,
+    runners,
     security,
     storage_files,
     task_feeds,
@@ -105,6 +106,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         pages,
         nebula,
         linkahead,
+        runners,
     ):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)
