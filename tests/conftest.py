@@ -121,13 +121,15 @@ StartWorker = Callable[..., Process]
 
 @pytest.fixture
 def start_worker(tmp_path: Path, settings: Settings) -> Iterator[StartWorker]:
-    """A function that starts a worker process: the engine's alone, or with ``product=True`` the real worker.py."""
+    """A function that starts a worker process: the engine's alone, with ``scripts=True`` one that runs scripts too, or
+    with ``product=True`` the real worker.py."""
     started: list[Process] = []
 
-    def start(*queues: str, product: bool = False, use: Settings | None = None) -> Process:
+    def start(*queues: str, product: bool = False, scripts: bool = False, use: Settings | None = None) -> Process:
         number = len(started)
         file = write_settings(tmp_path / f"worker-{number}.py", use or settings)
-        program = ["worker.py"] if product else ["-m", "tests.support.run_worker"]
+        module = "run_script_worker" if scripts else "run_worker"
+        program = ["worker.py"] if product else ["-m", f"tests.support.{module}"]
         process = Process([*program, *queues], tmp_path / f"worker-{number}.log", {"KNOSSOS_SETTINGS": str(file)})
         started.append(process)
         return process

@@ -219,9 +219,7 @@ class _RunJob:
         if ended.forced is not None:
             outcome, error = ended.forced, _WORDS[ended.forced].format(self._limits)
         elif killed is not None:
-            name = signal.Signals(killed).name if killed in signal.Signals else str(killed)
-            words = _SIGNAL_WORDS.get(signal.Signals(killed), "") if killed in signal.Signals else ""
-            outcome, error = RunOutcome.SIGNALLED, f"It was ended by the signal {name}{words}."
+            outcome, error = RunOutcome.SIGNALLED, f"It was ended by the signal {signal_name(killed)}."
         else:
             outcome, error = RunOutcome.EXITED, f"It ended with exit code {code}." if code else ""
         if output.dropped:
@@ -254,6 +252,15 @@ def callback_address(settings: Settings) -> tuple[str, int]:
         return ("127.0.0.1" if host in ("", "0.0.0.0") else "::1" if host == "::" else host), port  # noqa: S104
     parts = urlsplit(settings.script_callback)
     return parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def signal_name(number: int) -> str:
+    """What a signal is called, with what it means where it stands for a limit."""
+    try:
+        known = signal.Signals(number)
+    except ValueError:
+        return str(number)
+    return known.name + _SIGNAL_WORDS.get(known, "")
 
 
 def _tail(path: Path) -> str:
