@@ -24,6 +24,7 @@ from knossos.web import (
     drops,
     errors,
     info,
+    linkahead,
     log_pages,
     login,
     mirror_files,
@@ -104,6 +105,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         owner_pages,
         pages,
         nebula,
+        linkahead,
         runners,
     ):
         app.register_blueprint(module.blueprint)

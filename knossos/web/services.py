@@ -19,6 +19,7 @@ from knossos.jobs import Engine
 from knossos.outgoing import OutgoingHttp
 from knossos.settings import Settings
 from knossos.web.result_tree import SizesOf
+from knossos.web.waiting import Seats
 
 if TYPE_CHECKING:
     from knossos.accounts.openid import OpenIdIssuer
@@ -68,6 +69,10 @@ class Services:
         from knossos.scripting.calls import Scripting
 
         return Scripting(self.settings, self.database, self.engine)
+
+    @cached_property
+    def seats(self) -> Seats:
+        return Seats()
 
     @cached_property
     def issuer(self) -> OpenIdIssuer:
