@@ -112,10 +112,11 @@ def _selected(
 ) -> Callable[[list[str | None]], Row | None]:
     wanted = []
     for column in columns:
-        if names.count(column.input_name) != 1:
-            problem = "two columns" if column.input_name in names else "no column"
+        if column.input_name not in names:
             there = ", ".join(repr(name[:_SHOWN]) for name in names[:20]) or "none"
-            raise ResultsBroken(f"{place}: there is {problem} {column.input_name!r}; there are: {there}")
+            raise ResultsBroken(f"{place}: there is no column {column.input_name!r}; there are: {there}")
+        if names.count(column.input_name) > 1:
+            raise ResultsBroken(f"{place}: there are two columns {column.input_name!r}")
         wanted.append((column.output_name, names.index(column.input_name), frozenset(column.skip_list)))
 
     def take(cells: list[str | None]) -> Row | None:
