@@ -24,6 +24,7 @@ from knossos.scripting.helper_folder import provide
 from knossos.scripting.output import Output
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.process import Ended, Follower
+from knossos.scripting.runners.outputs import cut_results
 from knossos.scripting.runs import Ending, Run, Runs
 from knossos.scripting.sandbox import (
     ResolvedLimits,
@@ -219,9 +220,7 @@ class _RunJob:
         if ended.forced is not None:
             outcome, error = ended.forced, _WORDS[ended.forced].format(self._limits)
         elif killed is not None:
-            name = signal.Signals(killed).name if killed in signal.Signals else str(killed)
-            words = _SIGNAL_WORDS.get(signal.Signals(killed), "") if killed in signal.Signals else ""
-            outcome, error = RunOutcome.SIGNALLED, f"It was ended by the signal {name}{words}."
+            outcome, error = RunOutcome.SIGNALLED, f"It was ended by the signal {_name_of(killed)}."
         else:
             outcome, error = RunOutcome.EXITED, f"It ended with exit code {code}." if code else ""
         if output.dropped:
@@ -236,6 +235,8 @@ class _RunJob:
         plan = self._plan
         try:
             if plan.results is not None and not ending.error:
+                if output.dropped and plan.results.source != "file":
+                    raise cut_results(plan.results, self._limits.output_bytes)
                 collector.keep_results(
                     plan.results, staged.folder, output.paths, self._context.workspace / "results.json"
                 )
@@ -245,6 +246,15 @@ class _RunJob:
         collector.keep_shared(staged.shared)
         collector.keep_output(output.paths)
         return ending
+
+
+def _name_of(number: int) -> str:
+    """What a signal is called, and what it means where the kernel's limits send it."""
+    try:
+        known = signal.Signals(number)
+    except ValueError:  # a real-time signal
+        return str(number)
+    return f"{known.name}{_SIGNAL_WORDS.get(known, '')}"
 
 
 def callback_address(settings: Settings) -> tuple[str, int]:

@@ -58,6 +58,7 @@ def test_a_broken_file_is_named_with_its_field_and_takes_no_other_down(folder: P
     write(folder, "rundir", command_rundir=str(folder / "nowhere"))
     write(folder, "base", command_rundir_base=str(folder / "nowhere"))
     write(folder, "read", read_paths=["relative"])
+    write(folder, "secrets", read_paths=["/"])
     (folder / "json.json").write_text("{")
     (folder / "list.json").write_text("[]")
     (folder / "deep.json").write_text("[" * 100_000)
@@ -78,9 +79,10 @@ def test_a_broken_file_is_named_with_its_field_and_takes_no_other_down(folder: P
         "read.json: read_paths: ",
         "relative.json: command: expected a program",
         "rundir.json: command_rundir: expected a folder",
+        "secrets.json: read_paths: / holds DATA_PATH",
     ):
         assert [one for one in said if one.startswith(start)], (start, said)
-    assert len(said) == 11
+    assert len(said) == 12
     assert [runner.name for runner in runners.all()] == ["good"]
     with pytest.raises(BrokenRunner, match=r"field\.json"):
         runners.find("field")

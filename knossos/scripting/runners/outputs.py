@@ -68,6 +68,11 @@ def linked_results(plan: ResultsPlan) -> ResultsBroken:
     return ResultsBroken(f"{place_of(plan)}: expected a file, and no link or folder")
 
 
+def cut_results(plan: ResultsPlan, output_bytes: int) -> ResultsBroken:
+    """The error for results in a stream that had more in it than is kept, so that their end is not there."""
+    return ResultsBroken(f"{place_of(plan)}: there is more output than the {output_bytes} bytes that are kept")
+
+
 # --- CSV --------------------------------------------------------------------------------------------
 
 
