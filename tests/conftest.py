@@ -21,12 +21,23 @@ from tests.support.s3 import S3Server
 
 pytest_plugins = ["tests.support.ci"]
 
+#: Characters or bytes from which on a value is no name for a test.
+LONG_VALUE = 100
+
 
 def pytest_configure() -> None:
     """Take SIGINT although a shell has started this in its background, where it is ignored and processes inherit that:
     tests send it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a long value by its length: the id of a test goes to other processes, and with a random value in it, each
+    of them would have another one."""
+    if isinstance(val, str | bytes) and len(val) > LONG_VALUE:
+        return f"{argname}-of-{len(val)}"
+    return None
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from knossos.scripting.helper_folder import provide
 from knossos.scripting.output import Output
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.process import Ended, Follower
+from knossos.scripting.runners.outputs import cut_results
 from knossos.scripting.runs import Ending, Run, Runs
 from knossos.scripting.sandbox import (
     ResolvedLimits,
@@ -234,6 +235,8 @@ class _RunJob:
         plan = self._plan
         try:
             if plan.results is not None and not ending.error:
+                if output.dropped and plan.results.source != "file":
+                    raise cut_results(plan.results, self._limits.output_bytes)
                 collector.keep_results(
                     plan.results, staged.folder, output.paths, self._context.workspace / "results.json"
                 )
