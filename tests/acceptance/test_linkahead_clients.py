@@ -124,6 +124,13 @@ class Running:
             url=self.site.url, username="dora", password=password, password_method="plain", timeout=60
         )
 
+    def session(self) -> requests.Session:
+        """Another client that is logged in as dora."""
+        made = requests.Session()
+        login = {"username": "dora", "password": PASSWORD}
+        assert made.post(f"{self.site.url}/login", data=login, timeout=30).status_code == 200
+        return made
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Running]:
@@ -252,12 +259,9 @@ def test_tokens_of_scripts_are_in_no_log_and_no_answer_and_void_afterwards(conne
 
 
 def test_who_does_not_wait_looks_at_the_task_instead(connected: Running) -> None:
-    session = requests.Session()
-    login = {"username": "dora", "password": PASSWORD}
-    assert session.post(f"{connected.site.url}/login", data=login, timeout=30).status_code == 200
-    answer = session.post(
-        f"{connected.site.url}/scripting", data={"call": "echo.py"}, headers={"Prefer": "respond-async"}, timeout=30
-    )
+    prefer = {"Prefer": "respond-async"}
+    with connected.session() as session:
+        answer = session.post(f"{connected.site.url}/scripting", data={"call": "echo.py"}, headers=prefer, timeout=30)
     assert answer.status_code == 202
     status = re.search(r'status="([^"]+)"', answer.text)
     assert status
@@ -266,14 +270,8 @@ def test_who_does_not_wait_looks_at_the_task_instead(connected: Running) -> None
 
 
 def test_a_client_that_leaves_does_not_end_its_run(connected: Running) -> None:
-    cookie = get_connection()._authenticator.auth_token
-    with pytest.raises(requests.ReadTimeout):
-        requests.post(
-            f"{connected.site.url}/scripting",
-            data={"call": "slow.py", "-p0": "1"},
-            headers={"Cookie": f"SessionToken={cookie}"},
-            timeout=(30, 0.3),
-        )
+    with pytest.raises(requests.ReadTimeout), connected.session() as session:
+        session.post(f"{connected.site.url}/scripting", data={"call": "slow.py", "-p0": "1"}, timeout=(30, 0.5))
     engine = connected.site.engine
     ticket = wait_for(lambda: [one for one in engine.list_jobs() if one.title == "slow.py"], "its task")[0].ticket
     wait_for(lambda: engine.find(ticket).state is JobState.SUCCEEDED, "the end of its run")
@@ -289,11 +287,10 @@ def test_a_large_file_is_not_held_in_memory(connected: Running, tmp_path: Path) 
         file.truncate(len(head) + size)
         file.seek(0, 2)
         file.write(tail)
-    cookie = get_connection()._authenticator.auth_token
-    before = _peak(connected)
-    headers = {"Cookie": f"SessionToken={cookie}", "Content-Type": "multipart/form-data; boundary=cut"}
-    with open(tmp_path / "body", "rb") as file:
-        answer = requests.post(f"{connected.site.url}/scripting", data=file, headers=headers, timeout=60)
+    headers = {"Content-Type": "multipart/form-data; boundary=cut"}
+    with connected.session() as session, open(tmp_path / "body", "rb") as file:
+        before = _peak(connected)
+        answer = session.post(f"{connected.site.url}/scripting", data=file, headers=headers, timeout=60)
     assert answer.status_code == 404, answer.text
     assert _peak(connected) - before < size // 4
     assert not list((connected.site.settings.data_path / "storage" / "incoming").iterdir())

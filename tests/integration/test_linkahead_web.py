@@ -317,6 +317,12 @@ def test_a_body_that_is_no_form_or_too_long_is_refused(
     assert nothing_is_left(client, database)
 
 
+def test_what_is_no_call_at_all_is_refused_in_xml_too(client: FlaskClient) -> None:
+    for answer in (client.get("/scripting"), client.post("/Info"), client.get("/Shared/x/")):
+        assert answer.status_code in (404, 405)
+        assert error_of(answer)
+
+
 def test_nothing_stays_where_the_queue_does_not_answer(settings: Settings, database: Database, dora: Account) -> None:
     away = settings.model_copy(update={"redis": "redis://127.0.0.1:1/0"})
     client = create_app(away, Engine(away, patience_seconds=0)).test_client()
