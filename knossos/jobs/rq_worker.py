@@ -124,7 +124,9 @@ class EngineWorker(Worker):
                 worker_registration.clean_worker_registry(queue)
                 for job_id in queue.give_back():
                     log.warning("task %s was taken and not begun; it is back in its queue", job_id)
-            except (StopRequested, *connection_errors()):
+            except StopRequested:
+                raise
+            except connection_errors():
                 raise
             except Exception:
                 log.exception("queue %s cannot be looked after", queue.name)
