@@ -8,7 +8,6 @@ stands nowhere but in the script's command line.
 from __future__ import annotations
 
 import dataclasses
-import logging
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 
 from knossos.database import Database
 from knossos.errors import KnossosError
-from knossos.jobs import JobContext
+from knossos.jobs import Engine, JobContext
 from knossos.scripting import channel, mail
 from knossos.scripting.collect import Collector
 from knossos.scripting.helper_folder import provide
@@ -41,6 +40,8 @@ from knossos.scripting.tokens import RunTokens
 from knossos.settings import ROOT, Settings
 from knossos.storage import Storage
 
+#: Folder in the data folder that is on the path of scripts.
+HELPER_FOLDER = "script-helper"
 #: Characters of the end of standard error that are repeated where a run failed.
 TAIL_CHARS = 2_000
 
@@ -56,7 +57,7 @@ _SIGNAL_WORDS = {
     signal.SIGSYS: " (it asked the system for something that scripts may not)",
 }
 
-_log = logging.getLogger(__name__)
+_databases: dict[str, Database] = {}
 
 
 class RunFailed(KnossosError):
@@ -73,11 +74,27 @@ def run(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
         RunFailed: it did not end well; what it left is kept all the same.
     """
     plan = RunPlan.model_validate(payload)
-    database, storage = Database(context.settings), Storage(context.settings)
+    database = _database(context.settings)
     try:
-        return _RunJob(context, plan, database, storage).run()
+        return _RunJob(context, plan, database, Storage(context.settings)).run()
     finally:
         database.close()
+
+
+def prepare(settings: Settings) -> None:
+    """Do before any fork what would take its time in each run. Connections are made anew in each process."""
+    database = _database(settings)
+    try:
+        Runs(settings, database, Storage(settings), Engine(settings)).rehearse()
+        RunTokens(settings, database).end("")
+    finally:
+        database.close()
+    provide(settings.data_path / HELPER_FOLDER)
+
+
+def _database(settings: Settings) -> Database:
+    """One for all runs of a worker: what it has prepared for a statement, it keeps."""
+    return _databases.setdefault(settings.database_url, Database(settings))
 
 
 class _RunJob:
@@ -163,7 +180,7 @@ class _RunJob:
 
     def _spec(self, staged: Stage) -> SandboxSpec:
         plan, settings = self._plan, self._settings
-        helper = provide(settings.data_path / "script-helper")
+        helper = provide(settings.data_path / HELPER_FOLDER)
         readable = [helper, *(ROOT / path for path in (*settings.script_read_paths, *plan.read_paths))]
         return SandboxSpec(
             program=Path(plan.program),

@@ -20,7 +20,7 @@ from knossos.accounts import COOKIE_NAME, Account, Accounts, Role
 from knossos.accounts.tokens import Scope
 from knossos.database import Database
 from knossos.jobs import Engine
-from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
+from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan, TokenPlan
 from knossos.scripting.runs import Ending, KeptFile, Runs, new_run_id, run_prefix
 from knossos.settings import Settings
 from knossos.storage import Storage
@@ -293,6 +293,12 @@ def test_accounts_call_with_a_token_what_their_roles_may(knossos: FlaskClient, d
     started(knossos.post("/task/P7?season=1", json=CALL, headers={"X-KN-TOKEN": text}))
     denied = knossos.post("/task/P7?season=1", json=CALL, headers=token(knossos, erik))
     assert (denied.status_code, denied.json and denied.json["code"]) == (403, "may_not_call")
+    scripting = knossos.application.extensions["knossos"].scripting
+    run_id = started(knossos.post("/task/plain", headers=token(knossos, dora)))
+    of_run = scripting.tokens.issue(TokenPlan(user_id=dora.user_id), run_id)
+    bearer = {"Authorization": f"Bearer {of_run}"}
+    started(knossos.post("/task/P7?season=1", json=CALL, headers=bearer))  # a script calls for its caller
+    assert knossos.get(f"/task/{run_id}", headers=bearer).status_code == 200
     scope = knossos.post("/task/P7?season=1", json=CALL, headers=token(knossos, dora, Scope.READ, Scope.RELEASE))
     assert scope.status_code == 403
     assert scope.json is not None

@@ -116,6 +116,12 @@ def test_a_body_is_needed_where_something_of_it_is() -> None:
     assert refusal(body_runner("$.v"), body=b"[" + b"1," * MAX_BODY_VALUES + b"1]")[0] == "body"
 
 
+def test_a_body_that_is_too_deep_for_its_jsonpath_is_refused() -> None:
+    body = b'{"a":' * 400 + b"1" + b"}" * 400
+    where, what = refusal(body_runner("$..v"), body=body)
+    assert (where, what.startswith("this JSONPath cannot be used on this body")) == ("body.$..v", True)
+
+
 def test_a_text_as_the_whole_body_is_not_read_as_json_once_more() -> None:
     assert refusal(body_runner("$.v"), body=json.dumps('{"v": 1}').encode())[0] == "body"
 
