@@ -247,7 +247,9 @@ def test_a_call_that_is_refused_leaves_nothing(
     status: int,
     words: str,
     with_file: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO)
     log_in(client, dora)
     if with_file:
         parts = [part(name, value.encode()) for name, value in data.items()]
@@ -257,6 +259,7 @@ def test_a_call_that_is_refused_leaves_nothing(
         answer = client.post("/scripting", data=data)
     assert answer.status_code == status
     assert words in error_of(answer)
+    assert f"POST /scripting is refused: {words}" in caplog.text
     assert nothing_is_left(client, database)
 
 
