@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array  # noqa: F401 - what is imported later cannot be once this process has become another user
 import contextlib
+import ctypes
 import encodings.idna  # noqa: F401
 import json
 import os
@@ -27,6 +28,7 @@ ORDINARY = 54321
 #: Seconds after which a script of a test counts as hanging.
 HANGING = 60
 PYTHON = "/usr/bin/python3"
+PR_SET_DUMPABLE = 4
 
 #: Who the tests can be: for root also somebody else.
 USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
@@ -138,6 +140,8 @@ def in_a_child(work: Callable[[], Any], user: int | None = None) -> Any:
                 os.setgroups([])
                 os.setresgid(user, user, user)
                 os.setresuid(user, user, user)
+                # So that its own /proc is its own again.
+                ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
             answer = {"answer": work()}
         except BaseException:
             answer = {"error": traceback.format_exc()}

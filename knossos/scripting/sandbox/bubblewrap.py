@@ -159,12 +159,14 @@ def _set_up(settings: Settings, spec: SandboxSpec, wires: _Wires, monitor: int) 
         if not _hangs_up(wires.ready, deadline):
             raise SandboxFailed("it takes too long")
         running.let_go(wires.gate)
-    except (OSError, SandboxFailed) as error:
+    except BaseException as error:  # a job that is cancelled or takes too long is interrupted anywhere
         running.kill()
         running.wait(SETUP_SECONDS)
         said = _messages(wires.pipes.stderr)
         running.close()
-        raise SandboxFailed(f"The sandbox cannot be made: {said or error}") from error
+        if isinstance(error, OSError | SandboxFailed):
+            raise SandboxFailed(f"The sandbox cannot be made: {said or error}") from error
+        raise
     return running
 
 
