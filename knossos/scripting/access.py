@@ -28,6 +28,8 @@ class Caller:
     roles: frozenset[str]
     #: Permissions beside those of the roles.
     permissions: tuple[str, ...] = ()
+    #: True: a script calls, with roles of AUTHTOKEN_CONFIG rather than the account's. They count for scripts only.
+    stands_in: bool = False
 
     @property
     def name(self) -> str:

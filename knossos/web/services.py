@@ -22,6 +22,7 @@ from knossos.web.result_tree import SizesOf
 
 if TYPE_CHECKING:
     from knossos.publishing.publisher import Publisher
+    from knossos.scripting.calls import Scripting
 
 EXTENSION = "knossos"
 
@@ -60,6 +61,12 @@ class Services:
         from knossos.publishing.publisher import Publisher
 
         return Publisher(self.settings, self.database, self.engine)
+
+    @cached_property
+    def scripting(self) -> Scripting:
+        from knossos.scripting.calls import Scripting
+
+        return Scripting(self.settings, self.database, self.engine)
 
 
 def services() -> Services:
