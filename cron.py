@@ -12,6 +12,7 @@ from knossos.jobs.retention import purge
 from knossos.logs import configure_logging
 from knossos.packaging import housekeeping as packaging
 from knossos.publishing import housekeeping as publishing
+from knossos.scripting import housekeeping as scripting
 from knossos.settings import load_settings
 
 
@@ -21,7 +22,7 @@ def main() -> int:
         settings = load_settings()
         configure_logging(settings, process="cron")
         connection.ping(settings.redis)
-        tidied = [*packaging.tidy(settings), *accounts.tidy(settings), *publishing.tidy(settings)]
+        tidied = [row for room in (packaging, accounts, publishing, scripting) for row in room.tidy(settings)]
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING

@@ -23,7 +23,9 @@ def main(queues: list[str]) -> int:
         from knossos.packaging.self_test import self_test
         from knossos.publishing import ingest, webhook_delivery  # noqa: F401
         from knossos.publishing.repository.job import catch_up_apart
+        from knossos.scripting import mail, run_job, startup  # noqa: F401
 
+        startup.check(settings)
         self_test(settings)
         catch_up_apart(settings)
         return worker.run(settings, tuple(queues) or ("default",))

@@ -17,7 +17,7 @@ from knossos.errors import EXIT_MISSING, MissingDependency
 from knossos.settings import ROOT
 
 #: The groups, in the order in which they run.
-GROUPS = ("engine", "inspection", "conversion", "watchers", "repository", "uploads")
+GROUPS = ("engine", "inspection", "conversion", "watchers", "scripts", "repository", "uploads")
 
 
 def main(arguments: list[str]) -> int:

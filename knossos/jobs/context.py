@@ -72,6 +72,12 @@ class JobContext:
         """Log what went wrong."""
         self._log("ERROR", text)
 
+    def output(self, stream: str, text: str) -> None:
+        """Pass on what a program has written to ``stream``. All of it is kept, so the caller sees to a limit."""
+        with self._lock:
+            answer = self._write("output", {"stream": stream, "text": text})
+        self._heed(answer)
+
     def progress(self, fraction: float, text: str) -> None:
         """Say how far the job is, 0 to 1, and what it is at. Only the newest is kept."""
         self._newest("progress", {"fraction": round(min(1.0, max(0.0, fraction)), 4), "text": text})

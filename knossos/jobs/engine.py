@@ -133,7 +133,7 @@ class Engine:
             result_ttl=self.keep_seconds,
             failure_ttl=self.keep_seconds,
             description=f"{spec.kind} {ticket}",
-            meta={"retry_on_error": bool(spec.retry_delays_seconds)},
+            meta={"retry_on_error": bool(spec.retry_delays_seconds), "once": spec.once},
             retry=Retry(max=retries, interval=list(spec.retry_delays_seconds) or 0) if retries else None,
             rate_limit=RateLimit(
                 key=spec.limit_key or f"owner:{spec.owner}",

@@ -50,6 +50,11 @@ HEARTBEATS = 3
 STOPPING_PATIENCE_SECONDS = 5
 #: What TTL answers for a key that is to stay.
 NO_EXPIRY = -1
+#: Why a job that may be begun only once has ended with its worker.
+STOPPED_ONCE = JobFailure(
+    code="worker_stopped",
+    message="The worker that ran this task was stopped, and the task may not be started again.",
+)
 #: prctl's number for "send me this signal when my parent dies" (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
 #: prctl's number for "what my descendants orphan becomes my child".
@@ -230,6 +235,8 @@ class EngineWorker(Worker):
             return
         if self._stopped_job_id == job.id:
             job.was_cancelled, job.failure = True, self._wish(job)
+        elif self._handing_back and not self.is_horse and job.meta.get("once"):
+            job.failure = STOPPED_ONCE
         elif self._handing_back and not self.is_horse:
             with self.connection.pipeline() as pipeline:
                 self.cleanup_execution(job, pipeline=pipeline, execution=execution)

@@ -90,6 +90,8 @@ class Tale:
         match event.type:
             case "log":
                 return [*self._cut(data), Message("log_message", [_log_line(data)], event.id)]
+            case "output":
+                return _output(event)
             case "progress":
                 return [Message("progress", [data.get("fraction", 0), data.get("text", "")], event.id)]
             case "files":
@@ -131,6 +133,16 @@ class Tale:
         if event.data.get("state") == "retrying" and event.data.get("text"):
             messages.append(Message("log_message", [f"WARNING: {event.data['text']}"], event.id, OLD_ONLY))
         return messages
+
+
+def _output(event: Event) -> list[Message]:
+    """What a program wrote; clients of the old server know lines of the log only."""
+    stream, text = str(event.data.get("stream", "")), str(event.data.get("text", ""))
+    level = "WARNING" if stream == "stderr" else "INFO"
+    return [
+        Message("output", [stream, text], event.id, NEW_ONLY),
+        Message("log_message", [f"{level}: {text.rstrip()}"], event.id, OLD_ONLY),
+    ]
 
 
 def _done(event: Event) -> list[Message]:

@@ -146,6 +146,7 @@ class Runs:
             + 2 * self._settings.script_kill_grace_seconds
             + 60,
             retries=retries,
+            once=retries == 0,
             limit_key=f"{plan.kind}:{plan.name}" if concurrency else f"script-owner:{owner}",
             limit=concurrency or self._settings.script_owner_concurrency,
         )
@@ -154,7 +155,6 @@ class Runs:
                 session.add(row)
             record = self._engine.submit(spec)
         except BaseException:
-            self.discard_inputs(plan)
             self._delete(plan.run_id)
             raise
         with self._database.session() as session:
@@ -162,10 +162,10 @@ class Runs:
         row.ticket = record.ticket
         return _as_run(row, ()), record
 
-    def discard_inputs(self, plan: RunPlan) -> None:
+    def discard_inputs(self, run_id: str) -> None:
         """Remove the files that came with a call: the run has ended, or will not be."""
-        for file in plan.inputs:
-            self._storage.delete(file.key)
+        for key, _, _ in list(self._storage.list_keys(inputs_prefix(run_id))):
+            self._storage.delete(key)
 
     # --- find -------------------------------------------------------------------------------------
 
@@ -233,8 +233,8 @@ class Runs:
 
     # --- what the worker tells --------------------------------------------------------------------
 
-    def begin(self, run_id: str, ticket: int) -> str:
-        """A worker starts the run; answers the name of its SHARED_DIR.
+    def begin(self, run_id: str, ticket: int) -> Run:
+        """A worker starts the run.
 
         Raises:
             NoSuchRun: it is gone, or has ended.
@@ -244,7 +244,7 @@ class Runs:
             if row is None or row.outcome is not None:
                 raise NoSuchRun("There is no such run (any more).", run_id=run_id)
             row.ticket, row.started_at = ticket, time.time()
-            return row.shared_name
+            return _as_run(row, ())
 
     def end(self, run_id: str, ending: Ending, files: Iterable[KeptFile], keep_seconds: float | None = None) -> bool:
         """Note what came of a run. False where that was noted already: the first outcome counts."""
@@ -267,7 +267,8 @@ class Runs:
                 ScriptFile(run_id=run_id, number=f.number, role=f.role, name=f.name, size=f.size, key=f.key)
                 for f in files
             )
-            return True
+        self.discard_inputs(run_id)
+        return True
 
     # --- forget -----------------------------------------------------------------------------------
 
@@ -299,6 +300,11 @@ def new_run_id() -> str:
 def run_prefix(run_id: str) -> str:
     """Where the storage has the files of a run."""
     return f"runs/{run_id}"
+
+
+def inputs_prefix(run_id: str) -> str:
+    """Where the storage has the files that came with a call, until the run has ended."""
+    return f"{run_prefix(run_id)}/in"
 
 
 def _ending_of(record: JobRecord | None) -> Ending:

@@ -103,7 +103,7 @@ class Production:
         wait_for(self.answers, f"the server behind nginx: {self.logs()}")
 
     def answers(self) -> bool:
-        with suppress(requests.ConnectionError):
+        with suppress(requests.ConnectionError, requests.Timeout):
             return requests.get(f"{self.url}/api/health", timeout=10).status_code == 200
         return False
 

@@ -329,6 +329,48 @@ def test_a_job_that_outlasts_the_grace_is_handed_back_without_using_up_a_retry(
     assert engine.result(ticket) == "attempt 2"
 
 
+def test_a_job_that_may_begin_only_once_ends_with_its_worker(
+    settings: Settings, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    hasty = settings.model_copy(update={"shutdown_grace_seconds": 0.0})
+    engine = Engine(hasty)
+    worker, until = start_worker(use=hasty), tmp_path / "never"
+    once = spec("linger", retries=0, until=str(until)).model_copy(update={"once": True})
+    ticket = engine.submit(once).ticket
+    begun(engine, ticket)
+    assert worker.stop() == 0
+    record = engine.find(ticket)
+    assert record.state is JobState.FAILED
+    assert record.failure is not None
+    assert record.failure.code == "worker_stopped"
+
+
+def test_jobs_share_the_limit_of_their_key(settings: Settings, start_worker: StartWorker, tmp_path: Path) -> None:
+    engine = Engine(settings)
+    until = tmp_path / "go"
+    jobs = [
+        spec("linger", until=str(until)).model_copy(update={"limit_key": "one", "limit": 1, "owner": f"key:{number}"})
+        for number in range(2)
+    ]
+    first, second = (engine.submit(job).ticket for job in jobs)
+    start_worker()
+    start_worker()
+    begun(engine, first)
+    other = engine.submit(spec("echo")).ticket
+    assert ended(engine, other).state is JobState.SUCCEEDED
+    assert engine.find(second).state is JobState.QUEUED
+    until.touch()
+    assert ended(engine, second).state is JobState.SUCCEEDED
+
+
+def test_output_of_a_program_is_kept_in_order(engine: Engine, start_worker: StartWorker) -> None:
+    ticket = engine.submit(spec("print_out")).ticket
+    start_worker()
+    ended(engine, ticket)
+    shown = [(event.data["stream"], event.data["text"]) for event in engine.events(ticket) if event.type == "output"]
+    assert shown == [("stdout", "one\n"), ("stderr", "two"), ("stdout", "three\n")]
+
+
 def test_an_idle_worker_stops_at_once_and_cleanly(engine: Engine, start_worker: StartWorker) -> None:
     worker = start_worker()
     wait_for(lambda: "waits for tasks" in worker.log, "the worker")

@@ -36,6 +36,12 @@ def talk(context: JobContext, payload: dict[str, Any]) -> int:
     return int(payload["lines"])
 
 
+def print_out(context: JobContext, payload: dict[str, Any]) -> None:
+    """Pass on what a program writes."""
+    for stream, text in (("stdout", "one\n"), ("stderr", "two"), ("stdout", "three\n")):
+        context.output(stream, text)
+
+
 def fail(context: JobContext, payload: dict[str, Any]) -> None:
     """Raise something on purpose."""
     raise Broken("It broke.", file="a.7z")

@@ -129,7 +129,7 @@ class S3Server:
 
     def answers(self) -> bool:
         """Whether it speaks S3: it refuses who does not say who they are."""
-        with suppress(requests.ConnectionError):
+        with suppress(requests.ConnectionError, requests.Timeout):
             return requests.get(self.endpoint, timeout=10).status_code == 403
         return False
 

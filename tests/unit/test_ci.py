@@ -35,3 +35,10 @@ def test_a_skip_fails_in_ci_only(tmp_path: Path, ci: str, code: int, words: str)
     assert answer.returncode == code, answer.stdout
     assert words in answer.stdout
     assert "no nginx" in answer.stdout or not ci
+
+
+@pytest.mark.xdist_group("grouping")
+def test_tests_of_one_group_stay_in_one_process(request: pytest.FixtureRequest) -> None:
+    """Many share a server that takes seconds to start; pytest-xdist tells them by the end of their names."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@grouping")

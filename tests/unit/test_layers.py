@@ -35,7 +35,10 @@ FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floo
 #: Who may import the two web frameworks.
 FRAMEWORKS = {"flask": {"web"}, "werkzeug": {"web"}, "tornado": {"live", "client"}}
 
-MODULES = sorted((ROOT / "knossos").rglob("*.py"))
+#: All but what scripts import, which is no part of the server.
+MODULES = sorted(
+    path for path in (ROOT / "knossos").rglob("*.py") if path.parent != ROOT / "knossos" / "scripting" / "helper"
+)
 
 
 def room_of(path: Path) -> str:

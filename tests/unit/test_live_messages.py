@@ -127,3 +127,19 @@ def test_ids_are_ordered_as_numbers() -> None:
 def test_what_is_no_event_id_is_known(text: str) -> None:
     assert not is_event_id(text)
     assert is_event_id("1700000000000-0")
+
+
+def test_output_is_told_as_it_is_and_to_old_clients_as_lines_of_the_log() -> None:
+    events = [
+        Event("1-0", "output", {"stream": "stdout", "text": "a\n\x1b[1mb"}),
+        Event("2-0", "output", {"stream": "stderr", "text": "c\n"}),
+    ]
+    batch = Encoded(Tale().tell(events))
+    assert decode(batch.for_style(Style.NEW)) == [
+        ["output", ["stdout", "a\n\x1b[1mb"], "1-0"],
+        ["output", ["stderr", "c\n"], "2-0"],
+    ]
+    assert decode(batch.for_style(Style.OLD)) == [
+        ["log_message", ["INFO: a\n\x1b[1mb"]],
+        ["log_message", ["WARNING: c"]],
+    ]

@@ -1,0 +1,50 @@
+"""What scripting tidies once a day."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from pathlib import Path
+
+from knossos.database import Database
+from knossos.jobs import Engine
+from knossos.scripting.runners.folder import Runners
+from knossos.scripting.runs import NoSuchRun, Runs
+from knossos.scripting.staging import PARENT_PREFIX
+from knossos.scripting.tokens import RunTokens
+from knossos.settings import Settings
+from knossos.storage import Storage
+
+
+def tidy(settings: Settings) -> list[tuple[str, int]]:
+    """Remove what is stale, and answer in words what it was and how much."""
+    database = Database(settings)
+    runs = Runs(settings, database, Storage(settings), Engine(settings))
+    try:
+        return [
+            ("runs of scripts whose time was over", runs.purge()),
+            ("tokens of scripts that had ended", RunTokens(settings, database).purge()),
+            ("folders of runs whose worker was lost", _remove_folders(settings, runs)),
+        ]
+    finally:
+        database.close()
+
+
+def _remove_folders(settings: Settings, runs: Runs) -> int:
+    """Remove run directories in the operator's own folders (``command_rundir``) whose run is over."""
+    parents = {Path(runner.command_rundir) for runner in Runners(settings).all() if runner.command_rundir}
+    limit, removed = time.time() - settings.worker_lost_seconds, 0
+    for folder in (path for parent in parents for path in parent.glob(f"{PARENT_PREFIX}*")):
+        with contextlib.suppress(OSError):
+            if folder.lstat().st_mtime < limit and not _lives(runs, folder.name.removeprefix(PARENT_PREFIX)):
+                shutil.rmtree(folder)
+                removed += 1
+    return removed
+
+
+def _lives(runs: Runs, run_id: str) -> bool:
+    try:
+        return runs.get(run_id).outcome is None
+    except NoSuchRun:
+        return False

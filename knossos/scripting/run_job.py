@@ -1,0 +1,264 @@
+"""The engine's job of a run: stage, start in the sandbox, follow, keep what is to be kept, and say what came of it.
+
+What always holds: the run's row gets its one outcome before the job ends; where this process is killed, whoever next
+looks at the run settles it from the job's record (`runs.py`). The token of a script is made here, after the queue, and
+stands nowhere but in the script's command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from knossos.database import Database
+from knossos.errors import KnossosError
+from knossos.jobs import JobContext
+from knossos.scripting import channel, mail
+from knossos.scripting.collect import Collector
+from knossos.scripting.helper_folder import provide
+from knossos.scripting.output import Output
+from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
+from knossos.scripting.process import Ended, Follower
+from knossos.scripting.runs import Ending, Run, Runs
+from knossos.scripting.sandbox import (
+    ResolvedLimits,
+    Sandboxed,
+    SandboxFailed,
+    SandboxMissing,
+    SandboxSpec,
+    inside,
+    start,
+)
+from knossos.scripting.staging import CannotStage, Stage, stage, tell_client
+from knossos.scripting.tokens import RunTokens
+from knossos.settings import ROOT, Settings
+from knossos.storage import Storage
+
+#: Characters of the end of standard error that are repeated where a run failed.
+TAIL_CHARS = 2_000
+
+_WORDS = {
+    RunOutcome.TIMEOUT: "It took longer than the {0.timeout_seconds:g} seconds that it may take.",
+    RunOutcome.MEMORY: "It used more than the {0.memory_bytes} bytes of memory that it may use.",
+    RunOutcome.DISK: "It wrote more than the {0.disk_bytes} bytes that it may write.",
+}
+#: What the kernel's limits are called where they end a process.
+_SIGNAL_WORDS = {
+    signal.SIGXCPU: " (it used more processor time than it may)",
+    signal.SIGXFSZ: " (it wrote a larger file than it may)",
+    signal.SIGSYS: " (it asked the system for something that scripts may not)",
+}
+
+_log = logging.getLogger(__name__)
+
+
+class RunFailed(KnossosError):
+    """A run ended badly. ``run_id``, ``outcome``, ``exit_code`` and ``signal`` say how."""
+
+    code = "script_failed"
+    retryable = False
+
+
+def run(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
+    """Run a plan.
+
+    Raises:
+        RunFailed: it did not end well; what it left is kept all the same.
+    """
+    plan = RunPlan.model_validate(payload)
+    database, storage = Database(context.settings), Storage(context.settings)
+    try:
+        return _RunJob(context, plan, database, storage).run()
+    finally:
+        database.close()
+
+
+class _RunJob:
+    def __init__(self, context: JobContext, plan: RunPlan, database: Database, storage: Storage) -> None:
+        self._context = context
+        self._settings: Settings = context.settings
+        self._plan = plan
+        self._storage = storage
+        self._runs = Runs(context.settings, database, storage, context.engine)
+        self._tokens = RunTokens(context.settings, database)
+        self._limits = ResolvedLimits.of(context.settings, plan.limits)
+        self._mails = 0
+
+    def run(self) -> dict[str, Any]:
+        plan = self._plan
+        row = self._runs.begin(plan.run_id, self._context.ticket)
+        workspace = self._context.workspace
+        collector = Collector(plan.run_id, self._storage, self._context.warning)
+        tail = ""
+        try:
+            staged = stage(plan, workspace, row.shared_name, self._storage)
+        except CannotStage as error:
+            ending = Ending(RunOutcome.FAILED, error=error.message)
+        else:
+            try:
+                with Output(workspace, self._limits.output_bytes, self._context.output) as output:
+                    ending = self._execute(row, staged, output)
+                tail = _tail(output.paths[FileRole.STDERR]) if ending.error else ""
+                ending = self._keep(collector, staged, output, ending)
+            finally:
+                staged.remove()
+        self._tokens.end(plan.run_id)
+        self._runs.end(plan.run_id, ending, collector.kept, plan.keep_seconds)
+        if ending.error:
+            raise RunFailed(
+                f"{ending.error}{tail}",
+                run_id=plan.run_id,
+                outcome=ending.outcome,
+                exit_code=ending.exit_code,
+                signal=ending.signal,
+            )
+        return {"run_id": plan.run_id, "exit_code": ending.exit_code}
+
+    # --- run --------------------------------------------------------------------------------------
+
+    def _execute(self, row: Run, staged: Stage, output: Output) -> Ending:
+        """Start the program, and follow it to its end."""
+        plan = self._plan
+        spec = self._spec(staged)
+        place = inside(self._settings, spec)
+        if plan.kind is RunKind.SCRIPT:
+            tell_client(staged.folder, place.server_url)
+        arguments = [
+            argument.replace("$RUNDIR", place.folder) if plan.rundir_in_arguments else argument
+            for argument in plan.arguments
+        ]
+        if plan.token is not None:
+            token = self._tokens.issue(plan.token, plan.run_id)
+            arguments.insert(0, f"--auth-token={token}")
+        environment = {
+            "HOME": place.folder,
+            "PATH": self._settings.script_path,
+            "LANG": "C.UTF-8",
+            "TMPDIR": place.temporary,
+            "SHARED_DIR": place.shared,
+            "PYTHONPATH": str(spec.readable[0]),
+            # Output is to be seen as it is written.
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "KNOSSOS_URL": place.server_url,
+            "KNOSSOS_RUN": plan.run_id,
+        }
+        spec = dataclasses.replace(spec, arguments=tuple(arguments), environment=environment)
+        try:
+            sandboxed = start(self._settings, spec)
+        except (SandboxFailed, SandboxMissing) as error:
+            return Ending(RunOutcome.FAILED, error=error.message)
+        try:
+            return self._ending(self._follow(sandboxed, output), output)
+        finally:
+            sandboxed.close()
+
+    def _spec(self, staged: Stage) -> SandboxSpec:
+        plan, settings = self._plan, self._settings
+        helper = provide(settings.data_path / "script-helper")
+        readable = [helper, *(ROOT / path for path in (*settings.script_read_paths, *plan.read_paths))]
+        return SandboxSpec(
+            program=Path(plan.program),
+            arguments=(),
+            folder=staged.folder,
+            shared=staged.shared,
+            temporary=staged.temporary,
+            readable=tuple(readable),
+            environment={},
+            limits=self._limits,
+            network=plan.network,
+            door=callback_address(settings) if plan.token is not None else None,
+        )
+
+    def _follow(self, sandboxed: Sandboxed, output: Output) -> Ended:
+        before = sandboxed.disk_bytes(self._limits.disk_bytes) if self._plan.inputs or self._plan.template else 0
+        return Follower(
+            sandboxed, self._limits, output, self._heard, self._context.check, disk_before=before
+        ).follow()
+
+    def _heard(self, message: channel.Message) -> None:
+        """What the script says on its channel."""
+        context = self._context
+        match message:
+            case channel.Progress(fraction, text):
+                context.progress(fraction, text)
+            case channel.LogLine(level, text):
+                say: Callable[[str], None] = getattr(context, level)
+                say(text)
+            case channel.Shared(name, title):
+                context.info(f"Shared {name}" + (f": {title}" if title else "."))
+            case channel.Mail():
+                self._send(message)
+            case channel.Malformed(reason):
+                context.warning(f"The script wrote a line to its channel that means nothing: {reason}")
+
+    def _send(self, message: channel.Mail) -> None:
+        context, plan = self._context, self._plan
+        if not plan.mail:
+            context.warning("A mail was not sent: this script's description does not say that it may send mail.")
+        elif not mail.can_send(self._settings):
+            context.warning("A mail was not sent: neither SMTP nor SENDMAIL is set.")
+        elif self._mails >= mail.MAX_MAILS:
+            context.warning(f"A mail was not sent: one run may send {mail.MAX_MAILS}.")
+        else:
+            self._mails += 1
+            mail.submit(context.engine, message, owner=f"script:{plan.name}", script=plan.name)
+            context.info(f"A mail to {', '.join(message.to)} is on its way.")
+
+    # --- afterwards -------------------------------------------------------------------------------
+
+    def _ending(self, ended: Ended, output: Output) -> Ending:
+        """What came of it."""
+        code = ended.returncode
+        killed = -code if code < 0 else None
+        if ended.forced is not None:
+            outcome, error = ended.forced, _WORDS[ended.forced].format(self._limits)
+        elif killed is not None:
+            name = signal.Signals(killed).name if killed in signal.Signals else str(killed)
+            words = _SIGNAL_WORDS.get(signal.Signals(killed), "") if killed in signal.Signals else ""
+            outcome, error = RunOutcome.SIGNALLED, f"It was ended by the signal {name}{words}."
+        else:
+            outcome, error = RunOutcome.EXITED, f"It ended with exit code {code}." if code else ""
+        if output.dropped:
+            limit = self._limits.output_bytes
+            self._context.warning(
+                f"The output is cut: it may have {limit} bytes, and {output.dropped} more were dropped."
+            )
+        return Ending(outcome, None if killed else code, killed, error, output.dropped)
+
+    def _keep(self, collector: Collector, staged: Stage, output: Output, ending: Ending) -> Ending:
+        """Keep what is to be kept; a runner that ended well must also have left its results."""
+        plan = self._plan
+        try:
+            if plan.results is not None and not ending.error:
+                collector.keep_results(
+                    plan.results, staged.folder, output.paths, self._context.workspace / "results.json"
+                )
+        except KnossosError as error:
+            ending = dataclasses.replace(ending, outcome=RunOutcome.FAILED, error=f"{error.message}.")
+        collector.keep_attachments(plan.attachments, staged.folder)
+        collector.keep_shared(staged.shared)
+        collector.keep_output(output.paths)
+        return ending
+
+
+def callback_address(settings: Settings) -> tuple[str, int]:
+    """Where the HTTP server is, as this worker reaches it."""
+    if not settings.script_callback:
+        host, port = settings.api_listen
+        return ("127.0.0.1" if host in ("", "0.0.0.0") else "::1" if host == "::" else host), port  # noqa: S104
+    parts = urlsplit(settings.script_callback)
+    return parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _tail(path: Path) -> str:
+    """The end of standard error, as a paragraph of an error's text; "" where there was none."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_CHARS))
+        text = file.read().decode("utf-8", "replace").strip()
+    return f"\n{text}" if text else ""

@@ -1,0 +1,77 @@
+"""The folders of a run, made before it starts: its directory with what belongs in it, SHARED_DIR, and its own /tmp.
+
+Paths of the operator's (the home template, the folder to copy) are copied as they are, links as links; files that came
+with a call lie in ``.upload_files/`` under names that were checked when the plan was made.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from knossos.errors import KnossosError
+from knossos.scripting.plan import RunPlan
+from knossos.storage import Storage
+
+UPLOADS = ".upload_files"
+#: Names of run directories in a folder of the operator's begin with this.
+PARENT_PREFIX = "knossos-run-"
+#: What the LinkAhead client reads in its HOME to know where the server is.
+CLIENT_SETTINGS = ".pylinkahead.ini"
+
+
+class CannotStage(KnossosError):
+    """The folders of a run cannot be made: something of the operator's is missing, or the disk is full."""
+
+    code = "cannot_stage"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The folders of one run, on this machine."""
+
+    #: The run's directory: working directory and HOME.
+    folder: Path
+    shared: Path
+    temporary: Path
+
+    def remove(self) -> None:
+        """Remove what does not go with the job's workspace."""
+        if self.folder.name.startswith(PARENT_PREFIX):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def stage(plan: RunPlan, workspace: Path, shared_name: str, storage: Storage) -> Stage:
+    """Make the folders of a run.
+
+    Raises:
+        CannotStage
+    """
+    folder = Path(plan.parent, PARENT_PREFIX + plan.run_id) if plan.parent else workspace / "run"
+    made = Stage(folder, workspace / "shared" / shared_name, workspace / "tmp")
+    try:
+        made.remove()  # of an earlier try, whose worker was lost
+        for path in (made.folder, made.shared, made.temporary):
+            path.mkdir(parents=path != folder or not plan.parent)
+        if plan.template:
+            shutil.copytree(plan.template, folder, symlinks=True, dirs_exist_ok=True)
+        for name in plan.folders:
+            (folder / name).mkdir(exist_ok=True)
+        if plan.inputs:
+            uploads = folder / UPLOADS
+            uploads.mkdir(exist_ok=True)
+            for file in plan.inputs:
+                storage.fetch(file.key, uploads / file.name)
+    except (OSError, shutil.Error) as error:
+        made.remove()
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "its template cannot be copied"
+        raise CannotStage(f"The folder of this run cannot be made: {reason}.") from error
+    return made
+
+
+def tell_client(folder: Path, server_url: str) -> None:
+    """Tell the LinkAhead client where the server is, unless the home template does."""
+    file = folder / CLIENT_SETTINGS
+    if not file.exists() and not file.is_symlink():
+        file.write_text(f"[Connection]\nurl = {server_url}\n", "utf-8")

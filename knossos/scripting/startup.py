@@ -1,0 +1,34 @@
+"""What a server and a worker look at before they serve scripts, so that mistakes show at the start and not in a run."""
+
+from __future__ import annotations
+
+import logging
+
+from knossos.scripting import sandbox
+from knossos.scripting.catalogue import Catalogue
+from knossos.scripting.runners.folder import Runners
+from knossos.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def is_configured(settings: Settings) -> bool:
+    """Whether the operator offers scripts or runners at all."""
+    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir)
+
+
+def check(settings: Settings) -> None:
+    """Log what is wrong with single scripts and runners, which takes none of the others down, and with the sandbox,
+    without which none is run. Nothing is looked at where there are none.
+
+    Raises:
+        SettingsError: a folder or a file that the settings name is not there, or cannot be read.
+    """
+    if not is_configured(settings):
+        return
+    for message in (*Catalogue(settings).check(), *Runners(settings).check()):
+        _log.error("%s", message)
+    try:
+        sandbox.check(settings)
+    except sandbox.SandboxMissing as error:
+        _log.error("scripts will not be run: %s", error.message)
