@@ -40,6 +40,8 @@ class Repeat(Model):
 
     min: Annotated[int, Field(ge=0, le=MAX_ROWS)] = 0
     max: Annotated[int, Field(ge=1, le=MAX_ROWS)] = MAX_ROWS
+    #: What one of them is called; as all of them where that is empty.
+    label: Text = ""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -68,6 +70,11 @@ class FieldBase(Model):
     @property
     def title(self) -> str:
         return self.label or self.name
+
+    @property
+    def row_title(self) -> str:
+        """What one row is called, before its number."""
+        return (self.repeat.label if self.repeat else "") or self.title
 
 
 class TextField(FieldBase):

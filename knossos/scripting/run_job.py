@@ -177,9 +177,7 @@ class _RunJob:
 
     def _follow(self, sandboxed: Sandboxed, output: Output) -> Ended:
         before = sandboxed.disk_bytes(self._limits.disk_bytes) if self._plan.inputs or self._plan.template else 0
-        return Follower(
-            sandboxed, self._limits, output, self._heard, self._context.check, disk_before=before
-        ).follow()
+        return Follower(sandboxed, self._limits, output, self._heard, self._context.check, disk_before=before).follow()
 
     def _heard(self, message: channel.Message) -> None:
         """What the script says on its channel."""

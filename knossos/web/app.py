@@ -34,6 +34,8 @@ from knossos.web import (
     repository_commands,
     repository_files,
     request_log,
+    run_pages,
+    script_pages,
     security,
     storage_files,
     task_feeds,
@@ -88,6 +90,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     commands.install(app)
     app.cli.add_command(repository_commands.repository)
     template_filters.install(app)
+    script_pages.install(app)
     for module in (
         converter,
         drops,
@@ -101,6 +104,8 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         log_pages,
         mod_pages,
         owner_pages,
+        script_pages,
+        run_pages,
         pages,
         nebula,
     ):

@@ -16,7 +16,7 @@ from knossos.errors import InvalidInput
 
 #: Bytes that are read at a time: few enough to be still in the processor's cache when they are hashed and written.
 PIECE_BYTES = 256 * 1024
-#: Most bytes of the headers of one part, and most parts of a body.
+#: Most bytes of the headers of one part, and most parts of a body where nobody says otherwise.
 MAX_HEADER_BYTES = 16 * 1024
 MAX_PARTS = 20
 
@@ -43,12 +43,12 @@ class Part:
     expect: Callable[[int], None]
 
 
-def parts_of(read: Read, boundary: bytes) -> Iterator[Part]:
+def parts_of(read: Read, boundary: bytes, max_parts: int = MAX_PARTS) -> Iterator[Part]:
     """The parts of a body with this boundary, one after the other."""
     scanner = _Scanner(read, boundary)
     for _ in scanner.until_delimiter():
         pass  # what stands before the first part
-    for _ in range(MAX_PARTS + 1):
+    for _ in range(max_parts + 1):
         if scanner.is_last():
             while read(PIECE_BYTES):
                 pass  # what stands after the last part
@@ -58,7 +58,7 @@ def parts_of(read: Read, boundary: bytes) -> Iterator[Part]:
         yield Part(name, filename, pieces, scanner.expect)
         for _ in pieces:
             pass
-    raise MalformedForm(f"The form has more than {MAX_PARTS} parts.")
+    raise MalformedForm(f"The form has more than {max_parts} parts.")
 
 
 class _Scanner:

@@ -30,7 +30,7 @@ export function rowView(field, path, number) {
     "button",
     { class: "btn btn-sm btn-link", type: "submit", name: ":remove", value: own, formnovalidate: true },
     "Remove ",
-    element("span", { class: "visually-hidden", "data-row-name": field.label }, `${field.label} ${number + 1}`),
+    element("span", { class: "visually-hidden", "data-row-name": rowTitle(field) }, `${rowTitle(field)} ${number + 1}`),
   );
   return element(
     "li",
@@ -40,7 +40,7 @@ export function rowView(field, path, number) {
       ? element(
           "div",
           { class: "form-row-head" },
-          element("span", { "data-row-name": field.label }, `${field.label} ${number + 1}`),
+          element("span", { "data-row-name": rowTitle(field) }, `${rowTitle(field)} ${number + 1}`),
           remove,
         )
       : null,
@@ -75,12 +75,12 @@ function oneView(field, path, number = null) {
 }
 
 function labelView(field, path, number, kind) {
-  const text = number === null ? field.label : `${field.label} ${number + 1}`;
+  const text = number === null ? field.label : `${rowTitle(field)} ${number + 1}`;
   return element(
     "label",
     // In a list the fieldset's legend says it already.
     { class: number === null ? kind : `${kind} visually-hidden`, for: idOf(path) },
-    element("span", number === null ? {} : { "data-row-name": field.label }, text),
+    element("span", number === null ? {} : { "data-row-name": rowTitle(field) }, text),
     field.required || field.type === "checkbox" || number !== null ? null : [" ", element("span", { class: "hint" }, "(optional)")],
   );
 }
@@ -148,6 +148,10 @@ function choicesView(field, path) {
 
 function helpView(field, path) {
   return field.help ? element("p", { class: "hint mt-1", id: helpId(path) }, field.help) : null;
+}
+
+function rowTitle(field) {
+  return field.repeat?.label || field.label;
 }
 
 function idOf(path) {

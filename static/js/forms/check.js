@@ -18,7 +18,7 @@ class WrongValue extends Error {}
 export function normalise(field) {
   const value = field.value ?? field.default ?? null;
   const found = { ...field, label: field.label || field.name, value };
-  if (field.repeat) found.repeat = { min: field.repeat.min ?? 0, max: field.repeat.max ?? MAX_ROWS };
+  if (field.repeat) found.repeat = { label: field.repeat.label, min: field.repeat.min ?? 0, max: field.repeat.max ?? MAX_ROWS };
   if (field.type === "group") found.fields = field.fields.map(normalise);
   if (field.type === "select") {
     const options = field.options.map((one) => (typeof one === "string" ? { value: one } : one));
