@@ -18,10 +18,10 @@ import runpy
 from collections.abc import Mapping
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from knossos.errors import SettingsError
 from knossos.setting_kinds import (
@@ -352,7 +352,32 @@ class Settings(BaseModel):
                 raise ValueError(f"expected networks such as '10.0.0.0/8': {error}") from error
         return value
 
-    @field_validator("mirror_url", "public_url", "ws_url", "oidc_issuer", "script_callback")
+    @field_validator("auth0_domain")
+    @classmethod
+    def _domain(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9.-]{1,200}(:[0-9]{1,5})?", value):
+            raise ValueError("expected a host name such as 'lab.eu.auth0.com', without https://")
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        # The slash at its end, if it has one, is taken as it is: tokens name it in the very same way.
+        parts = urlsplit(value)
+        plain = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+        if value and (not plain or parts.query or parts.fragment):
+            raise ValueError("expected an address such as 'https://login.lab.example/realms/lab'")
+        return value
+
+    @model_validator(mode="after")
+    def _provider_is_whole(self) -> Self:
+        needed = {"auth0": ("auth0_domain", "auth0_api_audience"), "oidc": ("oidc_issuer", "oidc_audience")}
+        lacking = [name.upper() for name in needed.get(self.auth_provider, ()) if not getattr(self, name)]
+        if lacking:
+            raise ValueError(f'{", ".join(lacking)}: expected a value, since AUTH_PROVIDER is "{self.auth_provider}"')
+        return self
+
+    @field_validator("mirror_url", "public_url", "ws_url", "script_callback")
     @classmethod
     def _web_address(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("http", "https", "ws", "wss") or not urlsplit(value).netloc):
@@ -476,7 +501,10 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _explain(error: ValidationError) -> SettingsError:
     first = error.errors()[0]
-    name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+    if not first["loc"]:  # settings that do not fit together; the input is all of them, secrets too
+        reason = first["msg"].removeprefix("Value error, ")
+        return SettingsError(reason, setting=reason.partition(":")[0])
+    name = str(first["loc"][0]).upper()
     if first["type"] == "extra_forbidden":
         return SettingsError(f"{name}: there is no such setting; conf/settings.py.dist lists all of them", setting=name)
     expected = Settings.model_fields[name.lower()].description if name.lower() in Settings.model_fields else None

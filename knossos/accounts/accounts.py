@@ -1,6 +1,7 @@
 """People's accounts: making them, finding them, checking their passwords, shutting them out.
 
-Owns the rules for names and roles. What makes an account's sessions and logins void (a new password, being disabled)
+Owns the rules for names and roles; which roles there are besides its own, callers say, since what those may do is
+decided elsewhere. What makes an account's sessions and logins void (a new password, being disabled)
 does so in the same transaction. Owns neither passwords' hashes (`passwords.py`) nor what a role may do.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -29,8 +30,12 @@ EMAIL = re.compile(r"[^\s@<>\"(),:;\[\]\\]{1,64}@[^\s@<>\"(),:;\[\]\\]{1,189}")
 MAX_EMAIL_CHARS = 254
 
 
+#: Longest name of a role in characters.
+MAX_ROLE_CHARS = 32
+
+
 class Role(StrEnum):
-    """What an account is on this site."""
+    """What an account is on this site, whatever its settings say."""
 
     #: Sees and stops every task and manages the accounts.
     OPERATOR = "operator"
@@ -78,15 +83,20 @@ class Accounts:
         email: str | None = None,
         *,
         verified: bool = True,
+        more_roles: Collection[str] = (),
         by: Actor = OPERATOR,
     ) -> Account:
-        """Make an account. ``verified`` False: it may not log in before its address is proved.
+        """Make an account.
+
+        Args:
+            verified: False: it may not log in before its address is proved.
+            more_roles: the roles that there are besides `Role`.
 
         Raises:
             AccountExists: the name, in whatever case, or the address is taken.
             InvalidInput: the name, the password or the address breaks a rule, or there is no such role.
         """
-        known = known_roles(roles)
+        known = known_roles(roles, more_roles)
         if not NAME.fullmatch(name):
             raise _invalid(
                 "name",
@@ -200,9 +210,15 @@ class Accounts:
                 _note(session, by, "user.enable", user)
             return as_account(user)
 
-    def set_roles(self, name: str, roles: Iterable[str], *, by: Actor = OPERATOR) -> Account:
-        """Give the account these roles and no others. They count from its next request on."""
-        known = known_roles(roles)
+    def set_roles(
+        self, name: str, roles: Iterable[str], *, more_roles: Collection[str] = (), by: Actor = OPERATOR
+    ) -> Account:
+        """Give the account these roles and no others. They count from its next request on.
+
+        Args:
+            more_roles: the roles that there are besides `Role`.
+        """
+        known = known_roles(roles, more_roles)
         with self._database.session() as session:
             user = get_user(session, name)
             before = sorted(role.role for role in user.roles)
@@ -214,11 +230,13 @@ class Accounts:
             return as_account(user)
 
 
-def known_roles(roles: Iterable[str]) -> list[str]:
-    """The roles in order. Raises InvalidInput where there is no such role."""
+def known_roles(roles: Iterable[str], more: Collection[str] = ()) -> list[str]:
+    """The roles in order. Raises InvalidInput where one is neither a `Role` nor one of ``more``."""
     wanted = sorted(set(roles))
-    if unknown := [role for role in wanted if role not in list(Role)]:
-        raise _invalid("roles", f"there is no role {', '.join(unknown)}; expected only roles of: {', '.join(Role)}")
+    there_are = [*Role, *sorted(role for role in more if len(role) <= MAX_ROLE_CHARS)]
+    if unknown := [role for role in wanted if role not in there_are]:
+        expected = ", ".join(there_are)
+        raise _invalid("roles", f"there is no role {', '.join(unknown)}; expected only roles of: {expected}")
     return wanted
 
 

@@ -50,6 +50,8 @@ class Scope(StrEnum):
     RELEASE = "release"
     #: Create and change mods, teams and webhooks.
     MANAGE = "manage"
+    #: Run scripts and call runners that its owner may, and have what comes of it.
+    RUN = "run"
 
 
 ALL_SCOPES = frozenset(Scope)
@@ -58,6 +60,7 @@ ALL_SCOPES = frozenset(Scope)
 _CHECK = (
     select(
         Token.id,
+        Token.kind,
         Token.scopes,
         Token.expires_at,
         Token.revoked_at,
@@ -217,7 +220,9 @@ class Tokens:
             raise _expired()
         self._note_use(token.id, token.last_used_at)
         roles = frozenset(row.role for row in rows if row.role is not None)
-        return Identity(token.user_id, token.name, roles, _scopes(token.scopes.split()), Proof(token.id))
+        # A login that was issued before a scope was thought of may be used for it all the same.
+        scopes = ALL_SCOPES if token.kind == TokenKind.LOGIN else _scopes(token.scopes.split())
+        return Identity(token.user_id, token.name, roles, scopes, Proof(token.id))
 
     def list_tokens(self, user_id: int, kind: TokenKind | None = TokenKind.API) -> list[TokenRecord]:
         """The account's tokens that can still be used, newest first; with ``kind`` None logins as well."""

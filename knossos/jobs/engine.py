@@ -46,6 +46,10 @@ TOKEN_ALPHABET = string.ascii_letters + string.digits
 TOKEN_LENGTH = 30
 #: Records that a listing reads in one go.
 PAGE = 200
+#: Seconds for which one command waits for an event: fewer than those after which silence counts as a broken connection.
+WAIT_BLOCK_SECONDS = 5.0
+#: Seconds between two looks at a job that has told something.
+WAIT_PAUSE_SECONDS = 0.01
 
 
 class Engine:
@@ -204,6 +208,27 @@ class Engine:
         """What happened after the event with the id ``after``, oldest first."""
         entries = cast("list[Any]", self.redis.xrange(keys.events(ticket), min=f"({after}", count=count))
         return [parse_entry(entry_id, fields) for entry_id, fields in entries]
+
+    def wait(self, ticket: int, seconds: float) -> JobRecord:
+        """The record once the job has ended, or as it stands after so many seconds. Silence costs nothing meanwhile.
+
+        Raises:
+            JobNotFound: there is no such job (any more).
+        """
+        deadline = time.monotonic() + seconds
+        stream = keys.events(ticket)
+        while True:
+            last = cast("list[Any]", self.redis.xrevrange(stream, count=1))
+            ended = bool(last) and parse_entry(*last[0]).type == "done"
+            left = deadline - time.monotonic()
+            if ended or left <= 0 or not last:
+                return self.find(ticket)
+            block = round(1000 * min(left, WAIT_BLOCK_SECONDS)) or 1
+            if self.redis.xread({stream: last[0][0]}, count=1, block=block):
+                # A job that has much to tell is asked a few times a second, not once for each of its events.
+                time.sleep(WAIT_PAUSE_SECONDS)
+            else:
+                self.find(ticket)
 
     def position(self, ticket: int, queue: str = "default") -> int | None:
         """How many jobs are before this one in its queue; None where it is not in it."""

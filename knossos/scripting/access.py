@@ -18,6 +18,7 @@ from knossos.settings import Settings
 ADMINISTRATION = "administration"
 ANONYMOUS = "anonymous"
 EXECUTE = "SCRIPTING:EXECUTE:"
+CALL_RUNNER = "RUNNER:EXECUTE:"
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,18 @@ def caller_of(account: Account | None) -> Caller:
 
 def may_execute(caller: Caller, script: str, settings: Settings) -> bool:
     """Whether the caller may run the script of that name."""
+    return _may(caller, EXECUTE + script, settings)
+
+
+def may_call_runner(caller: Caller, runner: str, settings: Settings) -> bool:
+    """Whether the caller may call the runner of that name; the default runner is ``config``."""
+    return _may(caller, CALL_RUNNER + runner, settings)
+
+
+def _may(caller: Caller, wanted: str, settings: Settings) -> bool:
     if ADMINISTRATION in caller.roles:
         return True
     granted = [one for role in caller.roles for one in settings.role_permissions.get(role, ())]
-    wanted = EXECUTE + script
     return any(_pattern(permission).fullmatch(wanted) for permission in (*granted, *caller.permissions))
 
 

@@ -19,6 +19,9 @@ from knossos.scripting.authtokens import AuthToken, AuthTokens
 from knossos.scripting.catalogue import Catalogue, Script
 from knossos.scripting.incoming import IncomingFile, IncomingFiles
 from knossos.scripting.plan import InputFile, RunKind, RunPlan, TokenPlan
+from knossos.scripting.runners.folder import Runner, Runners
+from knossos.scripting.runners.inputs import Call
+from knossos.scripting.runners.planning import plan_of
 from knossos.scripting.runs import Run, Runs, new_run_id, run_prefix
 from knossos.scripting.tokens import RunTokens
 from knossos.settings import Settings
@@ -52,6 +55,7 @@ class Scripting:
         self.settings = settings
         self.storage = Storage(settings)
         self.catalogue = Catalogue(settings)
+        self.runners = Runners(settings)
         self.runs = Runs(settings, database, self.storage, engine)
         self.tokens = RunTokens(settings, database)
         self.authtokens = AuthTokens(settings)
@@ -102,7 +106,7 @@ class Scripting:
             for file, place in zip(files, inputs, strict=True):
                 self.storage.put_file(place.key, file.path)
         except BaseException:
-            self.runs.discard_inputs(plan)
+            self.runs.discard_inputs(run_id)
             raise
         run, record = self.runs.submit(
             plan,
@@ -111,6 +115,23 @@ class Scripting:
             shown=plan.arguments,
             concurrency=script.metadata.concurrency,
             retries=script.metadata.retries,
+        )
+        return Started(run, record)
+
+    def start_runner(self, runner: Runner, owner: str, call: Call) -> Started:
+        """Run a runner for an owner who may call it.
+
+        Raises:
+            InvalidInput: the request lacks a value, or has one that cannot be; nothing is stored.
+        """
+        plan = plan_of(runner, call, self.settings)
+        run, record = self.runs.submit(
+            plan,
+            owner=owner,
+            title=runner.title,
+            shown=plan.arguments,
+            concurrency=runner.file.concurrency,
+            retries=runner.file.retries,
         )
         return Started(run, record)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from knossos.database import Database
 from knossos.jobs import Engine
-from knossos.scripting.runners.folder import Runners
+from knossos.scripting.runners.folder import BrokenRunner, NoSuchRunner, Runners
 from knossos.scripting.runs import NoSuchRun, Runs
 from knossos.scripting.staging import PARENT_PREFIX
 from knossos.scripting.tokens import RunTokens
@@ -33,7 +34,7 @@ def tidy(settings: Settings) -> list[tuple[str, int]]:
 
 def _remove_folders(settings: Settings, runs: Runs) -> int:
     """Remove run directories in the operator's own folders (``command_rundir``) whose run is over."""
-    parents = {Path(runner.command_rundir) for runner in Runners(settings).all() if runner.command_rundir}
+    parents = set(_run_parents(settings))
     limit, removed = time.time() - settings.worker_lost_seconds, 0
     for folder in (path for parent in parents for path in parent.glob(f"{PARENT_PREFIX}*")):
         with contextlib.suppress(OSError):
@@ -41,6 +42,14 @@ def _remove_folders(settings: Settings, runs: Runs) -> int:
                 shutil.rmtree(folder)
                 removed += 1
     return removed
+
+
+def _run_parents(settings: Settings) -> Iterator[Path]:
+    runners = Runners(settings)
+    for name in runners.names():
+        with contextlib.suppress(BrokenRunner, NoSuchRunner):
+            if folder := runners.find(name).rundir:
+                yield Path(folder)
 
 
 def _lives(runs: Runs, run_id: str) -> bool:

@@ -32,6 +32,7 @@ from knossos.scripting.sandbox import (
     SandboxMissing,
     SandboxSpec,
     inside,
+    server_url,
     start,
 )
 from knossos.scripting.staging import CannotStage, Stage, stage, tell_client
@@ -125,9 +126,10 @@ class _RunJob:
         """Start the program, and follow it to its end."""
         plan = self._plan
         spec = self._spec(staged)
-        place = inside(self._settings, spec)
-        if plan.kind is RunKind.SCRIPT:
-            tell_client(staged.folder, place.server_url)
+        place = inside(self._settings, staged.folder, staged.shared, staged.temporary)
+        server = server_url(self._settings, spec.network, spec.door)
+        if server and plan.kind is RunKind.SCRIPT:
+            tell_client(staged.folder, server)
         arguments = [
             argument.replace("$RUNDIR", place.folder) if plan.rundir_in_arguments else argument
             for argument in plan.arguments
@@ -145,7 +147,7 @@ class _RunJob:
             # Output is to be seen as it is written.
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "KNOSSOS_URL": place.server_url,
+            "KNOSSOS_URL": server,
             "KNOSSOS_RUN": plan.run_id,
         }
         spec = dataclasses.replace(spec, arguments=tuple(arguments), environment=environment)

@@ -2,7 +2,8 @@
 
 Plain forms that work without scripts. A form that is refused comes back with what was typed (but for passwords), and
 with the reason at the field that is wrong. Nothing here may be kept by a cache, and no other site can send a form
-(`refuse_other_sites`). Links in mails only show a button: programs that look into mails follow links, too.
+(`refuse_other_sites`), nor can a script in its caller's name (`refuse_runs`). Links in mails only show a button:
+programs that look into mails follow links, too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from knossos.web.authentication import (
     client_address,
     page_account,
     refuse_other_sites,
+    refuse_runs,
     start_session,
 )
 from knossos.web.services import services
@@ -38,6 +40,7 @@ SCOPES = {
     Scope.UPLOAD: "upload files and images",
     Scope.RELEASE: "publish, change and delete releases",
     Scope.MANAGE: "create and change mods, teams and webhooks",
+    Scope.RUN: "run scripts and runners that you may run, and have their results",
 }
 #: What is said after something was done, by the word in the address that leads back.
 DONE = {"password": "Your password is changed.", "revoked": "The token is revoked."}
@@ -49,6 +52,7 @@ blueprint = Blueprint("account_pages", __name__)
 def _check_origin() -> None:
     if request.method not in SAFE_METHODS:
         refuse_other_sites()
+        refuse_runs()
 
 
 @blueprint.after_request

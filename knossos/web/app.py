@@ -36,6 +36,7 @@ from knossos.web import (
     request_log,
     run_pages,
     script_pages,
+    runners,
     security,
     storage_files,
     task_feeds,
@@ -108,6 +109,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         run_pages,
         pages,
         nebula,
+        runners,
     ):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)

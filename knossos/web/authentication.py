@@ -1,12 +1,17 @@
 """Who is asking: the session cookie, the API key, the token of a task.
 
+The cookie holds a session, or the token of a run, by which a script acts for its caller; which of them, and whether it
+is good, is looked at once for each request (`cookie_holder`).
+
 A cookie counts for a request that changes something only where the request came from a page of this server
-(`is_same_origin`): no other site can act in a visitor's name. That holds beside the cookie's SameSite=Lax. Keys
-and tokens are secrets that another site does not have, so they need no such check.
+(`is_same_origin`): no other site can act in a visitor's name. That holds beside the cookie's SameSite=Lax. No browser
+has the token of a run, so what is no browser may send that with everything. Keys and tokens of tasks are secrets that
+another site does not have, so they need no such check.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Response, abort, g, redirect, request, url_for
@@ -16,19 +21,57 @@ from knossos.accounts.access import may_control, may_watch, owner_of_account, ow
 from knossos.accounts.tokens import Identity, identity_of
 from knossos.errors import AccessDenied
 from knossos.jobs import JobNotFound, JobRecord
+from knossos.scripting.access import Caller, caller_of
+from knossos.scripting.tokens import PREFIX as RUN_TOKEN_PREFIX
 from knossos.web.addresses import origin_of
 from knossos.web.services import services
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the cookie. ``by_run``: it is a script, by the token of its run."""
+
+    caller: Caller
+    by_run: bool
+
+
+def cookie_holder() -> Holder | None:
+    """Who the cookie says is asking, whether or not it may count here; None where there is none, or it is not good."""
+    if "holder" not in g:
+        g.holder = _holder_of(request.cookies.get(COOKIE_NAME, ""))
+    holder: Holder | None = g.holder
+    return holder
+
+
+def _holder_of(cookie: str) -> Holder | None:
+    if cookie.startswith(RUN_TOKEN_PREFIX):
+        try:
+            return Holder(services().scripting.tokens.check(cookie), by_run=True)
+        except AccessDenied:
+            return None
+    session = services().sessions.read(cookie)
+    return None if session is None else Holder(caller_of(session.account), by_run=False)
+
+
 def current_session() -> Session | None:
-    """The session of the visitor's cookie, for what is shown. None where it may not count (see the module)."""
+    """The session of the visitor's cookie, for what is shown. None where it may not count (see the module).
+
+    A script that acts in its caller's person has one as well; one with roles of its own has none.
+    """
     if "session" not in g:
-        counts = request.method in SAFE_METHODS or is_same_origin()
-        g.session = services().sessions.read(request.cookies.get(COOKIE_NAME)) if counts else None
+        g.session = _session()
     session: Session | None = g.session
     return session
+
+
+def _session() -> Session | None:
+    holder = cookie_holder()
+    if holder is None or holder.caller.account is None or holder.caller.stands_in:
+        return None
+    counts = request.method in SAFE_METHODS or is_same_origin() or (holder.by_run and is_no_browser())
+    return Session(holder.caller.account) if counts else None
 
 
 def visitor_identity() -> Identity | None:
@@ -58,10 +101,22 @@ def is_same_origin() -> bool:
     return origin in own
 
 
+def is_no_browser() -> bool:
+    """Whether a program sent the request: a browser says with each that could change something where it comes from."""
+    return not {"Origin", "Sec-Fetch-Site"} & set(request.headers.keys())
+
+
 def refuse_other_sites() -> None:
     """For what a form changes: raise AccessDenied unless a page of this server sent it."""
     if not is_same_origin():
         raise AccessDenied("This form was sent from another site. Open the page here and try again.")
+
+
+def refuse_runs() -> None:
+    """For what outlasts a run: raise AccessDenied where a script asks for it with its token."""
+    holder = cookie_holder()
+    if holder is not None and holder.by_run:
+        raise AccessDenied("A script may not do that in its caller's name.")
 
 
 def page_account() -> Account:

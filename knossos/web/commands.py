@@ -21,7 +21,7 @@ from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import DBAPIError
 
-from knossos.accounts import Role
+from knossos.accounts.accounts import known_roles
 from knossos.accounts.tokens import Scope
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_CRASH, EXIT_MISSING, KnossosError, MissingDependency, SettingsError
 from knossos.publishing.repository.job import catch_up
@@ -88,16 +88,18 @@ def install(app: Flask) -> None:
 
 # --- user -------------------------------------------------------------------------------------------
 
-_roles = click.Choice([role.value for role in Role])
-
 
 @user.command("add", cls=Command)
 @click.argument("name")
 @click.option("--email", help="Where mails to them go.")
-@click.option("--role", "roles", multiple=True, type=_roles, help="What they are on this site; may be repeated.")
+@click.option("--role", "roles", multiple=True, help="What they are on this site; may be repeated.")
 def user_add(name: str, email: str | None, roles: Sequence[str]) -> None:
-    """Make the account NAME. Its password is asked for, or read from standard input."""
-    account = services().accounts.add(name, _password(), roles, email)
+    """Make the account NAME. Its password is asked for, or read from standard input.
+
+    A role is "operator", "administration" (runs all scripts), or one of ROLE_PERMISSIONS or AUTHTOKEN_CONFIG.
+    """
+    known_roles(roles, _more_roles())  # say that one is unknown before asking for a password
+    account = services().accounts.add(name, _password(), roles, email, more_roles=_more_roles())
     click.echo(f"added {account.name}")
 
 
@@ -137,15 +139,24 @@ def user_password(name: str) -> None:
 
 @user.command("roles", cls=Command)
 @click.argument("name")
-@click.argument("roles", nargs=-1, type=_roles)
+@click.argument("roles", nargs=-1)
 @click.option("--none", "no_roles", is_flag=True, help="Take all roles away.")
 def user_roles(name: str, roles: Sequence[str], no_roles: bool) -> None:
-    """Show the roles of the account NAME, or give it exactly ROLES."""
+    """Show the roles of the account NAME, or give it exactly ROLES.
+
+    A role is "operator", "administration" (runs all scripts), or one of ROLE_PERMISSIONS or AUTHTOKEN_CONFIG.
+    """
     if roles and no_roles:
         raise click.UsageError("expected either roles or --none")
     change = roles or no_roles
-    account = services().accounts.set_roles(name, roles) if change else services().accounts.get(name)
+    accounts = services().accounts
+    account = accounts.set_roles(name, roles, more_roles=_more_roles()) if change else accounts.get(name)
     click.echo(f"{account.name}: {' '.join(sorted(account.roles)) or 'no roles'}")
+
+
+def _more_roles() -> frozenset[str]:
+    """The roles that only what may be called knows of; none of them counts for what accounts do here."""
+    return services().scripting.role_names()
 
 
 # --- token ------------------------------------------------------------------------------------------

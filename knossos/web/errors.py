@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import NotFound as NoSuchPage
 
 from knossos.accounts.throttle import TooManyTries
-from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound
+from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound, SettingsError
 from knossos.jobs import JobNotFinished
 
 #: Status of each error; the first row that fits counts.
@@ -28,6 +28,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (InvalidInput, 400),
     (JobNotFinished, 409),
     (MissingDependency, 503),
+    (SettingsError, 503),
     (redis.ConnectionError, 503),
     (redis.TimeoutError, 503),
     (OperationalError, 503),
@@ -47,17 +48,18 @@ def install(app: Flask) -> None:
 
 
 def wants_json() -> bool:
-    return request.path.startswith(("/api/", "/drop/"))
+    return request.path.startswith(("/api/", "/drop/")) or is_of_runners()
+
+
+def is_of_runners() -> bool:
+    """Whether the address is of script-runner.md's."""
+    return request.path.startswith(("/task/", "/script/")) or request.path in ("/task", "/health")
 
 
 def answer(status: int, code: str, message: str, **more: Any) -> Response:
     """An error as JSON for programs, as a page for people."""
     if wants_json():
-        # The mod managers look for a result and a reason in every answer.
-        words = (
-            {"result": False, "reason": code} if request.path.startswith("/api/1/") else {"error": True, "code": code}
-        )
-        response = jsonify({**words, "message": message, **more})
+        response = jsonify({**_words(code, message), "message": message, **more})
     else:
         title = HTTPStatus(status).phrase
         response = make_response(render_template("error.html", status=status, title=title, message=message))
@@ -65,6 +67,13 @@ def answer(status: int, code: str, message: str, **more: Any) -> Response:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
+
+
+def _words(code: str, message: str) -> dict[str, Any]:
+    """What programs look for in every answer, by the protocol that the address is of."""
+    if request.path.startswith("/api/1/"):
+        return {"result": False, "reason": code}
+    return {"code": code, "description": message} if is_of_runners() else {"error": True, "code": code}
 
 
 def message_of(error: HTTPException) -> str:

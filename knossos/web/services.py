@@ -21,6 +21,7 @@ from knossos.settings import Settings
 from knossos.web.result_tree import SizesOf
 
 if TYPE_CHECKING:
+    from knossos.accounts.openid import OpenIdIssuer
     from knossos.publishing.publisher import Publisher
     from knossos.scripting.calls import Scripting
 
@@ -67,6 +68,15 @@ class Services:
         from knossos.scripting.calls import Scripting
 
         return Scripting(self.settings, self.database, self.engine)
+
+    @cached_property
+    def issuer(self) -> OpenIdIssuer:
+        """Who says who callers of runners are, where AUTH_PROVIDER is "auth0" or "oidc"."""
+        from knossos.accounts.openid import OpenIdIssuer
+
+        # Requests wait for it: an issuer that does not answer in a few seconds does not answer.
+        short = {"connect_timeout_seconds": 5.0, "read_timeout_seconds": 5.0}
+        return OpenIdIssuer(self.settings, OutgoingHttp(self.settings.model_copy(update=short)))
 
 
 def services() -> Services:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from knossos.errors import KnossosError
 from knossos.scripting.plan import CsvColumn, ResultsPlan
+from knossos.scripting.runners.strict_json import read_json
 
 #: Most bytes of the results as the command leaves them. What is more is for an attachment.
 MAX_RESULTS_BYTES = 64 * 1024 * 1024
@@ -135,25 +134,10 @@ def _selected(
 
 
 def _document(place: str, text: str) -> Any:
-    # Each value but the first has a comma, or the bracket of what it is in, before it.
-    if sum(map(text.count, ",[{")) > MAX_RESULTS_VALUES:
-        raise _too_many(place)
     try:
-        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise ResultsBroken(f"{place}: expected JSON: {reason}") from error
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{text[:_SHOWN]} is too large")
-    return number
+        return read_json(text, MAX_RESULTS_VALUES)
+    except ValueError as error:
+        raise ResultsBroken(f"{place}: expected JSON: {error}") from error
 
 
 def _too_many(place: str) -> ResultsBroken:
