@@ -41,6 +41,10 @@ class Caller:
         """Whose the runs are, as the engine names owners."""
         return ANONYMOUS_OWNER if self.account is None else owner_of_account(self.account.name)
 
+    def can_run_something(self, settings: Settings) -> bool:
+        """False for those who are not logged in where ``anonymous`` was granted nothing."""
+        return self.account is not None or self.stands_in or bool(settings.role_permissions.get(ANONYMOUS))
+
 
 def caller_of(account: Account | None) -> Caller:
     """Somebody in person, or nobody."""

@@ -22,7 +22,7 @@ from knossos.scripting.plan import InputFile, RunKind, RunPlan, TokenPlan
 from knossos.scripting.runners.folder import Runner, Runners
 from knossos.scripting.runners.inputs import Call
 from knossos.scripting.runners.planning import plan_of
-from knossos.scripting.runs import Run, Runs, new_run_id, run_prefix
+from knossos.scripting.runs import Run, Runs, inputs_prefix, new_run_id
 from knossos.scripting.tokens import RunTokens
 from knossos.settings import Settings
 from knossos.storage import Storage
@@ -97,7 +97,7 @@ class Scripting:
         """Run a script for somebody that `find_for` let through. The files are taken; where it fails, none stays."""
         run_id = new_run_id()
         inputs = tuple(
-            InputFile(name=file.name, key=f"{run_prefix(run_id)}/in/{number}", size=file.size)
+            InputFile(name=file.name, key=f"{inputs_prefix(run_id)}/{number}", size=file.size)
             for number, file in enumerate(files)
         )
         entry = self.authtokens.of_script(script.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from knossos.scripting import sandbox
+from knossos.scripting.authtokens import AuthTokens
 from knossos.scripting.catalogue import Catalogue
 from knossos.scripting.runners.folder import Runners
 from knossos.settings import Settings
@@ -26,6 +27,7 @@ def check(settings: Settings) -> None:
     """
     if not is_configured(settings):
         return
+    AuthTokens(settings).check()
     for message in (*Catalogue(settings).check(), *Runners(settings).check()):
         _log.error("%s", message)
     try:

@@ -24,6 +24,7 @@ from knossos.web import (
     drops,
     errors,
     info,
+    linkahead,
     log_pages,
     login,
     mirror_files,
@@ -35,8 +36,8 @@ from knossos.web import (
     repository_files,
     request_log,
     run_pages,
-    script_pages,
     runners,
+    script_pages,
     security,
     storage_files,
     task_feeds,
@@ -110,6 +111,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         pages,
         nebula,
         runners,
+        linkahead,
     ):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)

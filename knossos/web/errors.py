@@ -94,8 +94,13 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
+def status_of(error: Exception) -> int:
+    """The HTTP status of an error; 500 for one that nobody foresaw."""
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
 def _any_error(error: Exception) -> Response:
-    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    status = status_of(error)
     if isinstance(error, KnossosError):
         more = {"errors": error.details["errors"]} if error.details.get("errors") else {}
         response = answer(status, error.code, error.message, **more)

@@ -16,7 +16,7 @@ from knossos.errors import InvalidInput
 
 #: Bytes that are read at a time: few enough to be still in the processor's cache when they are hashed and written.
 PIECE_BYTES = 256 * 1024
-#: Most bytes of the headers of one part, and most parts of a body where nobody says otherwise.
+#: Most bytes of the headers of one part, and most parts of a body unless it is said otherwise.
 MAX_HEADER_BYTES = 16 * 1024
 MAX_PARTS = 20
 

@@ -1,4 +1,8 @@
-"""``/login`` and ``/logout``: from a name and a password to the session cookie, and back."""
+"""``/login`` and ``/logout``: from a name and a password to the session cookie, and back.
+
+The forms of the pages; LinkAhead clients post to the same ``/login``, with the field ``username``
+(`knossos.web.linkahead.sessions`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from knossos.accounts.logins import AccountDisabled, NotVerified, WrongLogin
 from knossos.accounts.throttle import TooManyTries
 from knossos.web.authentication import client_address, end_session, refuse_other_sites, start_session
+from knossos.web.linkahead.sessions import log_in_program
 from knossos.web.services import services
 
 blueprint = Blueprint("login", __name__)
@@ -28,6 +33,8 @@ def form() -> str:
 
 @blueprint.post("/login")
 def login() -> Response:
+    if "username" in request.form:
+        return log_in_program()
     refuse_other_sites()
     name, password = request.form.get("name", "").strip(), request.form.get("password", "")
     if not name or not password:

@@ -19,6 +19,7 @@ from knossos.jobs import Engine
 from knossos.outgoing import OutgoingHttp
 from knossos.settings import Settings
 from knossos.web.result_tree import SizesOf
+from knossos.web.waiting import Seats
 
 if TYPE_CHECKING:
     from knossos.accounts.openid import OpenIdIssuer
@@ -77,6 +78,10 @@ class Services:
         # Requests wait for it: an issuer that does not answer in a few seconds does not answer.
         short = {"connect_timeout_seconds": 5.0, "read_timeout_seconds": 5.0}
         return OpenIdIssuer(self.settings, OutgoingHttp(self.settings.model_copy(update=short)))
+
+    @cached_property
+    def seats(self) -> Seats:
+        return Seats()
 
 
 def services() -> Services:
