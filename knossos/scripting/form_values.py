@@ -96,9 +96,9 @@ def _nothing(field: FieldBase, sent: Any) -> Any:
 
 
 def _ticked(field: CheckboxField, sent: Any) -> bool:
-    if sent not in (None, "", False, True, "on", "true", "false"):
+    if sent is not None and not isinstance(sent, bool) and sent not in ("", "on", "true", "false"):
         raise WrongValue("Expected yes or no.")
-    ticked = sent in (True, "on", "true")
+    ticked = sent is True or sent in ("on", "true")
     if field.required and not ticked:
         raise WrongValue(TICK)
     return ticked

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, make_response, redirect, render_template, request, url_for
@@ -248,19 +247,17 @@ def output(run_id: str) -> Response:
     found, record = visible_run(run_id)
     if not _is_html(_script_of(found)):
         raise NotFound("The output of this script is plain text.")
-    return Response(_document(found, record), content_type="text/html; charset=utf-8", headers=OUTPUT_HEADERS)
+    page = (_BEFORE, *_standard_output(found, record), "</body></html>")
+    return Response(page, content_type="text/html; charset=utf-8", headers=OUTPUT_HEADERS)
 
 
-def _document(found: Run, record: JobRecord | None) -> Iterator[str]:
-    yield _BEFORE
+def _standard_output(found: Run, record: JobRecord | None) -> list[str]:
     if found.outcome is not None:
-        yield services().scripting.runs.text(found, FileRole.STDOUT)
-    elif record is not None:
-        yield from _written(record.ticket)
-    yield "</body></html>"
+        return [services().scripting.runs.text(found, FileRole.STDOUT)]
+    return [] if record is None else _written(record.ticket)
 
 
-def _written(ticket: int) -> Iterator[str]:
+def _written(ticket: int) -> list[str]:
     """What the run has written to its standard output so far. A run that was started again begins anew."""
     after, texts = "0-0", list[str]()
     while events := services().engine.events(ticket, after=after, count=EVENTS_AT_ONCE):
@@ -270,7 +267,7 @@ def _written(ticket: int) -> Iterator[str]:
                 texts.append(str(event.data.get("text", "")))
             elif event.type == "state" and event.data.get("state") == "retrying":
                 texts.clear()
-    yield from texts
+    return texts
 
 
 def _file_address(found: Run, number: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request
 
 from knossos.errors import InvalidInput
-from knossos.scripting.access import Caller, caller_of, may_execute
+from knossos.scripting.access import Caller, caller_of, may_call_runner, may_execute
 from knossos.scripting.arguments import UPLOAD_FOLDER
 from knossos.scripting.calls import NotLoggedIn, Started
 from knossos.scripting.catalogue import Script
@@ -25,6 +25,7 @@ from knossos.scripting.form_values import FORM_NAME
 from knossos.scripting.forms import beginning, check, document, nested, with_row
 from knossos.scripting.incoming import IncomingFiles
 from knossos.scripting.plain_form import PLAIN_FORM, arguments_of, values_of
+from knossos.scripting.runners.folder import Runner
 from knossos.scripting.runs import NoSuchRun
 from knossos.web.authentication import current_session, page_account, refuse_other_sites
 from knossos.web.run_pages import run_address, visible_run
@@ -59,12 +60,12 @@ class Group:
 @blueprint.get("/scripts")
 def scripts() -> str:
     caller, text = page_caller(), request.args.get("q", "").replace("\0", "").strip()[:MAX_SEARCH_CHARS]
-    found = services().scripting.scripts_for(caller)
-    settings = services().settings
+    found, runners, settings = services().scripting.scripts_for(caller), _runners_for(caller), services().settings
     return render_template(
         "scripts/list.html",
-        groups=grouped([script for script in found if matches(script, text)]),
-        total=len(found),
+        groups=grouped([one for one in found if matches(text, one.name, one.title, one.metadata.description)]),
+        runners=[one for one in runners if matches(text, one.name, one.title, one.file.description)],
+        total=len(found) + len(runners),
         text=text,
         folders=settings.server_side_scripting_bin_dirs,
         operator=caller.account is not None and caller.account.is_operator,
@@ -79,10 +80,23 @@ def grouped(found: Sequence[Script]) -> list[Group]:
     return [Group(folder, scripts) for folder, scripts in folders.items()]
 
 
-def matches(script: Script, text: str) -> bool:
-    """Whether each word of a search stands somewhere in the script's name, title or description."""
-    words = f"{script.name} {script.title} {script.metadata.description}".lower()
+def matches(text: str, *described: str) -> bool:
+    """Whether each word of a search stands somewhere in a name, a title or a description."""
+    words = " ".join(described).lower()
     return all(word in words for word in text.lower().split())
+
+
+def _runners_for(caller: Caller) -> list[Runner]:
+    """The runners that the visitor may call by being who they are here."""
+    return [one for one in services().scripting.runners.all() if _may_call(caller, one.name)]
+
+
+def _may_call(caller: Caller, runner: str) -> bool:
+    settings = services().settings
+    if settings.auth_provider == "knossos":
+        return may_call_runner(caller, runner, settings)
+    # An issuer's tokens say who calls, and a page does not have one.
+    return settings.auth_provider == "none"
 
 
 # --- one script ------------------------------------------------------------------------------------------
@@ -195,17 +209,24 @@ class Menu:
     def __init__(self) -> None:
         self._lock = Lock()
         self._names: tuple[str, ...] = ()
+        self._runners: tuple[str, ...] = ()
         self._until = 0.0
 
     def has_scripts(self) -> bool:
         """Whether the visitor may run something."""
         with self._lock:
             if time.monotonic() >= self._until:
-                self._names = tuple(script.name for script in services().scripting.catalogue.scripts())
+                scripting = services().scripting
+                self._names = tuple(script.name for script in scripting.catalogue.scripts())
+                self._runners = tuple(scripting.runners.names())
                 self._until = time.monotonic() + MENU_SECONDS
-            names = self._names
-        caller = page_caller() if names else None
-        return caller is not None and any(may_execute(caller, name, services().settings) for name in names)
+            names, runners = self._names, self._runners
+        if not names and not runners:
+            return False
+        caller, settings = page_caller(), services().settings
+        return any(may_execute(caller, one, settings) for one in names) or any(
+            _may_call(caller, one) for one in runners
+        )
 
 
 def install(app: Flask) -> None:

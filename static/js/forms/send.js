@@ -78,7 +78,7 @@ export async function run(script, { values, files }, result, address = "/scripti
     const text = await response.text();
     const answer = new DOMParser().parseFromString(text, "text/xml");
     if (!response.ok) throw new ScriptError(errorOf(answer) || `The server answered ${response.status}.`);
-    if (response.status === 202) await follow(answer.querySelector("[run]"), result);
+    if (response.status === 202) await follow(answer.querySelector("run"), result);
     else showWhole(answer.querySelector("script"), result);
   } catch (error) {
     result.state("failed", error instanceof ScriptError ? error.message : "The server could not be reached. Try again.");
@@ -100,8 +100,9 @@ function showWhole(script, result) {
 }
 
 async function follow(accepted, result) {
+  if (!accepted) throw new ScriptError("The server's answer makes no sense.");
   const token = accepted.getAttribute("token") ?? "";
-  const url = new URL(`/api/runs/${accepted.getAttribute("run")}`, window.location.href);
+  const url = new URL(`/api/runs/${accepted.getAttribute("id")}`, window.location.href);
   if (token) url.searchParams.set("token", token);
   const run = await load(url);
   result.link.href = run.page;
