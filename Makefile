@@ -3,6 +3,9 @@ PYTHON := py-env/bin/python
 # One more than there are processors: many tests wait for something.
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
+# The tests start hundreds of processes: without the compiled code that lies in __pycache__, each compiles all anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-slow lint format bench screenshots system template pins clean
 

@@ -23,18 +23,15 @@ def main(queues: list[str]) -> int:
         from knossos.packaging.self_test import self_test
         from knossos.publishing import ingest, webhook_delivery  # noqa: F401
         from knossos.publishing.repository.job import catch_up_apart
-        from knossos.scripting import mail, run_job, startup  # noqa: F401
+        from knossos.scripting import startup
 
         startup.check(settings)
         self_test(settings)
         catch_up_apart(settings)
         return worker.run(settings, tuple(queues) or ("default",))
-    except SettingsError as error:
+    except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
-        return EXIT_BAD_SETTINGS
-    except MissingDependency as error:
-        sys.stderr.write(f"{error}\n")
-        return EXIT_MISSING
+        return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING
 
 
 if __name__ == "__main__":

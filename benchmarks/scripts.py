@@ -92,8 +92,14 @@ class Site:
 
 @contextmanager
 def _site(folder: Path, url: str) -> Iterator[Site]:
-    settings = Settings(data_path=folder / "bench-scripts", redis=url, script_output_bytes=64 * 1024**2)
-    settings.data_path.mkdir(exist_ok=True)
+    settings = Settings(
+        data_path=folder / "bench-scripts",
+        redis=url,
+        script_output_bytes=64 * 1024**2,
+        server_side_scripting_bin_dirs=(str(folder / "bench-programs"),),
+    )
+    for made in (settings.data_path, folder / "bench-programs"):
+        made.mkdir(exist_ok=True)
     database = Database(settings)
     prepare(settings, database)
     database.close()
@@ -101,7 +107,7 @@ def _site(folder: Path, url: str) -> Iterator[Site]:
     process = Process(["worker.py"], folder / "bench-scripts.log", {"KNOSSOS_SETTINGS": str(file)})
     try:
         wait_for(lambda: "waits for tasks" in process.log, "the worker")
-        yield Site(settings.data_path, settings)
+        yield Site(folder / "bench-programs", settings)
     finally:
         process.stop()
 

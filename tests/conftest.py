@@ -21,12 +21,23 @@ from tests.support.s3 import S3Server
 
 pytest_plugins = ["tests.support.ci"]
 
+#: Characters or bytes from which on a value is no name for a test.
+LONG_VALUE = 100
+
 
 def pytest_configure() -> None:
     """Take SIGINT although a shell has started this in its background, where it is ignored and processes inherit that:
     tests send it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a long value by its length: the id of a test goes to other processes, and with a random value in it, each
+    of them would have another one."""
+    if isinstance(val, str | bytes) and len(val) > LONG_VALUE:
+        return f"{argname}-of-{len(val)}"
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -121,13 +132,15 @@ StartWorker = Callable[..., Process]
 
 @pytest.fixture
 def start_worker(tmp_path: Path, settings: Settings) -> Iterator[StartWorker]:
-    """A function that starts a worker process: the engine's alone, or with ``product=True`` the real worker.py."""
+    """A function that starts a worker process: the engine's alone, with ``scripts=True`` one that runs scripts too, or
+    with ``product=True`` the real worker.py."""
     started: list[Process] = []
 
-    def start(*queues: str, product: bool = False, use: Settings | None = None) -> Process:
+    def start(*queues: str, product: bool = False, scripts: bool = False, use: Settings | None = None) -> Process:
         number = len(started)
         file = write_settings(tmp_path / f"worker-{number}.py", use or settings)
-        program = ["worker.py"] if product else ["-m", "tests.support.run_worker"]
+        module = "run_script_worker" if scripts else "run_worker"
+        program = ["worker.py"] if product else ["-m", f"tests.support.{module}"]
         process = Process([*program, *queues], tmp_path / f"worker-{number}.log", {"KNOSSOS_SETTINGS": str(file)})
         started.append(process)
         return process

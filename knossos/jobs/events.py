@@ -1,8 +1,9 @@
 """What happens in a job, as it stands in the job's Redis stream and goes to its watchers.
 
 An entry of the stream has the fields ``type`` and ``data`` (JSON), and ``line`` where it is a line of the log.
-Types: ``state`` {state, attempt, text}; ``log`` {level, text, time, line}; ``output`` {stream, text}, what a program that
-the job runs has written (``stream`` is stdout or stderr, ``text`` begins and ends anywhere); ``progress`` {fraction, text};
+Types: ``state`` {state, attempt, text}; ``log`` {level, text, time, line}; ``output`` {stream, text}, what a program
+that the job runs has written (``stream`` is stdout or stderr, ``text`` begins and ends anywhere); ``progress``
+{fraction, text};
 ``files`` {files: [FileProgress]}; ``question`` {id, kind, data}; ``answered`` {id};
 ``done`` {success, state, failure}, which is always the last.
 """

@@ -48,7 +48,7 @@ def _run_parents(settings: Settings) -> Iterator[Path]:
     runners = Runners(settings)
     for name in runners.names():
         with contextlib.suppress(BrokenRunner, NoSuchRunner):
-            if folder := runners.find(name).rundir:
+            if folder := runners.find(name).command_rundir:
                 yield Path(folder)
 
 

@@ -8,7 +8,6 @@ stands nowhere but in the script's command line.
 from __future__ import annotations
 
 import dataclasses
-import logging
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +16,14 @@ from urllib.parse import urlsplit
 
 from knossos.database import Database
 from knossos.errors import KnossosError
-from knossos.jobs import JobContext
+from knossos.jobs import Engine, JobContext
 from knossos.scripting import channel, mail
 from knossos.scripting.collect import Collector
 from knossos.scripting.helper_folder import provide
 from knossos.scripting.output import Output
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.process import Ended, Follower
+from knossos.scripting.runners.outputs import cut_results
 from knossos.scripting.runs import Ending, Run, Runs
 from knossos.scripting.sandbox import (
     ResolvedLimits,
@@ -40,6 +40,8 @@ from knossos.scripting.tokens import RunTokens
 from knossos.settings import ROOT, Settings
 from knossos.storage import Storage
 
+#: Folder in the data folder that is on the path of scripts.
+HELPER_FOLDER = "script-helper"
 #: Characters of the end of standard error that are repeated where a run failed.
 TAIL_CHARS = 2_000
 
@@ -55,7 +57,7 @@ _SIGNAL_WORDS = {
     signal.SIGSYS: " (it asked the system for something that scripts may not)",
 }
 
-_log = logging.getLogger(__name__)
+_databases: dict[str, Database] = {}
 
 
 class RunFailed(KnossosError):
@@ -72,11 +74,27 @@ def run(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
         RunFailed: it did not end well; what it left is kept all the same.
     """
     plan = RunPlan.model_validate(payload)
-    database, storage = Database(context.settings), Storage(context.settings)
+    database = _database(context.settings)
     try:
-        return _RunJob(context, plan, database, storage).run()
+        return _RunJob(context, plan, database, Storage(context.settings)).run()
     finally:
         database.close()
+
+
+def prepare(settings: Settings) -> None:
+    """Do before any fork what would take its time in each run. Connections are made anew in each process."""
+    database = _database(settings)
+    try:
+        Runs(settings, database, Storage(settings), Engine(settings)).rehearse()
+        RunTokens(settings, database).end("")
+    finally:
+        database.close()
+    provide(settings.data_path / HELPER_FOLDER)
+
+
+def _database(settings: Settings) -> Database:
+    """One for all runs of a worker: what it has prepared for a statement, it keeps."""
+    return _databases.setdefault(settings.database_url, Database(settings))
 
 
 class _RunJob:
@@ -162,7 +180,7 @@ class _RunJob:
 
     def _spec(self, staged: Stage) -> SandboxSpec:
         plan, settings = self._plan, self._settings
-        helper = provide(settings.data_path / "script-helper")
+        helper = provide(settings.data_path / HELPER_FOLDER)
         readable = [helper, *(ROOT / path for path in (*settings.script_read_paths, *plan.read_paths))]
         return SandboxSpec(
             program=Path(plan.program),
@@ -219,9 +237,7 @@ class _RunJob:
         if ended.forced is not None:
             outcome, error = ended.forced, _WORDS[ended.forced].format(self._limits)
         elif killed is not None:
-            name = signal.Signals(killed).name if killed in signal.Signals else str(killed)
-            words = _SIGNAL_WORDS.get(signal.Signals(killed), "") if killed in signal.Signals else ""
-            outcome, error = RunOutcome.SIGNALLED, f"It was ended by the signal {name}{words}."
+            outcome, error = RunOutcome.SIGNALLED, f"It was ended by the signal {signal_name(killed)}."
         else:
             outcome, error = RunOutcome.EXITED, f"It ended with exit code {code}." if code else ""
         if output.dropped:
@@ -236,6 +252,8 @@ class _RunJob:
         plan = self._plan
         try:
             if plan.results is not None and not ending.error:
+                if output.dropped and plan.results.source != "file":
+                    raise cut_results(plan.results, self._limits.output_bytes)
                 collector.keep_results(
                     plan.results, staged.folder, output.paths, self._context.workspace / "results.json"
                 )
@@ -254,6 +272,15 @@ def callback_address(settings: Settings) -> tuple[str, int]:
         return ("127.0.0.1" if host in ("", "0.0.0.0") else "::1" if host == "::" else host), port  # noqa: S104
     parts = urlsplit(settings.script_callback)
     return parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def signal_name(number: int) -> str:
+    """What a signal is called, with what it means where it stands for a limit."""
+    try:
+        known = signal.Signals(number)
+    except ValueError:
+        return str(number)
+    return known.name + _SIGNAL_WORDS.get(known, "")
 
 
 def _tail(path: Path) -> str:

@@ -123,17 +123,7 @@ class Runs:
             shown: what was called, without anything secret.
             concurrency: how many runs of this name may be under way at once.
         """
-        now = time.time()
-        row = ScriptRun(
-            id=plan.run_id,
-            kind=plan.kind,
-            name=plan.name,
-            owner=owner,
-            arguments=json.dumps(list(shown)),
-            created_at=now,
-            expires_at=now + self._settings.task_lifetime + plan.keep_seconds,
-            shared_name=secrets.token_hex(SHARED_NAME_BYTES),
-        )
+        row = self._row(plan, owner, shown)
         spec = JobSpec(
             function=FUNCTION,
             kind=plan.kind,
@@ -161,6 +151,33 @@ class Runs:
             session.execute(update(ScriptRun).where(ScriptRun.id == plan.run_id).values(ticket=record.ticket))
         row.ticket = record.ticket
         return _as_run(row, ()), record
+
+    def _row(self, plan: RunPlan, owner: str, shown: Sequence[str]) -> ScriptRun:
+        now = time.time()
+        return ScriptRun(
+            id=plan.run_id,
+            kind=plan.kind,
+            name=plan.name,
+            owner=owner,
+            arguments=json.dumps(list(shown)),
+            created_at=now,
+            expires_at=now + self._settings.task_lifetime + plan.keep_seconds,
+            shared_name=secrets.token_hex(SHARED_NAME_BYTES),
+        )
+
+    def rehearse(self) -> None:
+        """Go through the life of a run that never was, and leave nothing of it.
+
+        What the database's library prepares for each statement is then there in every process that a worker forks.
+        """
+        plan = RunPlan(run_id=new_run_id(), kind=RunKind.SCRIPT, name="rehearsal", program="", keep_seconds=60)
+        with self._database.session() as session:
+            session.add(self._row(plan, ANONYMOUS_OWNER, ()))
+        try:
+            self.begin(plan.run_id, 0)
+            self.end(plan.run_id, Ending(RunOutcome.EXITED, 0), [KeptFile(0, FileRole.STDOUT, "stdout", 0, "none")])
+        finally:
+            self._delete(plan.run_id)
 
     def discard_inputs(self, run_id: str) -> None:
         """Remove the files that came with a call: the run has ended, or will not be."""

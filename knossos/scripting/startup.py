@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from knossos.scripting import sandbox
+from knossos.scripting import run_job, sandbox
 from knossos.scripting.authtokens import AuthTokens
 from knossos.scripting.catalogue import Catalogue
 from knossos.scripting.runners.folder import Runners
@@ -32,5 +32,6 @@ def check(settings: Settings) -> None:
         _log.error("%s", message)
     try:
         sandbox.check(settings)
+        run_job.prepare(settings)
     except sandbox.SandboxMissing as error:
         _log.error("scripts will not be run: %s", error.message)

@@ -19,9 +19,8 @@ from knossos.scripting.runs import ANONYMOUS_OWNER, NoSuchRun, Run
 from knossos.scripting.tokens import PREFIX as RUN_TOKEN_PREFIX
 from knossos.scripting.tokens import RunTokenExpired
 from knossos.web.authentication import current_session
+from knossos.web.nebula.requests import TOKEN_HEADER
 from knossos.web.services import services
-
-TOKEN_HEADER = "X-KN-TOKEN"  # noqa: S105 (the name of a header)
 
 
 class MayNotCall(AccessDenied):

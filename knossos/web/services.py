@@ -71,6 +71,10 @@ class Services:
         return Scripting(self.settings, self.database, self.engine)
 
     @cached_property
+    def seats(self) -> Seats:
+        return Seats()
+
+    @cached_property
     def issuer(self) -> OpenIdIssuer:
         """Who says who callers of runners are, where AUTH_PROVIDER is "auth0" or "oidc"."""
         from knossos.accounts.openid import OpenIdIssuer
@@ -78,10 +82,6 @@ class Services:
         # Requests wait for it: an issuer that does not answer in a few seconds does not answer.
         short = {"connect_timeout_seconds": 5.0, "read_timeout_seconds": 5.0}
         return OpenIdIssuer(self.settings, OutgoingHttp(self.settings.model_copy(update=short)))
-
-    @cached_property
-    def seats(self) -> Seats:
-        return Seats()
 
 
 def services() -> Services:

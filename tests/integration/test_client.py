@@ -23,7 +23,7 @@ from knossos.jobs import Engine, FilePhase, FileProgress, JobFailure, JobRecord,
 from knossos.settings import ROOT, Settings
 from knossos.web import create_app
 from tests.support.processes import Process, write_settings
-from tests.support.redis_server import free_port
+from tests.support.redis_server import RedisServer, free_port
 from tests.support.scenes import PlayedJob
 
 KEY = "key-of-the-tests"
@@ -46,35 +46,58 @@ class QuietHandler(WSGIRequestHandler):
         pass
 
 
+class Websocket:
+    """The WebSocket server as a process, for all tests of this file: it takes a second to load."""
+
+    def __init__(self, folder: Path, redis_url: str) -> None:
+        self.folder = folder
+        self.listen = ("127.0.0.1", free_port())
+        self.settings = Settings(
+            data_path=folder / "data", redis=redis_url, ws_listen=self.listen, api_keys=(KEY,), log_level="DEBUG"
+        )
+        self.process: Process | None = None
+
+    @property
+    def health(self) -> str:
+        return f"http://127.0.0.1:{self.listen[1]}/health"
+
+    def start(self) -> None:
+        """Start it where it does not run, and wait until it answers."""
+        if self.process is None:
+            file = write_settings(self.folder / "settings.py", self.settings)
+            self.process = Process(["websocket_server.py"], self.folder / "ws.log", {"KNOSSOS_SETTINGS": str(file)})
+            wait_for(lambda: answers(self.health))
+
+    def stop(self) -> None:
+        if self.process is not None:
+            assert self.process.stop() == 0
+            assert "Traceback" not in self.process.log
+            self.process = None
+
+    def watchers(self) -> int:
+        return int(requests.get(self.health, timeout=5).json()["watchers"])
+
+
+@pytest.fixture(scope="module")
+def websocket(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Websocket]:
+    made = Websocket(tmp_path_factory.mktemp("websocket"), redis_server.url)
+    yield made
+    made.stop()
+
+
 class Servers:
     """The HTTP server in a thread, and the WebSocket server as a process."""
 
-    def __init__(self, settings: Settings, engine: Engine, folder: Path) -> None:
-        self.settings = settings.model_copy(update={"ws_listen": ("127.0.0.1", free_port())})
+    def __init__(self, settings: Settings, engine: Engine, folder: Path, websocket: Websocket) -> None:
+        self.settings = settings.model_copy(update={"ws_listen": websocket.listen})
         self.folder = folder
         self.engine = engine
+        self.websocket = websocket
         app = create_app(self.settings, engine)
         self._http = make_server("127.0.0.1", 0, app, handler_class=QuietHandler)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
-        self.websocket: Process | None = None
-
-    def start_websocket(self) -> None:
-        file = write_settings(self.folder / "settings.py", self.settings.model_copy(update={"log_level": "DEBUG"}))
-        self.websocket = Process(["websocket_server.py"], self.folder / "ws.log", {"KNOSSOS_SETTINGS": str(file)})
-        health = f"http://127.0.0.1:{self.settings.ws_listen[1]}/health"
-        wait_for(lambda: answers(health))
-
-    def stop_websocket(self) -> None:
-        if self.websocket is not None:
-            assert self.websocket.stop() == 0
-            assert "Traceback" not in self.websocket.log
-            self.websocket = None
-
-    def watchers(self) -> int:
-        health = f"http://127.0.0.1:{self.settings.ws_listen[1]}/health"
-        return int(requests.get(health, timeout=5).json()["watchers"])
 
     def stop_http(self) -> None:
         self._http.shutdown()
@@ -99,11 +122,11 @@ def wait_for(condition: Callable[[], Any]) -> Any:
 
 
 @pytest.fixture
-def servers(settings: Settings, engine: Engine, tmp_path: Path) -> Iterator[Servers]:
-    made = Servers(settings, engine, tmp_path)
-    made.start_websocket()
+def servers(settings: Settings, engine: Engine, tmp_path: Path, websocket: Websocket) -> Iterator[Servers]:
+    websocket.start()
+    wait_for(lambda: websocket.watchers() == 0)  # those of the last test have left
+    made = Servers(settings, engine, tmp_path, websocket)
     yield made
-    made.stop_websocket()
     made.stop_http()
 
 
@@ -228,7 +251,7 @@ def test_events_and_the_result_are_not_mixed_on_standard_output(mod: str) -> Non
 def test_a_hang_up_leaves_the_task_alone(servers: Servers, engine: Engine, mod: str) -> None:
     client = Client("convert", mod, str(servers.folder / "out.json"), "--server", servers.url)
     job = submitted(engine)
-    wait_for(servers.watchers)
+    wait_for(servers.websocket.watchers)
     client.process.send_signal(signal.SIGHUP)
     code, _, errors = client.end()
     assert code == 130
@@ -302,14 +325,14 @@ def test_after_a_restart_of_the_websocket_server_no_line_is_missing_or_double(
 ) -> None:
     client = Client("convert", mod, str(servers.folder / "out.json"), "--server", servers.url)
     job = submitted(engine)
-    wait_for(lambda: servers.watchers() == 1)
+    wait_for(lambda: servers.websocket.watchers() == 1)
     for number in range(5):
         job.log(f"line {number}")
-    servers.stop_websocket()
+    servers.websocket.stop()
     for number in range(5, 10):
         job.log(f"line {number}")
-    servers.start_websocket()
-    wait_for(lambda: servers.watchers() == 1)
+    servers.websocket.start()
+    wait_for(lambda: servers.websocket.watchers() == 1)
     for number in range(10, 15):
         job.log(f"line {number}")
     job.succeed(RESULT)
@@ -321,7 +344,7 @@ def test_after_a_restart_of_the_websocket_server_no_line_is_missing_or_double(
 
 
 def test_without_a_websocket_server_the_result_comes_by_asking(servers: Servers, engine: Engine, mod: str) -> None:
-    servers.stop_websocket()
+    servers.websocket.stop()
     target = servers.folder / "out.json"
     client = Client("convert", mod, str(target), "--server", servers.url)
     submitted(engine).succeed(RESULT)
@@ -336,7 +359,7 @@ def test_ctrl_c_leaves_the_task_alone_and_tells_how_to_watch_it_again(
     target = servers.folder / "out.json"
     client = Client("convert", mod, str(target), "--server", servers.url)
     job = submitted(engine)
-    wait_for(lambda: servers.watchers() == 1)
+    wait_for(lambda: servers.websocket.watchers() == 1)
     client.process.send_signal(signal.SIGINT)
     code, _, errors = client.end()
     assert code == 130
@@ -393,7 +416,7 @@ def test_on_a_terminal_there_are_bars_and_a_captcha_can_be_answered(servers: Ser
     job.progress(0.25, "a quarter")
     job.files([FileProgress("a.7z", FilePhase.DOWNLOADING, 3 * 2**20, 6 * 2**20, 2**20, 3)])
     wait_for(lambda: " 50%  a.7z: downloading 3.0 MiB of 6.0 MiB 1.0 MiB/s 3 s left" in terminal.text)
-    assert "▕██████                  ▏  25%  a quarter" in terminal.text
+    wait_for(lambda: "▕██████                  ▏  25%  a quarter" in terminal.text)
     job.ask("q1", "http://hoster/captcha.png")
     wait_for(lambda: "Code: " in terminal.text)
     terminal.type("fjord\n")

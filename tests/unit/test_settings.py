@@ -152,3 +152,25 @@ def test_the_template_itself_changes_nothing(tmp_path: Path) -> None:
     template = (ROOT / "conf" / "settings.py.dist").read_text()
     settings = load_settings(settings_file(tmp_path, template))
     assert settings == load_settings({"KNOSSOS_DATA": str(tmp_path / "data")})
+
+
+@pytest.mark.parametrize(
+    ("lines", "setting", "expected"),
+    [
+        ('AUTH_PROVIDER = "auth0"', "AUTH0_DOMAIN", "AUTH0_DOMAIN, AUTH0_API_AUDIENCE: expected a value"),
+        ('AUTH_PROVIDER = "auth0"\nAUTH0_DOMAIN = "a.example"', "AUTH0_API_AUDIENCE", 'since AUTH_PROVIDER is "auth0"'),
+        ('AUTH_PROVIDER = "oidc"\nOIDC_AUDIENCE = "a"', "OIDC_ISSUER", 'since AUTH_PROVIDER is "oidc"'),
+        ('AUTH0_DOMAIN = "https://a.example"', "AUTH0_DOMAIN", "without https://"),
+        ('OIDC_ISSUER = "ws://a.example"', "OIDC_ISSUER", "expected an address"),
+        ('OIDC_ISSUER = "https://u:p@a.example"', "OIDC_ISSUER", "expected an address"),
+    ],
+)
+def test_who_may_call_runners_is_said_wholly_or_not_at_all(
+    tmp_path: Path, lines: str, setting: str, expected: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(settings_file(tmp_path, f'SECRET_KEY = "{"s" * 40}"\n{lines}'))
+    # The first that is lacking may stand beside others.
+    assert setting in caught.value.setting
+    assert expected in caught.value.message
+    assert "ssss" not in caught.value.message

@@ -53,6 +53,16 @@ def test_a_token_says_whose_it_is_and_what_for(tokens: Tokens, dora: Account) ->
     assert len(tokens.list_tokens(dora.user_id, kind=None)) == 2
 
 
+def test_a_login_is_good_for_scopes_that_came_after_it_and_a_programs_token_is_not(
+    tokens: Tokens, dora: Account, database: Database
+) -> None:
+    login, program = tokens.issue_login(dora.user_id), tokens.issue_api(dora.user_id, "CI", ["run"], None)
+    with database.session() as session:
+        session.execute(sqlalchemy.text("update tokens set scopes = 'read upload release manage'"))
+    assert Scope.RUN in tokens.check(login).scopes
+    assert Scope.RUN not in tokens.check(program).scopes
+
+
 def test_the_database_does_not_hold_a_token(tokens: Tokens, dora: Account, database: Database) -> None:
     text = tokens.issue_login(dora.user_id)
     with database.reading() as session:

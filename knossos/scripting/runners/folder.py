@@ -190,6 +190,12 @@ class Runners:
                     f"{name}{SUFFIX}: read_paths: expected absolute paths of files and folders (one is {path!r})",
                     runner=name,
                 )
+            if self._settings.data_path.resolve().is_relative_to(Path(path).resolve()):
+                raise BrokenRunner(
+                    f"{name}{SUFFIX}: read_paths: {path} holds DATA_PATH, where the server's keys are; "
+                    "expected folders beside it",
+                    runner=name,
+                )
         return list(file.read_paths)
 
     def _named_files(self, file: RunnerFile) -> list[str]:

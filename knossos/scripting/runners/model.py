@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
@@ -22,6 +23,9 @@ RUNDIR = "RUNDIR"
 #: Most arguments of a command as it is configured, and most inputs of each kind.
 MAX_ARGUMENTS = 1000
 MAX_INPUTS = 100
+
+#: Programs that run the text after -c or -e.
+_INTERPRETERS = r"(ba|da|z|k|a)?sh|(python|perl|ruby|node|Rscript)[0-9.]*"
 
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
 
@@ -206,6 +210,13 @@ class RunnerFile(Part):
         replaced = name_pattern((*names, RUNDIR))
         if not self.command[0] or replaced.search(self.command[0]):
             raise ValueError("command: expected a program first, without a $NAME in it")
+        if re.fullmatch(_INTERPRETERS, PurePosixPath(self.command[0]).name):
+            for option, text in pairwise(self.command[1:]):
+                if option in ("-c", "-e") and [name for name in replaced.findall(text) if name != RUNDIR]:
+                    raise ValueError(
+                        f"command: the text after {option} is a program, into which no $NAME may go; "
+                        "give values as arguments after it"
+                    )
         for argument in self.command[1:]:
             if len({name for name in replaced.findall(argument) if name in self.inputs.repeated}) > 1:
                 raise ValueError(f"command: {argument!r} has two names in it that may be repeated")

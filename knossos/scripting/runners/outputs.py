@@ -68,6 +68,11 @@ def linked_results(plan: ResultsPlan) -> ResultsBroken:
     return ResultsBroken(f"{place_of(plan)}: expected a file, and no link or folder")
 
 
+def cut_results(plan: ResultsPlan, output_bytes: int) -> ResultsBroken:
+    """The error for results in a stream that had more in it than is kept, so that their end is not there."""
+    return ResultsBroken(f"{place_of(plan)}: there is more output than the {output_bytes} bytes that are kept")
+
+
 # --- CSV --------------------------------------------------------------------------------------------
 
 
@@ -112,10 +117,11 @@ def _selected(
 ) -> Callable[[list[str | None]], Row | None]:
     wanted = []
     for column in columns:
-        if names.count(column.input_name) != 1:
-            problem = "two columns" if column.input_name in names else "no column"
+        if column.input_name not in names:
             there = ", ".join(repr(name[:_SHOWN]) for name in names[:20]) or "none"
-            raise ResultsBroken(f"{place}: there is {problem} {column.input_name!r}; there are: {there}")
+            raise ResultsBroken(f"{place}: there is no column {column.input_name!r}; there are: {there}")
+        if names.count(column.input_name) > 1:
+            raise ResultsBroken(f"{place}: there are two columns {column.input_name!r}")
         wanted.append((column.output_name, names.index(column.input_name), frozenset(column.skip_list)))
 
     def take(cells: list[str | None]) -> Row | None:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from knossos.accounts.logins import WrongLogin
 from knossos.accounts.throttle import TooManyTries
 from knossos.errors import KnossosError
 from knossos.scripting.calls import NotLoggedIn
@@ -66,7 +67,7 @@ def failed(error: Exception) -> Response:
 
 
 def _status_of(error: KnossosError) -> int:
-    if isinstance(error, NotLoggedIn):
+    if isinstance(error, NotLoggedIn | WrongLogin):
         return 401
     return 503 if isinstance(error, TooManyWait) else status_of(error)
 

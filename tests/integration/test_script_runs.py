@@ -1,0 +1,261 @@
+"""A run from its plan to what is kept of it: the product's worker, the real sandbox, on both databases."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from knossos.database import Database
+from knossos.jobs import Engine, JobRecord, JobState
+from knossos.scripting import housekeeping
+from knossos.scripting.metadata import RunLimits
+from knossos.scripting.plan import FileRole, InputFile, RunKind, RunOutcome, RunPlan, TokenPlan
+from knossos.scripting.runs import NoSuchRun, Run, Runs, inputs_prefix, new_run_id, run_prefix
+from knossos.scripting.tokens import RunTokens
+from knossos.settings import Settings
+from knossos.storage import Storage
+from tests.conftest import StartWorker
+from tests.support.processes import wait_for
+
+
+def ended(engine: Engine, ticket: int) -> JobRecord:
+    def look() -> JobRecord | None:
+        record = engine.find(ticket)
+        return record if record.state.finished else None
+
+    return wait_for(look, f"the end of task {ticket}")
+
+
+class Bench:
+    """Submits runs of small shell scripts, and looks at what came of them."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.database = Database(settings)
+        self.storage = Storage(settings)
+        self.engine = Engine(settings)
+        self.runs = Runs(settings, self.database, self.storage, self.engine)
+
+    def program(self, text: str, name: str = "script.sh") -> Path:
+        path = self.folder / name
+        path.write_text("#!/bin/sh\n" + text)
+        path.chmod(0o755)
+        return path
+
+    def submit(self, text: str, retries: int = 0, run_id: str = "", **more: object) -> tuple[Run, int]:
+        plan = RunPlan.model_validate(
+            {
+                "run_id": run_id or new_run_id(),
+                "kind": RunKind.SCRIPT,
+                "name": "script.sh",
+                "program": str(self.program(text)),
+                "keep_seconds": 1000,
+                **more,
+            }
+        )
+        run, record = self.runs.submit(plan, owner="account:dora", title="A script", shown=["one"], retries=retries)
+        return run, record.ticket
+
+    def finish(self, text: str, **more: object) -> Run:
+        run, ticket = self.submit(text, **more)  # type: ignore[arg-type]
+        ended(self.engine, ticket)
+        return self.runs.get(run.run_id)
+
+    def output(self, run: Run) -> tuple[str, str]:
+        return self.runs.text(run, FileRole.STDOUT), self.runs.text(run, FileRole.STDERR)
+
+
+@pytest.fixture
+def site(settings: Settings, sqlite_template: Path, tmp_path: Path) -> Settings:
+    """Settings with a database that has its tables."""
+    settings.data_path.mkdir()
+    (settings.data_path / "knossos.sqlite3").write_bytes(sqlite_template.read_bytes())
+    return settings
+
+
+@pytest.fixture
+def bench(site: Settings, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(site, tmp_path)
+    yield made
+    made.database.close()
+
+
+def test_output_exit_code_and_shared_files_are_kept(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run = bench.finish('echo out; echo err >&2; echo shared > "$SHARED_DIR/a.txt"; ln -s /etc/passwd "$SHARED_DIR/b"')
+    assert (run.outcome, run.exit_code, run.error) == (RunOutcome.EXITED, 0, "")
+    assert bench.output(run) == ("out\n", "err\n")
+    shared = [file for file in run.files if file.role is FileRole.SHARED]
+    assert [file.name for file in shared] == ["a.txt"]
+    assert b"".join(bench.runs.read(shared[0])) == b"shared\n"
+    assert run.ticket is not None
+    events = bench.engine.events(run.ticket)
+    assert {(event.data["stream"], event.data["text"]) for event in events if event.type == "output"} == {
+        ("stdout", "out\n"),
+        ("stderr", "err\n"),
+    }
+    assert any("b is not kept: it is a symbolic link" in event.data.get("text", "") for event in events)
+    assert not list(bench.settings.work_folder.glob("*")), "nothing of the run is left on the worker's disk"
+
+
+def test_a_run_that_fails_says_how_and_repeats_the_end_of_its_errors(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run = bench.finish("echo no such table >&2; exit 3")
+    assert (run.outcome, run.exit_code) == (RunOutcome.EXITED, 3)
+    assert run.ticket is not None
+    failure = bench.engine.find(run.ticket).failure
+    assert failure is not None
+    assert failure.message == "It ended with exit code 3.\nno such table"
+    assert failure.details["exit_code"] == 3
+
+
+def test_a_signal_is_told_from_an_exit_code(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run = bench.finish("kill -SEGV $$")
+    assert (run.outcome, run.exit_code, run.signal) == (RunOutcome.SIGNALLED, None, signal.SIGSEGV)
+    assert "SIGSEGV" in run.error
+
+
+def test_input_files_and_the_template_are_there_and_go_with_the_run(
+    bench: Bench, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    template = tmp_path / "template"
+    template.mkdir()
+    (template / ".settings").write_text("of the operator")
+    run_id = new_run_id()
+    key = f"{inputs_prefix(run_id)}/0"
+    bench.storage.put_bytes(key, b"1,2\n")
+    start_worker(scripts=True)
+    run = bench.finish(
+        'cat .settings .upload_files/a.csv; echo "$@"; pwd; echo "$HOME"; [ -d out ] && echo made',
+        run_id=run_id,
+        inputs=[InputFile(name="a.csv", key=key, size=4)],
+        template=str(template),
+        folders=["out"],
+        arguments=["--x=1", "two words", "$RUNDIR"],
+    )
+    out = bench.output(run)[0].splitlines()
+    assert out[0] == "of the operator1,2"
+    assert out[1] == "--x=1 two words $RUNDIR"
+    assert out[2] == out[3]
+    assert out[4] == "made"
+    assert list(bench.storage.list_keys(inputs_prefix(run_id))) == []
+    assert (template / ".settings").read_text() == "of the operator"
+
+
+def test_a_run_that_takes_too_long_is_ended_also_where_it_does_not_want_to(
+    bench: Bench, start_worker: StartWorker
+) -> None:
+    start_worker(scripts=True)
+    limits = RunLimits(timeout_seconds=0.3)
+    run = bench.finish("trap 'echo asked' TERM; while :; do sleep 0.1; done", limits=limits)
+    assert run.outcome is RunOutcome.TIMEOUT
+    assert "0.3 seconds" in run.error
+    assert "asked" in bench.output(run)[0]
+
+
+def test_a_flood_of_output_is_cut_and_said_to_be(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run = bench.finish("yes | head -c 3000000", limits=RunLimits(output_bytes=10_000))
+    assert (run.outcome, run.exit_code) == (RunOutcome.EXITED, 0)
+    assert (len(bench.output(run)[0]), run.dropped_bytes) == (10_000, 2_990_000)
+    assert run.ticket is not None
+    told = [event.data["text"] for event in bench.engine.events(run.ticket) if event.type == "log"]
+    assert any("10000 bytes, and 2990000 more were dropped" in text for text in told)
+
+
+def test_a_run_that_fills_its_disk_is_ended(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    limits = RunLimits(disk_bytes=5_000_000, file_bytes=4_000_000)
+    run = bench.finish(
+        "for n in 1 2 3 4 5 6 7 8 9; do head -c 3000000 /dev/zero > $n; done; while :; do sleep 0.1; done",
+        limits=limits,
+    )
+    assert run.outcome is RunOutcome.DISK
+
+
+def test_a_cancelled_run_ends_with_all_it_started_and_says_so(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run, ticket = bench.submit("echo begun; sleep 600 & wait")
+    wait_for(lambda: any(event.type == "output" for event in bench.engine.events(ticket)), "the script's output")
+    assert bench.engine.cancel(ticket, "Cancelled by dora.")
+    ended(bench.engine, ticket)
+    found = bench.runs.get(run.run_id)
+    assert (found.outcome, found.error) == (RunOutcome.CANCELLED, "Cancelled by dora.")
+
+
+@pytest.mark.parametrize(("retries", "outcome"), [(0, RunOutcome.LOST), (1, RunOutcome.EXITED)])
+def test_a_run_whose_worker_is_killed_starts_again_only_where_that_is_safe(
+    bench: Bench, site: Settings, start_worker: StartWorker, retries: int, outcome: RunOutcome
+) -> None:
+    quick = site.model_copy(update={"worker_lost_seconds": 5.0})
+    first = start_worker(scripts=True, use=quick)
+    run, ticket = bench.submit("echo begun; sleep 3", retries=retries)
+    wait_for(lambda: any(event.type == "output" for event in bench.engine.events(ticket)), "the script's output")
+    first.kill()
+    start_worker(scripts=True, use=quick)
+    record = ended(bench.engine, ticket)
+    found = bench.runs.get(run.run_id)
+    assert found.outcome is outcome
+    assert record.state is (JobState.FAILED if outcome is RunOutcome.LOST else JobState.SUCCEEDED)
+
+
+def test_what_a_script_says_on_its_channel_shows_in_its_task(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run = bench.finish('echo "progress 0.5 half way" >&$KNOSSOS_FD; echo "warning look here" >&$KNOSSOS_FD')
+    assert run.ticket is not None
+    assert bench.engine.find(run.ticket).progress == (0.5, "half way")
+    logged = [event.data for event in bench.engine.events(run.ticket) if event.type == "log"]
+    assert [(line["level"], line["text"]) for line in logged] == [("WARNING", "look here")]
+
+
+def test_the_token_is_on_the_command_line_and_nowhere_else(bench: Bench, start_worker: StartWorker) -> None:
+    worker = start_worker(scripts=True)
+    run = bench.finish('for a in "$@"; do echo "${a%%=*}"; done; printf %s "${1#*=}" > "$SHARED_DIR/token"', token={})
+    assert bench.output(run)[0] == "--auth-token\n"
+    shared = next(file for file in run.files if file.role is FileRole.SHARED)
+    token = b"".join(bench.runs.read(shared)).decode()
+    tokens = RunTokens(bench.settings, bench.database)
+    assert tokens.check(token).account is None
+    kept = (bench.settings.data_path / "knossos.sqlite3").read_bytes()
+    kept += (bench.settings.data_path / "knossos.sqlite3-wal").read_bytes()
+    assert token.encode() not in kept
+    assert token not in worker.log
+    for key in bench.engine.redis.scan_iter():
+        assert token.encode() not in (bench.engine.redis.dump(key) or b"")
+
+
+def test_runs_expire_with_their_files_and_their_tokens(bench: Bench, site: Settings, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run = bench.finish("echo out", keep_seconds=0.2, token=TokenPlan())
+    assert list(bench.storage.list_keys(run_prefix(run.run_id)))
+    time.sleep(0.3)
+    with pytest.raises(NoSuchRun):
+        bench.runs.get(run.run_id)
+    assert dict(housekeeping.tidy(site))["runs of scripts whose time was over"] == 1
+    assert list(bench.storage.list_keys(run_prefix(run.run_id))) == []
+
+
+def test_a_run_whose_task_is_gone_is_settled(bench: Bench) -> None:
+    run, ticket = bench.submit("echo never")
+    bench.engine.forget(ticket)
+    found = bench.runs.get(run.run_id)
+    assert (found.outcome, found.exit_code) == (RunOutcome.LOST, None)
+    assert found.error
+
+
+def test_a_program_that_is_gone_or_a_template_that_is_gone_is_an_error_of_the_run(
+    bench: Bench, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    start_worker(scripts=True)
+    run = bench.finish("exit 0", template=str(tmp_path / "nowhere"))
+    assert run.outcome is RunOutcome.FAILED
+    assert "cannot be made" in run.error
+    run = bench.finish("exit 0", program=str(tmp_path / "gone"))
+    assert run.outcome is RunOutcome.FAILED
+    assert run.error
