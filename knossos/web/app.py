@@ -36,7 +36,9 @@ from knossos.web import (
     repository_commands,
     repository_files,
     request_log,
+    run_pages,
     runners,
+    script_pages,
     security,
     storage_files,
     task_feeds,
@@ -91,6 +93,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     commands.install(app)
     app.cli.add_command(repository_commands.repository)
     template_filters.install(app)
+    script_pages.install(app)
     for module in (
         converter,
         drops,
@@ -105,10 +108,12 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         log_pages,
         mod_pages,
         owner_pages,
+        script_pages,
+        run_pages,
         pages,
         nebula,
-        linkahead,
         runners,
+        linkahead,
     ):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)
