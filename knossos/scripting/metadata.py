@@ -6,9 +6,11 @@ field; the script is not offered then, since its limits are not known.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from knossos.scripting.form_fields import Form
 
 Bytes = Annotated[int, Field(ge=1, le=2**50)]
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400)]
@@ -38,8 +40,8 @@ class ScriptMetadata(BaseModel):
     title: Annotated[str, Field(max_length=200)] = ""
     #: What it does, in plain text.
     description: Annotated[str, Field(max_length=10_000)] = ""
-    #: The form of its page, in the words of ``form_elements`` (`forms.py`); None: it has none.
-    form: dict[str, Any] | None = None
+    #: The form of its page, in the words of ``form_elements`` (`forms.py`); None: its page asks for arguments.
+    form: Form | None = None
     #: What its standard output is.
     output: Literal["text", "html"] = "text"
     limits: RunLimits = RunLimits()

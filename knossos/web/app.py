@@ -18,6 +18,7 @@ from knossos.outgoing import OutgoingHttp
 from knossos.settings import Settings
 from knossos.web import (
     account_pages,
+    api_docs,
     assets,
     commands,
     converter,
@@ -35,7 +36,9 @@ from knossos.web import (
     repository_commands,
     repository_files,
     request_log,
+    run_pages,
     runners,
+    script_pages,
     security,
     storage_files,
     task_feeds,
@@ -90,10 +93,12 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     commands.install(app)
     app.cli.add_command(repository_commands.repository)
     template_filters.install(app)
+    script_pages.install(app)
     for module in (
         converter,
         drops,
         info,
+        api_docs,
         mirror_files,
         storage_files,
         repository_files,
@@ -103,10 +108,12 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         log_pages,
         mod_pages,
         owner_pages,
+        script_pages,
+        run_pages,
         pages,
         nebula,
-        linkahead,
         runners,
+        linkahead,
     ):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)

@@ -107,7 +107,11 @@ class _Scanner:
             if len(self._held) > MAX_HEADER_BYTES:
                 raise MalformedForm("The headers of a part are too long.")
             self._held += self._more()
-        lines, self._held = self._held[:end].decode("utf-8", "replace").split("\r\n"), self._held[end + 4 :]
+        # The line that ends the headers may begin the next delimiter, too: such a part is empty (RFC 2046, 5.1.1).
+        while len(self._held) < end + 2 + len(self._delimiter):
+            self._held += self._more()
+        rest = end + 2 if self._held.startswith(self._delimiter, end + 2) else end + 4
+        lines, self._held = self._held[:end].decode("utf-8", "replace").split("\r\n"), self._held[rest:]
         for line in lines[1:]:
             key, _, value = line.partition(":")
             if key.strip().lower() == "content-disposition":

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import time
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
 from knossos.errors import AccessDenied
 from knossos.jobs import JobState
+from knossos.scripting.plan import RunKind
 from knossos.web.addresses import public_base, websocket_base
 from knossos.web.authentication import controls, visitor_identity, watched_task
 from knossos.web.converter import KIND
+from knossos.web.run_pages import run_address
 from knossos.web.services import services
 from knossos.web.task_feeds import listed_owner
-from knossos.web.task_views import task_view
-
-#: What states are called on pages. The scripts have the same words.
-STATE_NAMES = {
-    JobState.QUEUED: "Waiting",
-    JobState.RUNNING: "Running",
-    JobState.SUCCEEDED: "Done",
-    JobState.FAILED: "Failed",
-    JobState.CANCELLED: "Cancelled",
-}
+from knossos.web.task_views import STATE_NAMES, task_view
 
 #: Mods on the start page.
 NEWEST = 6
@@ -58,8 +51,11 @@ def tasks() -> str:
 
 
 @blueprint.get("/watch/<ticket:ticket>")
-def watch(ticket: int) -> str:
+def watch(ticket: int) -> str | Response:
     record = watched_task(ticket)
+    if record.kind in list(RunKind) and (run := services().scripting.runs.of_ticket(ticket)) is not None:
+        # Whose run it is shows here; a link with its token goes on working there.
+        return make_response(redirect(run_address(run, record), 303))
     allowed = controls(record)
     view = task_view(record)
     return render_template(

@@ -1,13 +1,14 @@
 """Headers that every answer carries, and the check of the Host header.
 
 The pages need nothing but this server and its WebSocket server, so the Content-Security-Policy allows nothing
-else: no inline script or style, no frame, no foreign form target. ``img-src data:`` is for the small icons
+else: no inline script or style, no foreign form target, and no frame but on a page that shows output of a script in one
+(``g.shows_frames``). ``img-src data:`` is for the small icons
 inside Bootstrap's style sheet.
 """
 
 from __future__ import annotations
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, g, request
 
 from knossos.web.addresses import is_plain_host, origin_of, websocket_base
 from knossos.web.services import services
@@ -23,7 +24,7 @@ PLAIN_HEADERS = {
 }
 
 
-def content_security_policy(websocket_origin: str) -> str:
+def content_security_policy(websocket_origin: str, *, frames: bool = False) -> str:
     return "; ".join(
         (
             "default-src 'none'",
@@ -31,6 +32,7 @@ def content_security_policy(websocket_origin: str) -> str:
             "style-src 'self'",
             "img-src 'self' data:",
             f"connect-src 'self' {websocket_origin}",
+            "frame-src 'self'" if frames else "frame-src 'none'",
             "frame-ancestors 'none'",
             "base-uri 'none'",
             "form-action 'self'",
@@ -54,7 +56,9 @@ def _add_headers(response: Response) -> Response:
     if "Content-Security-Policy" not in response.headers:
         host = request.host if is_plain_host(request.host) else "invalid"
         sockets = origin_of(websocket_base(services().settings, request.scheme, host))
-        response.headers["Content-Security-Policy"] = content_security_policy(sockets)
+        response.headers["Content-Security-Policy"] = content_security_policy(
+            sockets, frames=bool(g.get("shows_frames"))
+        )
     if request.path.startswith("/api/"):
         response.headers.setdefault("Cache-Control", "no-store")
     return response

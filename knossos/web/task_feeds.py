@@ -15,6 +15,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from knossos.accounts.access import OPEN_KIND, may_list_tasks, owner_of_account
 from knossos.errors import AccessDenied, InvalidInput, NotFound
+from knossos.jobs.events import Event
 from knossos.live.messages import BEGINNING, Style, Tale, encode, is_event_id, position
 from knossos.web import captcha as captchas
 from knossos.web.authentication import controlled_task, current_session, watched_task
@@ -25,8 +26,9 @@ from knossos.web.task_views import row_view, task_view
 
 #: Tasks in one answer.
 PAGE = 250
-#: Events in one answer to a page that polls.
+#: Events in one answer to a page that polls, and characters of what programs wrote.
 MAX_EVENTS = 2000
+MAX_OUTPUT_CHARS = 1_000_000
 #: Longest answer to a question in characters.
 MAX_ANSWER_CHARS = 1000
 
@@ -79,10 +81,21 @@ def events(ticket: int) -> Response:
         whole = engine.events(ticket)
         if whole and position(whole[-1].id) < position(after):
             found, after = whole[:MAX_EVENTS], BEGINNING
+    now = _as_many_as_fit(found)
     tale = Tale(line=0 if after == BEGINNING else None, last_id=after)
-    told = tale.tell(found)
-    messages = [encode(message, Style.NEW) for message in told if Style.NEW in message.styles]
-    return Response(f'{{"messages":[{",".join(messages)}]}}', mimetype="application/json")
+    messages = [encode(message, Style.NEW) for message in tale.tell(now) if Style.NEW in message.styles]
+    more = "true" if len(now) < len(found) or len(found) == MAX_EVENTS else "false"
+    return Response(f'{{"messages":[{",".join(messages)}],"more":{more}}}', mimetype="application/json")
+
+
+def _as_many_as_fit(found: list[Event]) -> list[Event]:
+    """The events of one answer: output comes in pieces of any size."""
+    room = MAX_OUTPUT_CHARS
+    for count, event in enumerate(found):
+        room -= len(str(event.data.get("text", ""))) if event.type == "output" else 0
+        if room < 0 and count:
+            return found[:count]
+    return found
 
 
 @blueprint.post("/<ticket:ticket>/cancel")

@@ -8,6 +8,25 @@ from typing import Any
 from knossos.jobs import JobFailure, JobRecord, JobState
 from knossos.web.advice import advice_for
 
+#: What states are called on pages. The scripts have the same words.
+STATE_NAMES = {
+    JobState.QUEUED: "Waiting",
+    JobState.RUNNING: "Running",
+    JobState.SUCCEEDED: "Done",
+    JobState.FAILED: "Failed",
+    JobState.CANCELLED: "Cancelled",
+}
+#: What kinds of tasks are called there.
+KIND_NAMES = {
+    "conversion": "Conversion",
+    "release": "Release",
+    "repository": "Repository",
+    "webhook": "Webhook",
+    "mail": "Mail",
+    "script": "Script",
+    "runner": "Runner",
+}
+
 #: Most reasons, and most values of one fact, that are shown.
 MAX_SHOWN = 50
 
@@ -60,6 +79,7 @@ def row_view(record: JobRecord, watch_url: str) -> dict[str, Any]:
     return {
         "ticket": record.ticket,
         "kind": record.kind,
+        "kindName": KIND_NAMES.get(record.kind, record.kind),
         "title": record.title,
         "state": record.state.value,
         "created": record.created_at,

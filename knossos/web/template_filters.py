@@ -20,6 +20,7 @@ def install(app: Flask) -> None:
         counted=wording.counted,
         date=wording.date_of,
         day=wording.day,
+        duration=wording.duration,
         download_address=mod_views.download_address,
         initials=mod_views.initials,
         iso=wording.iso,

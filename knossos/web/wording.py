@@ -36,6 +36,20 @@ def size(value: int) -> str:
     return f"{amount:.{digits}f} {_UNITS[unit]}"
 
 
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them; "" for None."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return "under 1 s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
 def moment(unix_time: float) -> str:
     """A Unix time to the minute."""
     return f"{date_of(unix_time)}, {datetime.fromtimestamp(unix_time, UTC):%H:%M} UTC"

@@ -86,6 +86,8 @@ export class Feed {
         const body = await response.json();
         this.onState(FeedState.POLLING);
         for (const message of body.messages) this.take(message);
+        // There is more than one answer holds: it is asked for at once.
+        if (body.more && !this.ended) continue;
       } catch {
         this.onState(FeedState.OFFLINE);
       }

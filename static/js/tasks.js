@@ -126,8 +126,8 @@ function draw() {
 
 function drawKinds(tasks) {
   const known = new Set([...filters.kind.options].map((option) => option.value));
-  for (const kind of new Set(tasks.map((task) => task.kind))) {
-    if (!known.has(kind)) filters.kind.append(element("option", { value: kind }, kind));
+  for (const [kind, name] of new Map(tasks.map((task) => [task.kind, task.kindName]))) {
+    if (!known.has(kind)) filters.kind.append(element("option", { value: kind }, name));
   }
 }
 
@@ -153,7 +153,7 @@ function newRow(task) {
     { "data-ticket": task.ticket },
     cell("Task", element("span", { class: "ticket" }, `#${task.ticket}`)),
     element("th", { scope: "row", "data-label": "Title" }, element("a", { href: task.watch }, task.title)),
-    cell("Kind", task.kind),
+    cell("Kind", task.kindName),
     cell("State", element("span", { class: "state-badge" })),
     cell("Progress", element("span", { class: "bar" }, element("span", { class: "bar-fill" })), element("span", { class: "task-stage" })),
     cell("Made", element("time", {})),

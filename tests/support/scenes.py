@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from knossos.jobs import Engine, FilePhase, FileProgress, JobFailure, JobSpec
+from knossos.jobs import Engine, FilePhase, FileProgress, JobFailure, JobRecord, JobSpec
 from knossos.packaging.archives import Entry, Inspection, Inspections
 from knossos.settings import Settings
 
@@ -19,7 +19,17 @@ class PlayedJob:
     ) -> None:
         self.engine = engine
         spec = JobSpec(function="no.such.function", kind=kind, title=title, owner=owner)
-        record = engine.submit(spec)
+        self._take(engine.submit(spec))
+
+    @classmethod
+    def of(cls, engine: Engine, record: JobRecord) -> PlayedJob:
+        """A job that was submitted already."""
+        job = cls.__new__(cls)
+        job.engine = engine
+        job._take(record)
+        return job
+
+    def _take(self, record: JobRecord) -> None:
         self.ticket, self.token = record.ticket, record.token
         self._fence, self._seq = f"fence-{self.ticket}", 0
 

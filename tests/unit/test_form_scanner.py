@@ -30,6 +30,13 @@ def test_a_body_is_read_the_same_in_pieces_of_every_size(size: int) -> None:
     assert read_all(BODY, size) == [("id", None, b"abc"), ("part", None, b""), ("file", "upload", FILE)]
 
 
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_the_delimiter_after_an_empty_part_may_begin_with_the_end_of_its_headers(size: int) -> None:
+    part = b"--edge\r\nContent-Disposition: form-data; name="
+    body = part + b"a\r\n\r\n" + part + b"b\r\n\r\n1\r\n" + part + b"c\r\n\r\n--edge--"
+    assert read_all(body, size) == [("a", None, b""), ("b", None, b"1"), ("c", None, b"")]
+
+
 def test_a_body_that_is_cut_anywhere_is_malformed() -> None:
     for end in range(len(BODY) - 4):
         with pytest.raises(MalformedForm):

@@ -1,0 +1,510 @@
+"""Pages of scripts and runs over HTTP: who sees what, what a form may send, what is left of it, how output is given."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from knossos.accounts import COOKIE_NAME, Account, Accounts
+from knossos.database import Database
+from knossos.jobs import Engine, JobState
+from knossos.scripting.access import caller_of
+from knossos.scripting.calls import Scripting, Started
+from knossos.scripting.plan import FileRole, RunOutcome
+from knossos.scripting.runs import Ending, KeptFile
+from knossos.settings import Settings
+from knossos.web import create_app, third_party
+from knossos.web.services import EXTENSION, Services
+from tests.support.people import CHEAP, PASSWORD, add_account
+from tests.support.scenes import PlayedJob
+from tests.support.script_scenes import write_script, write_scripts
+
+SAME_ORIGIN = {"Origin": "http://localhost"}
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path, sqlite_template: Path) -> Settings:
+    write_scripts(tmp_path / "bin")
+    (tmp_path / "runners").mkdir()
+    (tmp_path / "runners" / "weather.json").write_text(
+        json.dumps(
+            {
+                "command": ["/bin/echo", "$CITY"],
+                "title": "The weather",
+                "inputs": {"query_args": [{"env_var_name": "CITY", "query_var_name": "city"}]},
+            }
+        )
+    )
+    settings.data_path.mkdir()
+    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
+    granted = {"anonymous": ("SCRIPTING:EXECUTE:tables/*",), "curators": ("SCRIPTING:*", "RUNNER:EXECUTE:weather")}
+    folders = {"server_side_scripting_bin_dirs": (str(tmp_path / "bin"),), "runners_dir": tmp_path / "runners"}
+    return settings.model_copy(update={**folders, "role_permissions": granted})
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    made = Database(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(settings: Settings, engine: Engine, database: Database) -> FlaskClient:
+    third_party.install()
+    return create_app(settings, engine).test_client()
+
+
+@pytest.fixture
+def dora(database: Database) -> Account:
+    return Accounts(database, CHEAP).add("dora", PASSWORD, ["curators"], more_roles=["curators"])
+
+
+@pytest.fixture
+def otto(database: Database) -> Account:
+    return add_account(database, "otto")
+
+
+@pytest.fixture
+def olga(database: Database) -> Account:
+    return add_account(database, "olga", "operator")
+
+
+def log_in(client: FlaskClient, account: Account) -> None:
+    found: Services = client.application.extensions[EXTENSION]
+    client.set_cookie(COOKIE_NAME, found.sessions.issue(account))
+
+
+def scripting_of(client: FlaskClient) -> Scripting:
+    found: Services = client.application.extensions[EXTENSION]
+    return found.scripting
+
+
+def text_of(answer: TestResponse) -> str:
+    """What a page says, without its markup."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
+
+
+def send(client: FlaskClient, path: str, *fields: tuple[str, Any], **headers: str) -> TestResponse:
+    data: dict[str, list[Any]] = {}
+    for name, value in fields:
+        data.setdefault(name, []).append((io.BytesIO(value[1]), value[0]) if isinstance(value, tuple) else value)
+    return client.post(
+        path, data=data or {"x": ""}, content_type="multipart/form-data", headers={**SAME_ORIGIN, **headers}
+    )
+
+
+FILLED = (
+    ("title", 'A "quoted" <b>title</b>'),
+    ("table", ("folder/t.csv", b"a\n")),
+    ("folder", "/x"),
+    ("samples.0", ""),
+    ("samples.0.name", "one"),
+    ("samples.0.volume", "2.5"),
+)
+
+
+def begun(client: FlaskClient, account: Account | None, name: str = "tables/echo.py") -> tuple[Started, PlayedJob]:
+    """A run that a worker, which is the test, has begun."""
+    scripting = scripting_of(client)
+    caller = caller_of(account)
+    with client.application.app_context():
+        started = scripting.start(scripting.catalogue.find(name), caller, ("a", "b"))
+    job = PlayedJob.of(client.application.extensions[EXTENSION].engine, started.record).start()
+    scripting.runs.begin(started.run.run_id, started.record.ticket)
+    return started, job
+
+
+def end(client: FlaskClient, started: Started, ending: Ending, *files: tuple[FileRole, str, bytes]) -> None:
+    scripting = scripting_of(client)
+    kept = []
+    for number, (role, name, data) in enumerate(files):
+        key = f"runs/{started.run.run_id}/out/{number}"
+        scripting.storage.put_bytes(key, data)
+        kept.append(KeptFile(number, role, name, len(data), key))
+    scripting.runs.end(started.run.run_id, ending, kept)
+
+
+# --- what there is ---------------------------------------------------------------------------------------
+
+
+def test_a_visitor_sees_in_menu_and_list_what_they_may_run(client: FlaskClient, dora: Account, otto: Account) -> None:
+    assert 'href="/scripts"' in client.get("/login").text
+    page = client.get("/scripts")
+    assert "Check a table" in page.text
+    assert "Measure samples" not in page.text
+    assert "The weather" not in page.text
+    log_in(client, dora)
+    page = text_of(client.get("/scripts"))
+    assert "Measure samples Reads a table. measure.py" in page
+    assert "Called over HTTP The weather POST /task/weather?city=…" in page
+    found = text_of(client.get("/scripts?q=READS+samples"))
+    assert "Measure samples" in found
+    assert "Check a table" not in found
+    assert "No script passes this search." in text_of(client.get("/scripts?q=nothing"))
+
+
+def test_without_scripts_an_operator_is_told_how_to_add_one_and_a_stranger_to_log_in(
+    settings: Settings, engine: Engine, database: Database, olga: Account, otto: Account
+) -> None:
+    for folders, words in (
+        ((), "Name a folder in the settings"),
+        ((str(settings.data_path),), "Put an executable into"),
+    ):
+        bare = settings.model_copy(
+            update={"server_side_scripting_bin_dirs": folders, "runners_dir": None, "role_permissions": {}}
+        )
+        third_party.install()
+        client = create_app(bare, engine).test_client()
+        assert 'href="/scripts"' not in client.get("/login").text
+        assert "Log in" in text_of(client.get("/scripts")).partition("nothing to run here")[2]
+        log_in(client, otto)
+        assert "nothing here that you may run yet" in text_of(client.get("/scripts"))
+        log_in(client, olga)
+        assert words in text_of(client.get("/scripts"))
+
+
+def test_whoever_may_not_run_a_script_does_not_get_its_page(client: FlaskClient, otto: Account) -> None:
+    answer = client.get("/scripts/measure.py")
+    assert (answer.status_code, answer.location) == (303, "/login?next=/scripts/measure.py")
+    log_in(client, otto)
+    assert client.get("/scripts/measure.py").status_code == 403
+    assert send(client, "/scripts/measure.py", *FILLED).status_code == 403
+    for missing in ("tables/none.py", "tables/../measure.py", "tables", "tables/.hidden", "tables/web.py.json"):
+        assert client.get(f"/scripts/{missing}").status_code in (403, 404)
+
+
+def test_a_script_with_a_broken_file_beside_it_is_not_offered(
+    client: FlaskClient, olga: Account, tmp_path: Path
+) -> None:
+    write_script(tmp_path / "bin", "bad.py", "", form={"fields": [{"type": "text", "name": "a", "max_length": 0}]})
+    log_in(client, olga)
+    assert "bad.py" not in client.get("/scripts").text
+    answer = client.get("/scripts/bad.py")
+    assert answer.status_code == 400
+    assert "bad.py.json: form.fields.0.max_length" in text_of(answer)
+
+
+# --- forms -----------------------------------------------------------------------------------------------
+
+
+def test_a_form_becomes_form_json_with_its_files_and_the_run_is_the_next_page(
+    client: FlaskClient, dora: Account, engine: Engine
+) -> None:
+    log_in(client, dora)
+    answer = send(client, "/scripts/measure.py", *FILLED)
+    assert answer.status_code == 303, text_of(answer)
+    run = scripting_of(client).runs.get(answer.location.rpartition("/")[2])
+    assert (run.name, run.owner, run.arguments) == ("measure.py", "account:dora", (".upload_files/form.json",))
+    assert run.ticket is not None
+    inputs = {file["name"]: file["key"] for file in engine.payload(run.ticket)["inputs"]}
+    assert set(inputs) == {"t.csv", "form.json"}
+    storage = scripting_of(client).storage
+    assert b"".join(storage.read(inputs["t.csv"])) == b"a\n"
+    assert json.loads(b"".join(storage.read(inputs["form.json"]))) == {
+        "title": 'A "quoted" <b>title</b>',
+        "table": "t.csv",
+        "code": None,
+        "kind": None,
+        "day": None,
+        "folder": "/x",
+        "samples": [{"name": "one", "volume": 2.5, "cold": False, "tags": []}],
+    }
+
+
+def test_what_is_wrong_is_said_at_its_field_with_what_was_typed_and_nothing_is_kept(
+    client: FlaskClient, dora: Account, settings: Settings
+) -> None:
+    log_in(client, dora)
+    answer = send(client, "/scripts/measure.py", *FILLED[:4], ("samples.0.name", "<one>"), ("samples.0.volume", "x"))
+    assert answer.status_code == 400
+    assert 'value="A &#34;quoted&#34; &lt;b&gt;title&lt;/b&gt;"' in answer.text
+    assert 'value="&lt;one&gt;"' in answer.text
+    assert re.search(
+        r'name="samples\.0\.volume" required aria-invalid="true"\s+aria-describedby="f-samples\.0\.volume-error"',
+        answer.text,
+    )
+    assert "Expected a number, such as 2.5." in answer.text
+    assert "Choose t.csv again" in answer.text
+    nothing_is_left(client, settings)
+
+
+def nothing_is_left(client: FlaskClient, settings: Settings) -> None:
+    scripting = scripting_of(client)
+    assert scripting.runs.history(None) == []
+    assert list(scripting.storage.list_keys("runs")) == []
+    assert scripting.storage.folder is not None
+    assert list((scripting.storage.folder / "incoming").glob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (".hidden", "does not begin with a dot"),
+        ("x" * 300 + ".csv", "at most 255 bytes"),
+        ("form.json", "Expected a file whose name ends in .csv."),
+        ("t.txt", "Expected a file whose name ends in .csv."),
+    ],
+)
+def test_a_file_with_a_name_that_cannot_be_is_refused_at_its_field(
+    client: FlaskClient, dora: Account, settings: Settings, name: str, reason: str
+) -> None:
+    log_in(client, dora)
+    answer = send(client, "/scripts/measure.py", FILLED[0], ("table", (name, b"x")), *FILLED[2:])
+    assert answer.status_code == 400
+    assert reason in text_of(answer)
+    nothing_is_left(client, settings)
+
+
+def test_rows_come_and_go_by_buttons_and_start_nothing(client: FlaskClient, dora: Account, settings: Settings) -> None:
+    log_in(client, dora)
+    answer = send(client, "/scripts/measure.py", *FILLED, (":add", "samples"))
+    assert answer.status_code == 200
+    assert 'name="samples.1.name"' in answer.text
+    answer = send(client, "/scripts/measure.py", *FILLED, ("samples.1", ""), (":remove", "samples.0"))
+    assert answer.status_code == 200
+    assert 'name="samples.0.name"' in answer.text
+    assert 'value="one"' not in answer.text
+    nothing_is_left(client, settings)
+
+
+def test_a_script_without_a_form_is_given_arguments_and_files_and_the_same_once_more(
+    client: FlaskClient, settings: Settings
+) -> None:
+    sent = [("arguments.0", "--x"), ("arguments.1", "b c"), ("named.0.name", "size"), ("named.0.value", "3")]
+    files = [("files", ("a.txt", b"a")), ("files", ("b.txt", b"b")), ("other", ("c.txt", b"c"))]
+    answer = send(client, "/scripts/tables/echo.py", *sent, *files)
+    assert answer.status_code == 303, text_of(answer)
+    # Nobody is logged in, so the link has the token.
+    run_id, _, token = answer.location.removeprefix("/runs/").partition("?token=")
+    run = scripting_of(client).runs.get(run_id)
+    assert (run.owner, run.arguments) == ("anonymous", ("--size=3", "--x", "b c"))
+    assert run.ticket is not None
+    payload = client.application.extensions[EXTENSION].engine.payload(run.ticket)
+    assert [file["name"] for file in payload["inputs"]] == ["a.txt", "b.txt"]
+    again = client.get(f"/scripts/tables/echo.py?again={run_id}&token={token}").text
+    assert 'value="--x"' in again
+    assert 'value="size"' in again
+    assert 'value="--x"' not in client.get(f"/scripts/tables/echo.py?again={run_id}").text
+    refused = send(client, "/scripts/tables/echo.py", ("named.0.name", "auth-token"), ("named.0.value", "x"))
+    assert refused.status_code == 400
+    assert "the server gives this argument itself" in text_of(refused)
+
+
+def test_no_other_site_starts_a_script_in_a_visitors_name(
+    client: FlaskClient, dora: Account, settings: Settings
+) -> None:
+    log_in(client, dora)
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert send(client, "/scripts/measure.py", *FILLED, **headers).status_code == 403
+        assert client.post("/runs/x/cancel", headers=headers).status_code == 403
+    nothing_is_left(client, settings)
+
+
+def test_a_body_that_is_no_form_is_refused_and_nothing_is_kept(
+    client: FlaskClient, dora: Account, settings: Settings
+) -> None:
+    log_in(client, dora)
+    part = b'--x\r\nContent-Disposition: form-data; name="title"\r\n\r\n'
+    bodies = {
+        "urlencoded": ("application/x-www-form-urlencoded", b"title=a"),
+        "cut off": ("multipart/form-data; boundary=x", part + b"a"),
+        "too many": ("multipart/form-data; boundary=x", (part + b"a\r\n") * 5002 + b"--x--"),
+        "too long": ("multipart/form-data; boundary=x", part + b"a" * (5 * 1024 * 1024) + b"\r\n--x--"),
+    }
+    for what, (kind, body) in bodies.items():
+        answer = client.post("/scripts/measure.py", data=body, content_type=kind, headers=SAME_ORIGIN)
+        assert answer.status_code == 400, what
+    nothing_is_left(client, settings)
+
+
+def test_what_the_browser_checks_by_stands_in_the_page_whole(
+    client: FlaskClient, olga: Account, tmp_path: Path
+) -> None:
+    field = {"type": "text", "name": "a", "label": "\"'<b>&amp;", "pattern": "[\"'<]*", "placeholder": "</form>"}
+    write_script(tmp_path / "bin", "odd.py", "", form={"fields": [field]})
+    log_in(client, olga)
+    found = re.search(r'data-config="([^"]*)"', client.get("/scripts/odd.py").text)
+    assert found is not None
+    assert json.loads(unescape(found[1])) == {"fields": [field]}
+
+
+# --- runs ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_its_owners_the_operators_and_whose_link_has_its_token(
+    client: FlaskClient, dora: Account, otto: Account, olga: Account
+) -> None:
+    started, _ = begun(client, dora)
+    end(client, started, Ending(RunOutcome.EXITED, 0), (FileRole.STDOUT, "stdout", b"said"))
+    base = f"/runs/{started.run.run_id}"
+    paths = [base, f"{base}/files/0", f"/api{base}"]
+    token = f"?token={started.record.token}"
+    for path in paths:
+        assert client.get(path).status_code == 404
+        assert client.get(f"{path}?token=x").status_code == 404
+        assert client.get(path + token).status_code == 200
+    log_in(client, otto)
+    assert [client.get(path).status_code for path in paths] == [404] * 3
+    for account in (dora, olga):
+        log_in(client, account)
+        assert [client.get(path).status_code for path in paths] == [200] * 3
+    for wrong in ("x", "0" * 36, started.run.run_id.upper()):
+        assert client.get(f"/runs/{wrong}").status_code == 404
+
+
+def test_a_run_that_ended_shows_how_what_it_wrote_and_what_it_left(client: FlaskClient, dora: Account) -> None:
+    log_in(client, dora)
+    started, _ = begun(client, dora)
+    ending = Ending(RunOutcome.SIGNALLED, None, 11, "It was ended by the signal SIGSEGV.", dropped_bytes=5_000_000)
+    files = (
+        (FileRole.STDOUT, "stdout", b"\x1b[32mgreen\x1b[0m \x1b]0;t\x07<script>x</script>"),
+        (FileRole.STDERR, "stderr", b"oh"),
+        (FileRole.SHARED, "plots/\xc3\xa9 a.html".encode().decode(), b"<script>alert(1)</script>"),
+    )
+    end(client, started, ending, *files)
+    page = client.get(f"/runs/{started.run.run_id}")
+    words = text_of(page)
+    for expected in ("Failed", "Signal SIGSEGV", "It was ended by the signal SIGSEGV.", "5.00 MB more were written"):
+        assert expected in words
+    assert "green &lt;script&gt;x&lt;/script&gt;" in page.text
+    assert 'http-equiv="refresh"' not in page.text
+    assert "no-store" in page.headers["Cache-Control"]
+
+
+def test_files_of_a_run_are_downloads_whatever_they_are(client: FlaskClient, dora: Account) -> None:
+    log_in(client, dora)
+    started, _ = begun(client, dora)
+    end(
+        client,
+        started,
+        Ending(RunOutcome.EXITED, 0),
+        (FileRole.STDOUT, "stdout", b"0123456789"),
+        (FileRole.SHARED, "sub/é page.html", b"<script>alert(1)</script>"),
+    )
+    base = f"/runs/{started.run.run_id}/files"
+    answer = client.get(f"{base}/1")
+    assert answer.data == b"<script>alert(1)</script>"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert answer.headers["Content-Disposition"].startswith("attachment; filename=")
+    assert "sub" not in answer.headers["Content-Disposition"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    part = client.get(f"{base}/0", headers={"Range": "bytes=-3"})
+    assert (part.status_code, part.data, part.headers["Content-Type"]) == (206, b"789", "text/plain; charset=utf-8")
+    assert client.get(f"{base}/2").status_code == 404
+
+
+def test_html_output_is_a_page_of_its_own_that_can_do_nothing_while_it_runs_and_after(
+    client: FlaskClient, dora: Account
+) -> None:
+    log_in(client, dora)
+    started, job = begun(client, dora, "tables/web.py")
+    path = f"/runs/{started.run.run_id}/output.html"
+    job.write("output", {"stream": "stdout", "text": '<div class="alert alert-'})
+    job.write("output", {"stream": "stderr", "text": "not this"})
+    job.write("output", {"stream": "stdout", "text": 'danger">first</div>'})
+    answer = client.get(path)
+    assert '<div class="alert alert-danger">first</div></body>' in answer.text
+    assert ".alert-danger {" in answer.text
+    assert "not this" not in answer.text
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("sandbox")
+    assert "allow-scripts" not in policy
+    assert "allow-same-origin" not in policy
+    for rule in ("default-src 'none'", "style-src 'unsafe-inline'", "img-src data:", "frame-ancestors 'self'"):
+        assert rule in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    page = client.get(f"/runs/{started.run.run_id}")
+    assert "frame-src 'self'" in page.headers["Content-Security-Policy"]
+    assert "frame-src 'none'" in client.get("/scripts").headers["Content-Security-Policy"]
+    assert 'http-equiv="refresh"' in page.text
+    end(client, started, Ending(RunOutcome.EXITED, 0), (FileRole.STDOUT, "stdout", b"<p>the end</p>"))
+    assert "<p>the end</p></body>" in client.get(path).text
+    plain, _ = begun(client, dora)
+    assert client.get(f"/runs/{plain.run.run_id}/output.html").status_code == 404
+
+
+def test_a_run_is_cancelled_once_and_its_page_comes_again(client: FlaskClient, dora: Account, engine: Engine) -> None:
+    scripting = scripting_of(client)
+    with client.application.app_context():
+        started = scripting.start(scripting.catalogue.find("tables/echo.py"), caller_of(None))
+    path, token = f"/runs/{started.run.run_id}/cancel", started.record.token
+    assert client.post(path, headers=SAME_ORIGIN).status_code == 404
+    answer = client.post(path, data={"token": token}, headers=SAME_ORIGIN)
+    assert (answer.status_code, answer.location) == (303, f"/runs/{started.run.run_id}?token={token}")
+    assert engine.find(started.record.ticket).state is JobState.CANCELLED
+    assert client.post(path, data={"token": token}, headers=SAME_ORIGIN).status_code == 400
+    assert "This run was cancelled" in text_of(client.get(answer.location))
+
+
+def test_the_history_has_ones_own_runs_in_pages_and_everyones_for_operators(
+    client: FlaskClient, dora: Account, olga: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("knossos.web.run_pages.PAGE", 2)
+    assert client.get("/runs").location == "/login?next=/runs"
+    for account in (dora, dora, olga, dora):
+        begun(client, account)
+    log_in(client, dora)
+    page = client.get("/runs?of=everyone").text
+    assert page.count("<tr>") == 3, "the head and two runs"
+    older = re.search(r'rel="next" href="([^"]+)"', page)
+    assert older is not None
+    page = client.get(unescape(older[1])).text
+    assert page.count("<tr>") == 2
+    assert 'rel="next"' not in page
+    log_in(client, olga)
+    assert client.get("/runs").text.count("<tr>") == 2
+    assert "dora" in text_of(client.get("/runs?of=everyone"))
+
+
+def test_programs_are_told_of_a_run_and_of_where_its_events_are(client: FlaskClient, dora: Account) -> None:
+    started, job = begun(client, dora, "tables/web.py")
+    about = client.get(f"/api/runs/{started.run.run_id}?token={started.record.token}").get_json()
+    assert (about["state"], about["outcome"], about["output"]) == ("running", None, "html")
+    assert about["events"] == f"/api/tasks/{job.ticket}/events"
+    assert about["socket"].endswith(f"/ws/inter/{job.ticket}")
+    end(client, started, Ending(RunOutcome.EXITED, 3, error="It ended with exit code 3."))
+    about = client.get(f"/api/runs/{started.run.run_id}?token={started.record.token}").get_json()
+    assert (about["state"], about["outcome"], about["exit_code"]) == ("failed", "exited", 3)
+
+
+def test_the_page_of_the_task_leads_to_that_of_the_run(client: FlaskClient, dora: Account, otto: Account) -> None:
+    started, _ = begun(client, dora)
+    watch, token = f"/watch/{started.record.ticket}", started.record.token
+    assert client.get(watch).status_code == 404
+    assert client.get(f"{watch}?token={token}").location == f"/runs/{started.run.run_id}?token={token}"
+    log_in(client, dora)
+    assert client.get(watch).location == f"/runs/{started.run.run_id}"
+    row = client.get("/api/tasks").get_json()["tasks"][0]
+    assert row["kindName"] == "Script"
+
+
+def test_a_page_that_asks_for_events_gets_much_output_in_several_answers(client: FlaskClient, dora: Account) -> None:
+    started, job = begun(client, dora)
+    for number in range(5):
+        job.write("output", {"stream": "stdout", "text": f"{number}" * 400_000})
+    after, said, answers = "0-0", "", 0
+    while True:
+        path = f"/api/tasks/{job.ticket}/events?after={after}&token={started.record.token}"
+        answer = client.get(path).get_json()
+        answers += 1
+        said += "".join(args[1][0] for event, args, _ in answer["messages"] if event == "output")
+        after = answer["messages"][-1][2]
+        if not answer["more"]:
+            break
+    assert (said, answers) == ("01234", 3)
