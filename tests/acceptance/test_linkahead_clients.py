@@ -7,6 +7,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,15 +117,14 @@ AUTHTOKENS = """
 
 @dataclass
 class Running:
-    """The HTTP server and a worker."""
+    """The HTTP server and two workers, and the folder that has their logs."""
 
     site: Site
-    worker: Process
+    folder: Path
 
     @property
     def log(self) -> str:
-        assert self.site.web_process is not None
-        return self.site.web_process.log + self.worker.log
+        return "".join(file.read_text() for file in self.folder.glob("*.log"))
 
     def connect(self, password: str = PASSWORD) -> None:
         linkahead.configure_connection(
@@ -171,13 +171,12 @@ def running(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer)
         database.close()
         file = write_settings(folder / "worker.py", site.settings)
         command = ["-m", "tests.support.run_script_worker", "linkahead"]
-        # Two of them: a script that has another one run waits for it.
-        workers = [Process(command, folder / f"worker-{n}.log", {"KNOSSOS_SETTINGS": str(file)}) for n in range(2)]
-        try:
-            yield Running(site, workers[0])
-        finally:
-            for worker in workers:
-                worker.stop()
+        with ExitStack() as workers:
+            # Two of them: a script that has another one run waits for it.
+            for number in range(2):
+                worker = Process(command, folder / f"worker-{number}.log", {"KNOSSOS_SETTINGS": str(file)})
+                workers.callback(worker.stop)
+            yield Running(site, folder)
 
 
 @pytest.fixture
