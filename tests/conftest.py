@@ -10,25 +10,16 @@ from pathlib import Path
 
 import pytest
 import redis
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.settings import Settings
-from tests.support.ci import skip_is_failure
 from tests.support.postgres import Postgres
 from tests.support.processes import Process, write_settings
 from tests.support.redis_server import RedisServer
 from tests.support.s3 import S3Server
 
 pytest_plugins = ["tests.support.ci"]
-
-# How long an example takes says how busy the machine is. CI tries the same examples each time.
-hypothesis_settings.register_profile(
-    "knossos", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=skip_is_failure()
-)
-hypothesis_settings.load_profile("knossos")
 
 #: Characters or bytes from which on a value is no name for a test.
 LONG_VALUE = 100
