@@ -31,7 +31,9 @@ def main():
     for number, (sample, numbers) in enumerate(sorted(values.items()), 1):
         tell(number / len(values), "Sample {} of {}: {}".format(number, len(values), sample))
         rows.append([sample, len(numbers)] + [round(one, form["decimals"]) for one in summary(numbers)])
-        print("{}{:<16}{} {:>6} values, mean {}{}{}".format(BOLD, sample, RESET, len(numbers), GREEN, rows[-1][2], RESET))
+        print(
+            "{}{:<16}{} {:>6} values, mean {}{}{}".format(BOLD, sample, RESET, len(numbers), GREEN, rows[-1][2], RESET)
+        )
     write(rows)
     print("{} of {}: {} samples.".format(form["title"], form["day"] or "no day", len(rows)))
 
