@@ -7,6 +7,7 @@ set -euo pipefail
 wanted="
 nginx         nginx         the production test
 chromium      chromium      the pages in a real browser
+chromium-headless-shell chromium-headless-shell the same, twice as fast
 redis-server  redis-server  a Redis that speaks TLS, which the wheel's does not
 openssl       openssl       a certificate for it
 pg_isready    postgresql    the second kind of database

@@ -26,10 +26,11 @@ LONG_VALUE = 100
 
 
 def pytest_configure() -> None:
-    """Take SIGINT although a shell has started this in its background, where it is ignored and processes inherit that:
-    tests send it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Take SIGINT although a shell has started this in its background, and SIGHUP although nohup has: both are ignored
+    there, processes inherit that, and tests send them."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

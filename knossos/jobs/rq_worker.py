@@ -21,6 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from rq import Worker, worker_registration
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.queue import Queue
 from rq.registry import clean_registries
@@ -123,6 +124,8 @@ class EngineWorker(Worker):
                 worker_registration.clean_worker_registry(queue)
                 for job_id in queue.give_back():
                     log.warning("task %s was taken and not begun; it is back in its queue", job_id)
+            except StopRequested:
+                raise
             except connection_errors():
                 raise
             except Exception:

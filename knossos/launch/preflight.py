@@ -21,6 +21,7 @@ import sqlalchemy
 from knossos.errors import MissingDependency, SettingsError
 from knossos.launch.processes import end_with_parent
 from knossos.packaging.archives.sevenzip import SevenZip
+from knossos.scripting.authtokens import AuthTokens
 from knossos.settings import Settings
 from knossos.storage import Storage
 
@@ -68,6 +69,7 @@ def check(settings: Settings) -> None:
     check_folders(settings)
     check_database(settings)
     Storage(settings).check()
+    AuthTokens(settings).check()
     check_sevenzip(settings)
     for name in ("API_LISTEN", "WS_LISTEN"):
         _check_port(name, *getattr(settings, name.lower()))

@@ -18,6 +18,7 @@ from knossos.outgoing import OutgoingHttp
 from knossos.settings import Settings
 from knossos.web import (
     account_pages,
+    api_docs,
     assets,
     commands,
     converter,
@@ -97,6 +98,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         converter,
         drops,
         info,
+        api_docs,
         mirror_files,
         storage_files,
         repository_files,

@@ -56,9 +56,18 @@ def is_of_runners() -> bool:
     return request.path.startswith(("/task/", "/script/")) or request.path in ("/task", "/health")
 
 
+def is_of_linkahead() -> bool:
+    """Whether the address is one of linkahead.md's that no page shares."""
+    return request.path.startswith("/Shared/") or request.path in ("/scripting", "/Info")
+
+
 def answer(status: int, code: str, message: str, **more: Any) -> Response:
-    """An error as JSON for programs, as a page for people."""
-    if wants_json():
+    """An error as JSON or XML for programs, as a page for people."""
+    if is_of_linkahead():
+        from knossos.web.linkahead import documents  # its package imports this module
+
+        response = Response(documents.error(status, code, message), mimetype="text/xml")
+    elif wants_json():
         response = jsonify({**_words(code, message), "message": message, **more})
     else:
         title = HTTPStatus(status).phrase

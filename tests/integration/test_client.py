@@ -29,7 +29,7 @@ from tests.support.scenes import PlayedJob
 KEY = "key-of-the-tests"
 MOD = {"id": "tiny", "title": "Tiny", "version": "3.7", "packages": []}
 RESULT = {"generated": 1, "mods": [MOD]}
-PATIENCE = 30.0
+PATIENCE = 45.0
 
 
 class TakenJob(PlayedJob):
@@ -75,7 +75,7 @@ class Websocket:
             self.process = None
 
     def watchers(self) -> int:
-        return int(requests.get(self.health, timeout=5).json()["watchers"])
+        return int(requests.get(self.health, timeout=PATIENCE).json()["watchers"])
 
 
 @pytest.fixture(scope="module")

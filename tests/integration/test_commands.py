@@ -63,6 +63,33 @@ def test_accounts_are_added_listed_shut_out_and_given_roles(app: Flask) -> None:
     assert succeed(app, "user", "roles", "dora", "--none") == ["dora: no roles"]
 
 
+def test_accounts_may_have_the_roles_that_the_settings_name(settings: Settings, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "tokens.yml").write_text("- {purpose: 'SCRIPTING:EXECUTE:x.py', roles: [keepers]}\n")
+    more = {
+        "role_permissions": {"curators": ("SCRIPTING:EXECUTE:*",), "anonymous": ("SCRIPTING:EXECUTE:open.py",)},
+        "authtoken_config": str(tmp_path / "tokens.yml"),
+    }
+    app = create_app(settings.model_copy(update=more), engine)
+    with app.app_context():
+        services().database.migrate()
+        services().accounts._passwords = CHEAP
+    succeed(app, "user", "add", "dora", "--role", "curators", "--role", "administration", stdin=LINE)
+    assert succeed(app, "user", "roles", "dora") == ["dora: administration curators"]
+    assert succeed(app, "user", "roles", "dora", "keepers", "operator") == ["dora: keepers operator"]
+    known = "expected only roles of: operator, administration, curators, keepers"
+    for role in ("king", "anonymous"):
+        refused = f"Error: roles: there is no role {role}; {known}"
+        assert fail(app, "user", "roles", "dora", role) == (1, refused)
+        assert fail(app, "user", "add", "erik", "--role", role, stdin=LINE) == (1, refused)
+    (tmp_path / "tokens.yml").unlink()
+    again = create_app(settings.model_copy(update=more), engine)
+    code, message = fail(again, "user", "roles", "dora", "curators")
+    assert (code, "AUTHTOKEN_CONFIG" in message) == (2, True)
+    for made in (app, again):
+        with made.app_context():
+            services().database.close()
+
+
 def test_a_password_comes_from_standard_input_and_opens_a_locked_account(app: Flask) -> None:
     succeed(app, "user", "add", "dora", "--email", "d@example.org", stdin=LINE)
     with app.app_context():

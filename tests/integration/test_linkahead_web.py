@@ -247,7 +247,9 @@ def test_a_call_that_is_refused_leaves_nothing(
     status: int,
     words: str,
     with_file: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO)
     log_in(client, dora)
     if with_file:
         parts = [part(name, value.encode()) for name, value in data.items()]
@@ -257,6 +259,7 @@ def test_a_call_that_is_refused_leaves_nothing(
         answer = client.post("/scripting", data=data)
     assert answer.status_code == status
     assert words in error_of(answer)
+    assert f"POST /scripting is refused: {words}" in caplog.text
     assert nothing_is_left(client, database)
 
 
@@ -315,6 +318,12 @@ def test_a_body_that_is_no_form_or_too_long_is_refused(
     assert answer.status_code == status
     assert error_of(answer)
     assert nothing_is_left(client, database)
+
+
+def test_what_is_no_call_at_all_is_refused_in_xml_too(client: FlaskClient) -> None:
+    for answer in (client.get("/scripting"), client.post("/Info"), client.get("/Shared/x/")):
+        assert answer.status_code in (404, 405)
+        assert error_of(answer)
 
 
 def test_nothing_stays_where_the_queue_does_not_answer(settings: Settings, database: Database, dora: Account) -> None:

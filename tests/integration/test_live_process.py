@@ -43,7 +43,7 @@ def until_healthy(port: int) -> None:
             answer = requests.get(f"http://127.0.0.1:{port}/health", timeout=5)
             assert answer.json() == {"status": "ok", "watchers": 0}
             return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             assert time.monotonic() < until
             time.sleep(0.05)
 

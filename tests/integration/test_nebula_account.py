@@ -20,7 +20,7 @@ from knossos.settings import Settings
 from knossos.web import create_app
 from knossos.web.nebula.requests import TOKEN_HEADER, caller
 from knossos.web.services import services
-from tests.support.people import CHEAP, PASSWORD, add_account, session_of
+from tests.support.people import CHEAP, PASSWORD, add_account, session_of, with_cheap_passwords
 
 SAME_ORIGIN = {"Origin": "http://localhost"}
 
@@ -35,11 +35,7 @@ def database(settings: Settings) -> Iterator[Database]:
 
 
 def new_client(settings: Settings, engine: Engine, **changes: Any) -> FlaskClient:
-    app = create_app(settings.model_copy(update=changes), engine)
-    with app.app_context():
-        accounts = services().accounts
-        accounts._passwords = CHEAP
-    return app.test_client()
+    return with_cheap_passwords(create_app(settings.model_copy(update=changes), engine)).test_client()
 
 
 @pytest.fixture

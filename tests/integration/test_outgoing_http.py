@@ -237,17 +237,16 @@ def test_the_bare_session_is_guarded_too(server: FileServer, build: Callable[...
     url = server.redirect("/away", "http://10.0.0.1/")
     with pytest.raises(AddressRefused):
         build(networks=()).session().get(url)
-    session = build(read_timeout_seconds=0.3).session()
-    assert session.get(url).status_code == 302
+    assert build().session().get(url).status_code == 302
     with pytest.raises(OutgoingError):
-        session.get(server.file("/silent", b"x", always=Silent()))
+        build(read_timeout_seconds=0.3).session().get(server.file("/silent", b"x", always=Silent()))
 
 
 def test_the_body_of_a_redirect_is_not_read(server: FileServer, build: Callable[..., OutgoingHttp]) -> None:
     server.file("/end", b"data")
     server.file("/start", b"x", always=None)
     server.handle("/start", lambda request: Answer(302, {"Location": "/end", "Content-Length": "99999999"}, b"x"))
-    assert read(build(read_timeout_seconds=0.5), server.url("/start")) == (200, b"data")
+    assert read(build(read_timeout_seconds=2), server.url("/start")) == (200, b"data")
 
 
 def test_a_redirect_to_an_address_that_is_not_ascii_is_followed(

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from knossos.settings import ROOT
 from tests.support.archives import zip_of
 from tests.support.conversions import file, mod, sums
 from tests.support.file_server import FileServer, Silent
+from tests.support.processes import wait_for
 
 
 @pytest.fixture
@@ -188,9 +188,7 @@ def test_an_interrupted_run_leaves_nothing_behind(home: Path, server: FileServer
     process = subprocess.Popen(
         command("mod.json", "out.json"), cwd=home, env=environment(home), stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 30
-    while not (server.count("/a.zip") and server.count("/b.zip")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: server.count("/a.zip") and server.count("/b.zip"), "both downloads")
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -207,9 +205,7 @@ def test_ctrl_c_while_it_starts_is_one_line(home: Path, module: str, slow: str) 
     process = subprocess.Popen(
         [sys.executable, "-m", module], cwd=home, env=environment(home), stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 30
-    while not (home / "importing").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for((home / "importing").exists, "the import")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -103,7 +103,7 @@ def site_of(database: Database, folder: Path) -> Site:
         database=database.url.render_as_string(hide_password=False),
         allowed_private_networks=("127.0.0.0/8",),
         public_url="https://knossos.example.org",
-        read_timeout_seconds=0.3,
+        read_timeout_seconds=1.5,
     )
     return Site(database, settings)
 

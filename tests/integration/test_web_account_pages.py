@@ -18,7 +18,7 @@ from knossos.jobs import Engine
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
 from knossos.web.services import EXTENSION, Services
-from tests.support.people import PASSWORD, add_account
+from tests.support.people import PASSWORD, add_account, with_cheap_passwords
 
 SAME_ORIGIN = {"Origin": "http://localhost"}
 NEW = "another battery staple"
@@ -41,7 +41,7 @@ def dora(database: Database) -> Account:
 @pytest.fixture
 def client(settings: Settings, engine: Engine, database: Database) -> FlaskClient:
     third_party.install()
-    return create_app(settings, engine).test_client()
+    return with_cheap_passwords(create_app(settings, engine)).test_client()
 
 
 def services_of(client: FlaskClient) -> Services:

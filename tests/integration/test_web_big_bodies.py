@@ -40,7 +40,7 @@ def test_a_client_that_waits_for_the_end_of_its_upload_is_answered_at_once(site:
 def test_what_was_refused_holds_up_nobody_else(site: Site) -> None:
     """More clients than there are threads, each silent in the middle of its body, are let go soon."""
     clients = []
-    for _ in range(20):
+    for _ in range(40):
         client = socket.create_connection(("127.0.0.1", site.settings.api_listen[1]), 60)
         client.sendall(b"POST /drop/1/x/0 HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nx")
         clients.append(client)

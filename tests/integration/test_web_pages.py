@@ -16,7 +16,6 @@ from flask.testing import FlaskClient
 
 from knossos.accounts import COOKIE_NAME, Accounts
 from knossos.accounts.access import owner_of_account
-from knossos.accounts.first_start import prepare
 from knossos.database import Database
 from knossos.jobs import Engine, JobFailure, JobSpec, JobState
 from knossos.settings import Settings
@@ -24,7 +23,7 @@ from knossos.web import create_app, third_party
 from knossos.web.task_views import short_message
 from tests.support import scenes
 from tests.support.file_server import FileServer
-from tests.support.people import session_of
+from tests.support.people import CHEAP, add_account, session_of, with_cheap_passwords
 from tests.support.scenes import REPOSITORY, PlayedJob
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + b"a picture"
@@ -35,7 +34,7 @@ def client(settings: Settings, engine: Engine, sqlite_template: Path) -> Iterato
     third_party.install()
     settings.data_path.mkdir(exist_ok=True)
     shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
-    with create_app(settings, engine).test_client() as made:
+    with with_cheap_passwords(create_app(settings, engine)).test_client() as made:
         yield made
 
 
@@ -357,12 +356,10 @@ def test_an_answer_reaches_the_open_question_only(client: FlaskClient, engine: E
 
 
 @pytest.fixture
-def accounts(settings: Settings) -> Iterator[Accounts]:
+def accounts(client: FlaskClient, settings: Settings) -> Iterator[Accounts]:
     database = Database(settings)
-    prepare(settings, database)
-    made = Accounts(database)
-    made.add("dora", "correct horse")
-    yield made
+    add_account(database, "dora")
+    yield Accounts(database, CHEAP)
     database.close()
 
 

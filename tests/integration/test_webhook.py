@@ -44,7 +44,7 @@ def server() -> Iterator[FileServer]:
 @pytest.fixture
 def context(tmp_path: Path) -> NotingContext:
     settings = Settings(
-        data_path=tmp_path, allowed_private_networks=("127.0.0.0/8",), read_timeout_seconds=0.3, webhook_tries=5
+        data_path=tmp_path, allowed_private_networks=("127.0.0.0/8",), read_timeout_seconds=1.5, webhook_tries=5
     )
     return NotingContext(settings)
 

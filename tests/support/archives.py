@@ -132,13 +132,13 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
 
 
 def compressed(data: bytes, kind: str) -> bytes:
-    """The bytes as gz, xz, bz2 or zst (the last by the zstd program)."""
+    """The bytes as gz, xz, bz2 or zst (the last by the zstd program); the slow xz and bz2 at their lowest level."""
     if kind == "gz":
         return gzip.compress(data, mtime=0)
     if kind == "xz":
-        return lzma.compress(data)
+        return lzma.compress(data, preset=0)
     if kind == "bz2":
-        return bz2.compress(data)
+        return bz2.compress(data, 1)
     if kind == "zst":
         return subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True, timeout=60).stdout
     raise ValueError(kind)

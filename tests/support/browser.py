@@ -1,7 +1,12 @@
-"""Debian's Chromium, driven by Playwright: nothing but loopback, and a page that notes everything that went wrong."""
+"""Debian's Chromium, driven by Playwright: nothing but loopback, and a page that notes everything that went wrong.
+
+Its headless shell, where that is installed: the same engine without windows, menus and extensions around it, which
+needs less than half of the time.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,7 +33,7 @@ OPTIONS = [
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    path = program("chromium")
+    path = shutil.which("chromium-headless-shell") or program("chromium")
     expect.set_options(timeout=PATIENCE_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)

@@ -23,7 +23,7 @@ from knossos.live.hub import Hub
 from knossos.settings import Settings
 
 #: Seconds after which a test that waits for something has failed.
-PATIENCE = 20.0
+PATIENCE = 45.0
 
 
 class Server:

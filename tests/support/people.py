@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from argon2 import PasswordHasher
 
 from knossos.accounts import Account, Accounts, Sessions
 from knossos.accounts.passwords import Passwords
 from knossos.database import Database
 from knossos.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 PASSWORD = "correct horse"
 
@@ -18,6 +24,15 @@ CHEAP = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 def add_account(database: Database, name: str, *roles: str, email: str | None = None) -> Account:
     """Make an account with `PASSWORD`."""
     return Accounts(database, CHEAP).add(name, PASSWORD, roles, email)
+
+
+def with_cheap_passwords(app: Flask) -> Flask:
+    """An application that checks passwords, and makes their hashes, at next to no cost."""
+    from knossos.web.services import EXTENSION  # tests of the domain need no Flask
+
+    made = app.extensions[EXTENSION]
+    app.extensions[EXTENSION] = replace(made, accounts=Accounts(made.database, CHEAP))
+    return app
 
 
 def session_of(settings: Settings, name: str, *roles: str) -> str:

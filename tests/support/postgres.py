@@ -75,6 +75,10 @@ class Postgres:
             "unix_socket_directories": "",
             "fsync": "off",
             "full_page_writes": "off",
+            # Databases of a few rows, that live for one test: nothing to clean up, nothing to send to others.
+            "autovacuum": "off",
+            "wal_level": "minimal",
+            "max_wal_senders": 0,
             "max_connections": 200,
             "shared_buffers": "32MB",
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import random
 import socket
 import subprocess
 import time
@@ -11,12 +12,22 @@ from pathlib import Path
 
 import redis
 
+#: Ports that Linux gives to no connection by itself (those begin at 32768), and that browsers do not refuse.
+PORTS = range(20_000, 32_768)
+
+#: Those that were given out here already: between the choice and the use of a port time passes.
+_given: set[int] = set()
+
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on at this moment, and that no connection is given until it is used."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)  # tests seed the other one
+        if port not in _given:
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                _given.add(port)
+                return port
 
 
 def redis_binary() -> str:

@@ -42,3 +42,12 @@ def test_a_unit_starts_a_script_of_ours_and_is_shut_in(path: Path) -> None:
 def test_what_ends_is_started_again_unless_the_settings_are_wrong(path: Path) -> None:
     service = read(path)["Service"]
     assert (service["Restart"], service["RestartPreventExitStatus"]) == ("always", "2")
+
+
+def test_workers_leave_bubblewrap_what_it_needs() -> None:
+    service = read(FOLDER / "knossos-worker@.service")["Service"]
+    # Each of these covers a part of /proc, which keeps an ordinary user from having one of its own; or forbids it.
+    for unwanted in ("RestrictNamespaces", "ProtectKernelTunables", "ProtectKernelLogs", "ProtectHostname"):
+        assert unwanted not in service
+    assert "@mount" in service["SystemCallFilter"].split()
+    assert "AF_NETLINK" in service["RestrictAddressFamilies"].split()

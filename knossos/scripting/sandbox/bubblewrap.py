@@ -154,17 +154,19 @@ def _set_up(settings: Settings, spec: SandboxSpec, wires: _Wires, monitor: int) 
     running = Bubblewrapped(spec, wires.pipes, server_url(settings, spec.network, spec.door), monitor, init)
     wires.keep_pipes()
     try:
-        if not _hangs_up(wires.ready, deadline):
-            raise SandboxFailed("The sandbox cannot be made: it takes too long")
         if spec.door is not None and not spec.network:
-            running.open_door(spec.door)
+            running.open_door(spec.door)  # while bubblewrap is still at it
+        if not _hangs_up(wires.ready, deadline):
+            raise SandboxFailed("it takes too long")
         running.let_go(wires.gate)
-    except (OSError, SandboxFailed) as error:
+    except BaseException as error:  # a job that is cancelled or takes too long is interrupted anywhere
         running.kill()
         running.wait(SETUP_SECONDS)
         said = _messages(wires.pipes.stderr)
         running.close()
-        raise SandboxFailed(f"The sandbox cannot be made: {said or error}") from error
+        if isinstance(error, OSError | SandboxFailed):
+            raise SandboxFailed(f"The sandbox cannot be made: {said or error}") from error
+        raise
     return running
 
 

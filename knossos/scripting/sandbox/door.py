@@ -25,6 +25,7 @@ MAX_CONNECTIONS = 32
 BACKLOG = 64
 #: Bytes that are held for a side that does not read.
 BUFFER_BYTES = 64 * 1024
+_IP_FREEBIND = 15
 
 
 class Door:
@@ -85,6 +86,8 @@ def _enter_and_listen(owner: int, network: int, answer: socket.socket) -> None:
         kernel.setns(owner, kernel.CLONE_NEWUSER)
         kernel.setns(network, kernel.CLONE_NEWNET)
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # The address is not there before bubblewrap has brought the network up.
+        listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
         listener.bind((DOOR_HOST, DOOR_PORT))
         listener.listen(BACKLOG)
         answer.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener.fileno()]))])

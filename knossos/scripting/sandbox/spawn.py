@@ -15,6 +15,7 @@ import stat
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from knossos.scripting.sandbox import kernel
 
@@ -132,22 +133,41 @@ def _fork(
     moved: Mapping[int, int],
     before: Callable[[], None],
 ) -> int:
+    reading, failed = os.pipe()
     with warnings.catch_warnings():
         # Newer Pythons warn where there are threads: the copy takes no lock, it only makes system calls.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
-    if pid:
-        return pid
+    if not pid:
+        _become(program, arguments, environment, moved, before, failed)
+    os.close(failed)
+    with open(reading, "rb") as told:
+        reason = told.read()  # nothing, once the program has taken its place
+    if reason:
+        os.waitpid(pid, 0)
+        raise OSError(reason.decode(errors="replace"))
+    return pid
+
+
+def _become(
+    program: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    moved: Mapping[int, int],
+    before: Callable[[], None],
+    failed: int,
+) -> NoReturn:
+    """In the copy."""
     try:
-        for number in _SIGNALS:
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_DFL)
+        failed = _duplicate(failed)  # out of the way as well
+        for one in _SIGNALS:
+            signal.signal(one, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         for number, descriptor in moved.items():
             os.dup2(descriptor, number)
         before()
-        os.execve(program, [program, *arguments], dict(environment))
+        os.execve(program, [program, *arguments], dict(environment))  # noqa: S606 - as meant
     except BaseException as error:
-        os.write(2, f"the program cannot be started: {error}\n".encode())
+        os.write(failed, f"the program cannot be started: {error}".encode())
     finally:
         os._exit(127)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -38,6 +39,8 @@ def start(settings: Settings, spec: SandboxSpec) -> Sandboxed:
         SandboxMissing: bubblewrap is not there.
         SandboxFailed: the script cannot be started; nothing is left of it.
     """
+    if not os.access(spec.program, os.X_OK):
+        raise SandboxFailed(f"{spec.program} is not a program that can be run", path=str(spec.program))
     if settings.script_sandbox == "none":
         return plain.start(settings, spec)
     return bubblewrap.start(settings, spec)
@@ -59,11 +62,21 @@ def check(settings: Settings) -> None:
     if true is None:
         raise SandboxMissing("The program true is not in /usr/bin", needed="true")
     with tempfile.TemporaryDirectory() as name:
-        folders = [Path(name, one) for one in ("folder", "shared", "temporary")]
-        for folder in folders:
-            folder.mkdir()
-        limits = ResolvedLimits.of(settings, RunLimits())
-        spec = SandboxSpec(Path(true), (), *folders, (), {}, limits, network=False, door=("127.0.0.1", 9))
+        folder, shared, temporary = (Path(name, one) for one in ("folder", "shared", "temporary"))
+        for made in (folder, shared, temporary):
+            made.mkdir()
+        spec = SandboxSpec(
+            program=Path(true),
+            arguments=(),
+            folder=folder,
+            shared=shared,
+            temporary=temporary,
+            readable=(),
+            environment={},
+            limits=ResolvedLimits.of(settings, RunLimits()),
+            network=False,
+            door=("127.0.0.1", 9),
+        )
         try:
             running = start(settings, spec)
         except SandboxFailed as error:
@@ -85,6 +98,6 @@ def _check_read_paths(settings: Settings) -> None:
         for path in getattr(settings, setting):
             if secret.is_relative_to((ROOT / path).resolve()):
                 raise SettingsError(
-                    f"{setting.upper()}: {path} holds DATA_PATH, where the server's keys are; expected folders beside it",
+                    f"{setting.upper()}: {path} holds DATA_PATH with the server's keys; expected folders beside it",
                     setting=setting.upper(),
                 )

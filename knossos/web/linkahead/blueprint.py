@@ -33,8 +33,8 @@ def xml(document: str, status: int = 200) -> Response:
 def refused(error: KnossosError) -> Response:
     """An error that was raised on purpose."""
     status = _status_of(error)
-    if status >= 500:
-        _log.error("%s %s: %s", request.method, request.url_rule, error.message)
+    level = logging.ERROR if status >= 500 else logging.INFO
+    _log.log(level, "%s %s is refused: %s", request.method, request.url_rule, error.message)
     answer = xml(documents.error(status, error.code, error.message, error.details.get("errors") or ()), status)
     if isinstance(error, TooManyTries):
         answer.headers["Retry-After"] = str(error.retry_after_seconds)
