@@ -345,7 +345,8 @@ def test_output_is_shown_as_a_terminal_would_but_for_what_is_no_style_and_only_i
         """async () => {
           const { OutputView } = await import("/static/latest/js/output_view.js");
           const root = document.createElement("div");
-          root.innerHTML = "<i data-count></i><i data-follow></i><div class='log-lines out-lines' data-lines></div><p data-empty></p>";
+          const list = "<div class='log-lines out-lines' data-lines></div>";
+          root.innerHTML = `<i data-count></i><i data-follow></i>${list}<p data-empty></p>`;
           document.body.append(root);
           const view = new OutputView(root);
           view.add("stdout", "half a ");
