@@ -19,6 +19,8 @@ from knossos.settings import Settings
 
 #: Folder in the working directory of a run that has the files that came with the call.
 UPLOAD_FOLDER = ".upload_files"
+#: Longest single argument in bytes: what Linux takes, without the NUL at its end.
+MAX_ONE_ARGUMENT_BYTES = 128 * 1024 - 1
 #: Longest name of a file in bytes: what file systems take.
 MAX_FILE_NAME_BYTES = 255
 #: The argument that the server itself gives.
@@ -118,6 +120,8 @@ class CallFields:
             raise _bad(name, f"expected at most SCRIPT_ARGUMENTS, {self.max_arguments}, arguments and files")
 
     def _put(self, name: str, value: str) -> None:
+        if len(name.encode("utf-8", "surrogatepass")) + 1 + len(value.encode()) > MAX_ONE_ARGUMENT_BYTES:
+            raise _bad(name, f"expected at most {MAX_ONE_ARGUMENT_BYTES} bytes with its name: no program takes more")
         if position := _POSITION.fullmatch(name):
             number = int(position[1])
             if number in self._positions:

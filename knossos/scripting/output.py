@@ -25,10 +25,36 @@ FULL_CHARS = 32 * 1024
 STREAMS = (FileRole.STDOUT, FileRole.STDERR)
 
 
+class Cover:
+    """Puts a mask over a secret in a stream of bytes, also where the secret comes in pieces."""
+
+    MASK = b"***"
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be shown; the beginning of what may become the secret waits for what follows."""
+        if not self._secret:
+            return data
+        data = (self._held + data).replace(self._secret, self.MASK)
+        longest = min(len(self._secret) - 1, len(data))
+        held = next((size for size in range(longest, 0, -1) if data.endswith(self._secret[:size])), 0)
+        self._held = data[len(data) - held :]
+        return data[: len(data) - held]
+
+    def close(self) -> bytes:
+        """What was held: nothing follows any more."""
+        held, self._held = self._held, b""
+        return held
+
+
 class Output:
     """Use as a context manager. ``show`` is told of each piece: its stream and its text."""
 
     def __init__(self, folder: Path, limit: int, show: Callable[[str, str], None]) -> None:
+        self._covers = {stream: Cover(b"") for stream in STREAMS}
         self._show = show
         self._left = limit
         self._pieces: list[tuple[str, str]] = []
@@ -52,8 +78,15 @@ class Output:
         for file in self._files.values():
             file.close()
 
+    def hide(self, secret: str) -> None:
+        """From now on a text is neither kept nor shown: the token of a script that prints it."""
+        self._covers = {stream: Cover(secret.encode()) for stream in STREAMS}
+
     def add(self, stream: FileRole, data: bytes) -> None:
         """Take what a stream has brought."""
+        self._take(stream, self._covers[stream].feed(data))
+
+    def _take(self, stream: FileRole, data: bytes) -> None:
         kept = data[: self._left]
         self.dropped += len(data) - len(kept)
         self._left -= len(kept)
@@ -64,6 +97,7 @@ class Output:
     def finish(self) -> None:
         """Show what is left: the streams have ended."""
         for stream, decoder in self._decoders.items():
+            self._take(stream, self._covers[stream].close())
             self._gather(stream, decoder.decode(b"", final=True))
         self.flush()
 

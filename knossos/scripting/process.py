@@ -19,8 +19,10 @@ from knossos.scripting.output import Output
 from knossos.scripting.plan import FileRole, RunOutcome
 from knossos.scripting.sandbox import ResolvedLimits
 
-#: Seconds between two looks at memory, disk and whether somebody wants the run ended.
+#: Seconds between two looks at the memory of a run, and whether somebody wants it ended; and at its disk, which takes
+#: longer.
 WATCH_PAUSE = 0.25
+DISK_PAUSE = 1.0
 #: Bytes that are read at a time.
 PIECE_BYTES = 64 * 1024
 #: Seconds for which output is still read after the run has ended: of a process that nothing could end.
@@ -37,6 +39,8 @@ class Running(Protocol):
     stderr: int
     channel: int
 
+    @property
+    def ended(self) -> int: ...
     def poll(self) -> int | None: ...
     def terminate(self) -> None: ...
     def kill(self) -> None: ...
@@ -76,6 +80,7 @@ class Follower:
         self._messages_left = float(MESSAGES_AT_ONCE)
         self._forced: RunOutcome | None = None
         self._kill_at: float | None = None
+        self._disk_at = self._started
 
     def follow(self) -> Ended:
         """Read until the run has ended, and see that it does."""
@@ -85,8 +90,8 @@ class Follower:
                 (FileRole.STDERR, self._running.stderr),
                 (None, self._running.channel),
             ):
-                os.set_blocking(descriptor, False)
                 self._selector.register(descriptor, selectors.EVENT_READ, stream)
+            self._selector.register(self._running.ended, selectors.EVENT_READ)
             returncode = self._until_ended()
             self._drain()
         finally:
@@ -108,13 +113,13 @@ class Follower:
             if time.monotonic() >= watch_at:
                 self._watch()
                 watch_at = time.monotonic() + WATCH_PAUSE
-            if not self._selector.get_map():
-                # All pipes are closed: the end is near, or the program goes on in silence.
-                time.sleep(min(0.005, max(0.0, watch_at - time.monotonic())))
+        self._selector.unregister(self._running.ended)
         return returncode
 
     def _read(self, seconds: float) -> None:
         for key, _ in self._selector.select(seconds):
+            if key.fd == self._running.ended:
+                continue
             with contextlib.suppress(BlockingIOError):
                 data = os.read(key.fd, PIECE_BYTES)
                 if not data:
@@ -140,10 +145,17 @@ class Follower:
                 self._running.kill()
         elif self._running.memory_bytes() > self._limits.memory_bytes:
             self._force(RunOutcome.MEMORY, at_once=True)
-        elif self._running.disk_bytes(self._most_disk) > self._most_disk:
+        elif self._fills_its_disk(now):
             self._force(RunOutcome.DISK, at_once=True)
         elif now - self._started > self._limits.timeout_seconds:
             self._force(RunOutcome.TIMEOUT)
+
+    def _fills_its_disk(self, now: float) -> bool:
+        if now < self._disk_at:
+            return False
+        fills = self._running.disk_bytes(self._most_disk) > self._most_disk
+        self._disk_at = time.monotonic() + DISK_PAUSE
+        return fills
 
     def _force(self, reason: RunOutcome, *, at_once: bool = False) -> None:
         self._forced = reason

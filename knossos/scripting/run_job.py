@@ -154,6 +154,7 @@ class _RunJob:
         ]
         if plan.token is not None:
             token = self._tokens.issue(plan.token, plan.run_id)
+            output.hide(token)
             arguments.insert(0, f"--auth-token={token}")
         environment = {
             "HOME": place.folder,

@@ -103,7 +103,7 @@ def is_same_origin() -> bool:
 
 def is_no_browser() -> bool:
     """Whether a program sent the request: a browser says with each that could change something where it comes from."""
-    return not {"Origin", "Sec-Fetch-Site"} & set(request.headers.keys())
+    return "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers
 
 
 def refuse_other_sites() -> None:

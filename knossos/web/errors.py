@@ -110,6 +110,9 @@ def status_of(error: Exception) -> int:
 
 def _any_error(error: Exception) -> Response:
     status = status_of(error)
+    if isinstance(error, SettingsError):
+        _log.error("%s %s: %s", request.method, request.url_rule, error.message)
+        return answer(status, error.code, "This server is not set up rightly. Its log says why.")
     if isinstance(error, KnossosError):
         more = {"errors": error.details["errors"]} if error.details.get("errors") else {}
         response = answer(status, error.code, error.message, **more)

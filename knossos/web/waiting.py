@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from knossos.errors import KnossosError
 from knossos.jobs import Engine, JobRecord
-from knossos.web.unread_bodies import uwsgi_connection
+from knossos.web.unread_bodies import ConnectionOf, uwsgi_connection
 
 #: Requests that may wait in one process of the server, and of one caller; it has more threads (conf/app.ini).
 SEATS, SEATS_OF_ONE = 20, 8
@@ -79,9 +79,9 @@ def wait_for(
             return record
 
 
-def client_of_request_is_there() -> bool:
+def client_of_request_is_there(connection_of: ConnectionOf = uwsgi_connection) -> bool:
     """Whether the client of the current request has not closed its connection; True where that is not known."""
-    descriptor = uwsgi_connection()
+    descriptor = connection_of()
     if descriptor is None or descriptor < 0:
         return True
     poll = select.poll()

@@ -7,6 +7,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,12 @@ SLOW = """
     time.sleep(float(sys.argv[-1]))
 """
 
+#: Gives its token away, if not as it is.
+LEAK = """
+    import sys
+    print(sys.argv[1].partition("=")[2][::-1])
+"""
+
 SCRIPTS = {
     "echo.py": ECHO,
     "tables/form.py": FORM,
@@ -96,6 +103,7 @@ SCRIPTS = {
     "calls_as_curator.py": CALLS,
     "curators/only.py": WHO,
     "slow.py": SLOW,
+    "leak.py": LEAK,
 }
 
 AUTHTOKENS = """
@@ -109,15 +117,14 @@ AUTHTOKENS = """
 
 @dataclass
 class Running:
-    """The HTTP server and a worker."""
+    """The HTTP server and two workers, and the folder that has their logs."""
 
     site: Site
-    worker: Process
+    folder: Path
 
     @property
     def log(self) -> str:
-        assert self.site.web_process is not None
-        return self.site.web_process.log + self.worker.log
+        return "".join(file.read_text() for file in self.folder.glob("*.log"))
 
     def connect(self, password: str = PASSWORD) -> None:
         linkahead.configure_connection(
@@ -151,7 +158,8 @@ def running(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer)
         "authtoken_config": str(folder / "tokens.yml"),
         "role_permissions": {
             "readers": tuple(
-                f"SCRIPTING:EXECUTE:{name}" for name in ("echo.py", "who*.py", "calls*", "slow.py", "tables/*")
+                f"SCRIPTING:EXECUTE:{name}"
+                for name in ("echo.py", "who*.py", "calls*", "slow.py", "leak.py", "tables/*")
             ),
             "curators": ("SCRIPTING:EXECUTE:curators/*",),
         },
@@ -163,13 +171,12 @@ def running(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer)
         database.close()
         file = write_settings(folder / "worker.py", site.settings)
         command = ["-m", "tests.support.run_script_worker", "linkahead"]
-        # Two of them: a script that has another one run waits for it.
-        workers = [Process(command, folder / f"worker-{n}.log", {"KNOSSOS_SETTINGS": str(file)}) for n in range(2)]
-        try:
-            yield Running(site, workers[0])
-        finally:
-            for worker in workers:
-                worker.stop()
+        with ExitStack() as workers:
+            # Two of them: a script that has another one run waits for it.
+            for number in range(2):
+                worker = Process(command, folder / f"worker-{number}.log", {"KNOSSOS_SETTINGS": str(file)})
+                workers.callback(worker.stop)
+            yield Running(site, folder)
 
 
 @pytest.fixture
@@ -248,7 +255,15 @@ def test_a_script_with_an_entry_has_its_roles_and_they_do_what_its_caller_may_no
     assert "HTTPForbiddenError" in mine.stderr
 
 
-def test_tokens_of_scripts_are_in_no_log_and_no_answer_and_void_afterwards(connected: Running) -> None:
+def test_the_token_of_a_script_is_void_when_its_run_is_over(connected: Running) -> None:
+    token = run_server_side_script("leak.py").stdout.strip()[::-1]
+    assert token.startswith("knossos-run-")
+    linkahead.configure_connection(url=connected.site.url, auth_token=token)
+    with pytest.raises(LoginFailedError, match="expired"):
+        linkahead.Info()
+
+
+def test_tokens_of_scripts_are_in_no_log_and_no_answer(connected: Running) -> None:
     engine: Engine = connected.site.engine
     answer = run_server_side_script("echo.py")
     assert "knossos-run-" not in answer.call + answer.stdout + answer.stderr

@@ -211,6 +211,7 @@ def test_a_redis_that_does_not_answer_is_named_without_its_password(place: Place
         ('DATABASE = "foo"', ("DATABASE", "expected an SQLAlchemy URL")),
         ('REDIS = "redis://127.0.0.1:abc/0"', ("REDIS", "a port from 1 to 65535")),
         ('MIRROR_PATH = "/etc/passwd"', ("MIRROR_PATH", "expected a folder")),
+        ('AUTHTOKEN_CONFIG = "LICENSE"', ("AUTHTOKEN_CONFIG", "LICENSE", "this is no YAML")),
         ("import sys; sys.exit(7)", ("SystemExit", "expected a Python file")),
     ],
 )

@@ -389,8 +389,20 @@ def test_a_script_that_is_described_wrongly_is_not_run(client: FlaskClient, dora
     log_in(client, dora)
     (scripts / "hello.sh.json").write_text('{"network": "perhaps"}')
     answer = start(client)
-    assert answer.status_code == 400
+    assert answer.status_code == 500
     assert "hello.sh.json: network" in error_of(answer)
+
+
+def test_what_is_wrong_with_the_settings_is_for_the_log(
+    client: FlaskClient, dora: Account, settings: Settings, caplog: pytest.LogCaptureFixture, database: Database
+) -> None:
+    log_in(client, dora)
+    Path(settings.authtoken_config).write_text("- purpose: x\n")
+    answer = start(client)
+    assert answer.status_code == 503
+    assert "tokens.yml" not in answer.text
+    assert "tokens.yml: [0].purpose" in caplog.text
+    assert nothing_is_left(client, database)
 
 
 def test_a_script_gets_the_roles_of_its_entry(client: FlaskClient, dora: Account, engine: Engine) -> None:
@@ -434,7 +446,7 @@ def test_wrong_logins_of_programs_are_counted_with_those_of_pages(
     assert (locked.status_code, locked.mimetype) == (429, "text/xml")
     assert int(locked.headers["Retry-After"]) > 0
     assert "wrong-password" not in caplog.text
-    for data in ({"username": ""}, {"username": "dora"}):
+    for data in ({"username": ""}, {"username": "dora"}, {"username": "do\0ra", "password": "x"}):
         assert client.post("/login", data=data).status_code == 400
 
 
@@ -540,7 +552,8 @@ def test_what_a_script_shared_is_for_those_who_could_run_it(
     assert file.headers["Content-Disposition"].startswith("attachment")
     for missing in ("nothing", "log", "../data.bin", "stdout"):
         assert client.get(f"/Shared/{folder}/{missing}").status_code == 404
-    assert client.get("/Shared/nothing/data.bin").status_code == 404
+    for none in ("nothing", "%00", "a" * 32, "x" * 5000):
+        assert client.get(f"/Shared/{none}/data.bin").status_code == 404
     client.delete_cookie(COOKIE_NAME)
     assert client.get(f"/Shared/{folder}/data.bin").status_code == 401
     log_in(client, add_account(database, "erik"))

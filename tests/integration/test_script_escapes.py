@@ -405,6 +405,14 @@ def own_address() -> str:
     return "127.0.0.2"
 
 
+def test_no_script_changes_the_file_that_it_reads_from(place: Place) -> None:
+    file = place.root / "input"
+    file.write_text("before")
+    text = "for mode in 'aw': attempt(mode, lambda: written('/proc/self/fd/0', 'x', mode))"
+    assert place.run(PRELUDE + text, stdin=file).code == 0
+    assert file.read_text() == "before"
+
+
 @pytest.mark.parametrize("what", ATTEMPTS)
 def test_no_script(place: Place, world: str, what: str) -> None:
     result = place.run(PRELUDE + ATTEMPTS[what], world)

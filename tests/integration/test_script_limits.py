@@ -66,7 +66,7 @@ while True:
 
 
 def test_a_shell_s_fork_bomb_ends_with_its_first_process(place: Place) -> None:
-    spec = place.spec(place.script("#!/bin/sh\nf() { f | f & }; f\nsleep 600\n"), limits=RunLimits(processes=20))
+    spec = place.spec(place.script("#!/bin/sh\nf() { f | f & }; f\nexec sleep 600\n"), limits=RunLimits(processes=20))
 
     def work() -> list[object]:
         running = start(place.settings, spec)

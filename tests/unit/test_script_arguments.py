@@ -100,6 +100,13 @@ def test_too_many_bytes_are_refused_whatever_field_they_are_in() -> None:
     assert refused(("comment", "x" * 200_000)) == "comment"
 
 
+def test_an_argument_that_no_program_can_be_given_is_refused() -> None:
+    form = CallFields(9, 2**20)
+    form.add("-Ox", b"x" * (128 * 1024 - 5))
+    with pytest.raises(BadArgument, match="-Oy: expected at most 131071 bytes"):
+        form.add("-Oy", b"x" * (128 * 1024 - 4))
+
+
 def test_the_limits_are_those_of_the_settings() -> None:
     form = fields_of(Settings(script_arguments=1, script_argument_bytes=1024))
     form.add("-p0", b"x")

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knossos.scripting.output import FULL_CHARS, Output
+from knossos.scripting.output import FULL_CHARS, Cover, Output
 from knossos.scripting.plan import FileRole
 
 OUT, ERR = FileRole.STDOUT, FileRole.STDERR
@@ -78,3 +78,21 @@ def test_much_is_shown_at_once_and_little_waits_for_more(tmp_path: Path) -> None
         assert 0 < (output.seconds_left() or 0) <= 0.05
         output.add(OUT, b"x" * FULL_CHARS)
         assert output.seconds_left() == 0.0
+
+
+@given(st.lists(st.sampled_from([b"secret", b"sec", b"ret", b"x", b"s", b"secsecret"])), st.integers(1, 5))
+def test_a_secret_is_covered_however_it_is_cut(pieces: list[bytes], size: int) -> None:
+    data, cover = b"".join(pieces), Cover(b"secret")
+    shown = b"".join(cover.feed(data[start : start + size]) for start in range(0, len(data), size)) + cover.close()
+    assert shown == data.replace(b"secret", Cover.MASK)
+
+
+def test_a_script_that_prints_its_token_does_not_show_it(tmp_path: Path) -> None:
+    screen = Screen()
+    with Output(tmp_path, 1000, screen) as output:
+        output.hide("knossos-run-abc")
+        for piece in (b"token: knossos-", b"run-abc", b" and knossos-run"):
+            output.add(OUT, piece)
+        output.finish()
+    assert screen.text("stdout") == "token: *** and knossos-run"
+    assert (tmp_path / "stdout").read_bytes() == b"token: *** and knossos-run"

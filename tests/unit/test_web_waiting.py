@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack
 
 import pytest
@@ -41,5 +42,11 @@ def test_there_are_fewer_seats_than_threads() -> None:
     assert threads - SEATS >= 8
 
 
-def test_a_client_that_cannot_be_looked_at_counts_as_there() -> None:
-    assert client_of_request_is_there()
+def test_a_client_that_has_closed_its_connection_is_gone() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            theirs.sendall(b"more of it")
+            assert client_of_request_is_there(ours.fileno)
+        assert not client_of_request_is_there(ours.fileno)
+    assert client_of_request_is_there(), "where it cannot be looked at, it counts as there"

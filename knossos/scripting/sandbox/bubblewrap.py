@@ -29,7 +29,7 @@ from knossos.scripting.sandbox.errors import SandboxFailed, SandboxMissing
 from knossos.scripting.sandbox.limits import die_first, resource_limits, set_limits
 from knossos.scripting.sandbox.running import Pipes, Sandboxed, returncode, signal_by
 from knossos.scripting.sandbox.seccomp import filter_program
-from knossos.scripting.sandbox.spawn import NOBODY, Stage, its_user, spawn
+from knossos.scripting.sandbox.spawn import NOBODY, Stage, its_user, spawn, standard_input
 from knossos.scripting.sandbox.spec import CHANNEL, SandboxSpec, server_url
 from knossos.scripting.sandbox.view import GROUP, HOSTS, PASSWD, Data, Features, binds, options
 from knossos.settings import Settings
@@ -178,7 +178,7 @@ class _Wires:
         self.theirs: dict[int, int] = {}
         self._ours: list[int] = []
         self._to_keep: list[int] = []
-        self.theirs[0] = os.open(spec.stdin or os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self.theirs[0] = standard_input(spec.stdin, spec.temporary)
         #: Says which process is the first inside.
         self.info = self._pipe(_INFO, self._ours)
         self.pipes = Pipes(*(self._pipe(number, self._to_keep) for number in (1, 2, CHANNEL)))

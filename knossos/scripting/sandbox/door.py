@@ -19,8 +19,8 @@ from knossos.scripting.sandbox import kernel
 from knossos.scripting.sandbox.errors import SandboxFailed
 from knossos.scripting.sandbox.spec import DOOR_HOST, DOOR_PORT
 
-#: Connections at once; more wait to be taken.
-MAX_CONNECTIONS = 32
+#: Connections at once; more wait to be taken. Few, since each may hold a thread of the server.
+MAX_CONNECTIONS = 8
 #: Connections that wait.
 BACKLOG = 64
 #: Bytes that are held for a side that does not read.

@@ -14,7 +14,7 @@ import signal
 from knossos.scripting.sandbox.errors import SandboxFailed
 from knossos.scripting.sandbox.limits import die_first, resource_limits, set_limits
 from knossos.scripting.sandbox.running import Pipes, Sandboxed, returncode, signal_by
-from knossos.scripting.sandbox.spawn import spawn
+from knossos.scripting.sandbox.spawn import spawn, standard_input
 from knossos.scripting.sandbox.spec import CHANNEL, SandboxSpec, server_url
 from knossos.settings import Settings
 
@@ -85,7 +85,7 @@ def start(settings: Settings, spec: SandboxSpec) -> Unshielded:
             os.set_blocking(ours, False)
             reading.append(ours)
             writing.append(theirs)
-        writing.append(os.open(spec.stdin or os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        writing.append(standard_input(spec.stdin, spec.temporary))
         descriptors = dict(zip((1, 2, CHANNEL, 0), writing, strict=True))
         environment = {**spec.environment, "KNOSSOS_FD": str(CHANNEL)}
         leader = spawn(os.path.abspath(spec.program), spec.arguments, environment, descriptors, before)

@@ -10,14 +10,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import stat
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from knossos.scripting.sandbox import kernel
+from knossos.setting_kinds import MIB
 
 #: Who runs root's scripts: a number beyond those that Debian and systemd give to anybody, yet within 16 bits.
 NOBODY = 65532
@@ -57,6 +60,20 @@ class Stage:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def standard_input(file: Path | None, folder: Path) -> int:
+    """A descriptor with the contents of a file, or with nothing.
+
+    It is a copy without a name, in ``folder``: whoever has a descriptor to read from can open the file anew by way of
+    /proc, to write, where the file's owner may.
+    """
+    if file is None:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    with open(file, "rb") as source, tempfile.TemporaryFile(dir=folder) as copy:
+        shutil.copyfileobj(source, copy, MIB)
+        copy.seek(0)
+        return _duplicate(copy.fileno())
 
 
 @contextlib.contextmanager

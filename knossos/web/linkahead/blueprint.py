@@ -13,12 +13,21 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from knossos.accounts.logins import WrongLogin
 from knossos.accounts.throttle import TooManyTries
-from knossos.errors import KnossosError
+from knossos.errors import KnossosError, SettingsError
 from knossos.scripting.calls import NotLoggedIn
+from knossos.scripting.catalogue import BrokenScript
 from knossos.web.errors import RETRY_AFTER_SECONDS, status_of
 from knossos.web.linkahead import documents
 from knossos.web.services import services
 from knossos.web.waiting import TooManyWait
+
+#: Where the status is another one than elsewhere.
+_STATUS: tuple[tuple[type[KnossosError], int], ...] = (
+    (NotLoggedIn, 401),
+    (WrongLogin, 401),
+    (BrokenScript, 500),
+    (TooManyWait, 503),
+)
 
 blueprint = Blueprint("linkahead", __name__)
 _log = logging.getLogger(__name__)
@@ -35,7 +44,11 @@ def refused(error: KnossosError) -> Response:
     status = _status_of(error)
     level = logging.ERROR if status >= 500 else logging.INFO
     _log.log(level, "%s %s is refused: %s", request.method, request.url_rule, error.message)
-    answer = xml(documents.error(status, error.code, error.message, error.details.get("errors") or ()), status)
+    # Settings and their paths are the operator's business.
+    message = (
+        "This server is not set up rightly. Its log says why." if isinstance(error, SettingsError) else error.message
+    )
+    answer = xml(documents.error(status, error.code, message, error.details.get("errors") or ()), status)
     if isinstance(error, TooManyTries):
         answer.headers["Retry-After"] = str(error.retry_after_seconds)
     return _retry_after(answer)
@@ -67,9 +80,7 @@ def failed(error: Exception) -> Response:
 
 
 def _status_of(error: KnossosError) -> int:
-    if isinstance(error, NotLoggedIn | WrongLogin):
-        return 401
-    return 503 if isinstance(error, TooManyWait) else status_of(error)
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), status_of(error))
 
 
 def _retry_after(answer: Response) -> Response:

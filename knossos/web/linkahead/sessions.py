@@ -34,9 +34,9 @@ def log_in_program() -> Response:
 def _log_in() -> Response:
     refuse_pages_of_other_sites()
     name, password = request.form.get("username", "").strip(), request.form.get("password", "")
-    if not name or not password:
-        missing = "password" if name else "username"
-        raise InvalidInput(f"{missing}: expected a text", errors=[{"path": missing, "message": "expected a text"}])
+    for field, value in (("username", name), ("password", password)):
+        if not value or "\0" in value:
+            raise InvalidInput(f"{field}: expected a text", errors=[{"path": field, "message": "expected a text"}])
     try:
         account = services().logins.log_in(name, password, client_address())
     except NotVerified as error:

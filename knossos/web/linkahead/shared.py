@@ -7,6 +7,7 @@ a browser shows it, it is in a sandbox where nothing can act as a page of this s
 from __future__ import annotations
 
 import mimetypes
+import re
 from urllib.parse import quote
 
 from flask import Response
@@ -21,6 +22,8 @@ from knossos.web.linkahead.callers import reader
 from knossos.web.services import services
 from knossos.web.stored_answers import stored_answer
 
+#: What `Runs.submit` calls a SHARED_DIR.
+SHARED_NAME = re.compile(r"[0-9a-f]{2,40}")
 #: What a browser shows; all else is a download.
 SHOWN = frozenset(
     {"application/pdf", "image/gif", "image/jpeg", "image/png", "image/webp", "text/csv", "text/html", "text/plain"}
@@ -31,6 +34,8 @@ SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox
 
 @blueprint.get("/Shared/<folder>/<path:name>")
 def shared_file(folder: str, name: str) -> Response:
+    if not SHARED_NAME.fullmatch(folder):
+        raise NotFound("There is no such folder (any more).")
     run = services().scripting.runs.of_shared_name(folder)
     _check(reader(), run)
     file = _find(run, name)
