@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from knossos.errors import InvalidInput
 from knossos.scripting.forms import check, read_form
 from tests.support.browser import Visit, chromium, sideways
-from tests.support.processes import Process
+from tests.support.processes import worker_process
 from tests.support.redis_server import RedisServer
 from tests.support.script_scenes import FORM, write_scripts
 from tests.support.site import PASSWORD, Site
@@ -53,7 +53,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, ga
         role_permissions={"anonymous": ("SCRIPTING:EXECUTE:tables/*",)},
     )
     with started:
-        worker = Process(["worker.py"], folder / "worker.log", {"KNOSSOS_SETTINGS": str(folder / "settings.py")})
+        worker = worker_process(folder / "worker.log", folder / "settings.py")
         try:
             yield started
         finally:
@@ -312,8 +312,9 @@ def test_a_run_is_cancelled_on_its_page_and_tasks_and_watch_lead_there(
     page.get_by_role("button", name="Measure").last.click()
     page.wait_for_url("**/runs/*")
     address = page.url
+    about = page.evaluate("async (run) => (await fetch(`/api/runs/${run}`)).json()", address.rpartition("/")[2])
     page.goto("/tasks")
-    row = page.get_by_role("row", name=re.compile("Measure samples")).first
+    row = page.get_by_role("row").filter(has=page.locator(f'a[href$="/watch/{about["ticket"]}"]'))
     expect(row).to_contain_text("Script")
     row.get_by_role("link").click()
     page.wait_for_url(address)
