@@ -38,6 +38,7 @@ from knossos.web import (
     request_log,
     run_pages,
     runners,
+    script_commands,
     script_pages,
     security,
     storage_files,
@@ -94,6 +95,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
     assets.install(app)
     commands.install(app)
     app.cli.add_command(repository_commands.repository)
+    app.cli.add_command(script_commands.scripts)
     template_filters.install(app)
     script_pages.install(app)
     for module in (
