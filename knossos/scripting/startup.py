@@ -5,17 +5,10 @@ from __future__ import annotations
 import logging
 
 from knossos.scripting import run_job, sandbox
-from knossos.scripting.authtokens import AuthTokens
-from knossos.scripting.catalogue import Catalogue
-from knossos.scripting.runners.folder import Runners
+from knossos.scripting.checking import is_configured, problems
 from knossos.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-
-def is_configured(settings: Settings) -> bool:
-    """Whether the operator offers scripts or runners at all."""
-    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir)
 
 
 def check(settings: Settings) -> None:
@@ -27,8 +20,7 @@ def check(settings: Settings) -> None:
     """
     if not is_configured(settings):
         return
-    AuthTokens(settings).check()
-    for message in (*Catalogue(settings).check(), *Runners(settings).check()):
+    for message in problems(settings):
         _log.error("%s", message)
     try:
         sandbox.check(settings)

@@ -1,4 +1,4 @@
-"""``/api/runs/...``: runs of scripts and runners, as the pages and forms see them."""
+"""``/api/runs/{run_id}``: a run of a script, as the pages see it."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ from knossos.web.openapi.parts import (
     whole,
 )
 
-TAG = "Runs of scripts"
-ABOUT = (
-    "What came of a call, whoever called by whichever protocol. Whoever has the token of its task, its owner and "
-    "operators may see a run; for everyone else it is not there."
-)
+TAG = "Runs"
+ABOUT = "What has become of a script that was called. Whoever has its task's token, its owner and operators may see it."
 
 
 def schemas() -> dict[str, Any]:
-    file = obj(kind=choice(FileRole), name=text(), size=whole("Bytes."), url=text("Its address, a download."))
-    run = obj(
-        "A run.",
-        id=text(example="5fc3a5bf-971b-40db-af22-303006d9bcff"),
-        ticket=or_null(whole("The number of its task.")),
-        name=text("What was called.", example="handle_csv.py"),
-        state=choice(JobState),
-        outcome=or_null(choice(RunOutcome, "null while it has not ended.")),
-        exit_code=or_null(whole()),
-        signal=or_null(whole("Of what ended it.")),
-        error=text("Why it did not end well."),
-        dropped_bytes=whole("Of its output, where that was too long."),
-        output=choice(("text", "html"), "What its standard output is."),
-        files=many(file),
-        page=text("Its page."),
-        html=text("Standard output as a page that can do nothing, where it is HTML."),
-        events=or_null(text("Where its events are asked for; null where they are gone.")),
-        socket=or_null(text("Where its events are sent.")),
-    )
-    return {"Run": run}
+    kept = obj(kind=choice(FileRole), name=text(), size=whole("Bytes."), url=text())
+    return {
+        "Run": obj(
+            "A run of a script or a runner.",
+            id=text(),
+            ticket=or_null(whole("Its task.")),
+            name=text(example="tables/clean.py"),
+            state=choice(JobState),
+            outcome=or_null(choice(RunOutcome, "How it ended; null while it has not.")),
+            exit_code=or_null(whole()),
+            signal=or_null(whole("The signal that ended it.")),
+            error=text("Why it could not be run, or was stopped."),
+            dropped_bytes=whole("Bytes of output that were too many to keep."),
+            output=choice(["text", "html"], "What its standard output is."),
+            files=many(kept),
+            page=text("Its page."),
+            html=text("Standard output as a page, where it is one."),
+            events=or_null(text("Where its task's events are, while there is one.")),
+            socket=or_null(text("The WebSocket that tells them.")),
+        )
+    }
 
 
 def paths() -> Paths:
-    which = [path("run_id", text(), "The id of the run."), query("token", text(), "The token of its task.")]
     return {
         "/api/runs/{run_id}": {
             "get": operation(
                 "One run",
-                parameters=which,
-                answers={200: answer("The run.", ref("Run")), **errors(404)},
+                parameters=[
+                    path("run_id", text(example="0b0c5a52-6f5c-4c4c-9a53-0d4b4f0f1a11")),
+                    query("token", text(), "The token of its task."),
+                ],
+                answers={200: answer("The run.", ref("Run")), **errors(400, 404)},
                 security=SESSION,
             )
         }
