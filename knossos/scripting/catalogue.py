@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from knossos.errors import InvalidInput, NotFound, SettingsError
-from knossos.scripting.form_fields import path_of
+from knossos.scripting.configured import explained
 from knossos.scripting.metadata import ScriptMetadata
 from knossos.settings import ROOT, Settings
 
@@ -145,10 +145,7 @@ class Catalogue:
         except FileNotFoundError:
             return ScriptMetadata()
         except ValidationError as error:
-            first = error.errors()[0]
-            field = path_of(first["loc"]) or "all of it"
-            reason = first["msg"].removeprefix("Value error, ")
-            raise BrokenScript(f"{file.name}: {field}: {reason}", script=name, file=str(file)) from error
+            raise BrokenScript(f"{file.name}: {explained(error)}", script=name, file=str(file)) from error
         except (OSError, ValueError, RecursionError) as error:
             raise BrokenScript(f"{file.name}: this is no JSON: {error}", script=name, file=str(file)) from error
         self._read[file] = (version, metadata)

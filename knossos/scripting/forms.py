@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from knossos.errors import InvalidInput
+from knossos.scripting.configured import reason_of
 from knossos.scripting.form_fields import (
     CheckboxField,
     FieldBase,
@@ -46,9 +47,7 @@ def read_form(data: object) -> Form:
     try:
         return Form.model_validate(data)
     except ValidationError as error:
-        errors = [
-            {"path": path_of(one["loc"]), "message": one["msg"].removeprefix("Value error, ")} for one in error.errors()
-        ]
+        errors = [{"path": path_of(one["loc"]), "message": reason_of(one)} for one in error.errors()]
         first = errors[0]
         where = f"{first['path']}: " if first["path"] else ""
         raise InvalidInput(f"This is no form: {where}{first['message']}", errors=errors) from error
