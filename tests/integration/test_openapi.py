@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ from tests.support import people
 from tests.support.redis_server import RedisServer
 from tests.support.releases_world import World
 from tests.support.scenes import REPOSITORY, PlayedJob
+from tests.support.script_scenes import ECHO, write_script
 
 CHECKS = [
     not_a_server_error,
@@ -61,6 +63,11 @@ FIELDS = {
     (operation.method, operation.path): operation.fields
     for group in groups(document("http://localhost"))
     for operation in group.operations
+}
+
+RUNNER = {
+    "command": ["/bin/echo", "$CITY"],
+    "inputs": {"body_args": [{"env_var_name": "CITY", "body_jsonpath": "$.address.city"}]},
 }
 
 #: The bytes of an upload that is one part.
@@ -95,8 +102,12 @@ def place(
         data_path=folder / "data", redis=redis_server.url, api_keys=(API_KEY,), storage=str(folder / "storage"),
         public_url="http://localhost", upload_path="drops",
         allowed_private_networks=("203.0.113.0/24",),
+        runners_dir=folder / "runners", server_side_scripting_bin_dirs=(str(folder / "scripts"),),
     )  # fmt: skip
     settings.data_path.mkdir()
+    write_script(folder / "scripts", "echo.py", ECHO)
+    (folder / "runners").mkdir()
+    (folder / "runners" / "config.json").write_text(json.dumps(RUNNER), "utf-8")
     shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
     third_party.install()
     engine = Engine(settings)
@@ -133,6 +144,7 @@ def filled(app: Flask, engine: Engine, world: World) -> Place:
     conversion = {"passwd": API_KEY, "data": EXAMPLE_MOD.read_text("utf-8")}
     now, in_an_hour = str(int(time.time())), str(int(time.time()) + 3600)
     ticket = client.post("/api/converter/request", data={**conversion, "webhook": ""}).get_json()["ticket"]
+    called = client.post("/task", json={"address": {"city": "Oslo"}}, headers=headers).get_json()
     jobs = (done, running, asking, engine.find(ticket))
     tasks = [{"ticket": job.ticket, "token": job.token, "value": "abc", "after": "0-0"} for job in jobs]
     webhook = {"mid": "alpha", "url": "https://203.0.113.7/hook", "format": "json", "events": ""}
@@ -141,6 +153,11 @@ def filled(app: Flask, engine: Engine, world: World) -> Place:
         ("/api/1/mod/release/converted", tasks),
         ("/api/converter/request", [{**conversion, "webhook": ""}, {**conversion, "webhook": webhook["url"]}]),
         ("/api/converter", tasks),
+        ("/scripting", [{"call": "echo.py"}]),
+        ("/login", [{"username": "dora", "password": people.PASSWORD}]),
+        ("/task/{run_id}", [{"run_id": called["id"], "number": 0}]),
+        ("/task", [{"path": called["id"]}, {"path": "P7"}]),
+        ("/script/", [{"path": called["id"]}, {"path": "P7"}]),
         ("/drop/", [{"made": made, "token": signed(made), "key": "0"} for made in (now, in_an_hour)]),
         ("/api/1/multiupload/start", [{"id": part, "size": len(PART), "parts": 1}]),
         ("/api/1/multiupload/finish", [{"id": part, "checksum": part, "content_checksum": "", "vp_checksum": ""}]),
@@ -184,6 +201,8 @@ def test_the_server_answers_as_it_is_described(place: Place, method: str, path: 
                 names = {field.name for field in fields if field.place == where} & words.keys()
                 values.update({name: words[name] for name in sorted(names) if random.random() < 0.8})
         headers = {"X-KN-TOKEN": place.token} if random.random() < 0.8 else {}
+        if path == "/scripting":
+            headers["Prefer"] = "respond-async"  # no worker is there to end what would be waited for
         cookies = {COOKIE_NAME: place.session} if random.random() < 0.5 else {}
         response = case.call(headers=headers, cookies=cookies)
         case.validate_response(response, checks=CHECKS)

@@ -13,10 +13,12 @@ from knossos.web.openapi import (
     accounts,
     converter,
     drops,
+    linkahead,
     mods,
     releases,
     reports,
     repository,
+    runners,
     runs,
     tasks,
     uploads,
@@ -29,6 +31,8 @@ MODULES: tuple[ModuleType, ...] = (
     converter,
     drops,
     tasks,
+    linkahead,
+    runners,
     runs,
     accounts,
     mods,
@@ -70,6 +74,12 @@ def _everything() -> dict[str, Any]:
         "components": {
             "schemas": dict(sorted(schemas.items())),
             "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token from `/account` with the right `run`, or of the issuer that AUTH_PROVIDER "
+                    "names.",
+                },
                 "token": {
                     "type": "apiKey",
                     "in": "header",
@@ -89,7 +99,7 @@ def _everything() -> dict[str, Any]:
 
 def operation_id(method: str, path: str) -> str:
     """A name that stays: the method, and the words of the path."""
-    return "_".join([method, *path.replace("{", "").replace("}", "").replace(".", "_").strip("/").split("/")])
+    return "_".join([method, *path.replace("{", "").replace("}", "").replace(".", "_").strip("/").lower().split("/")])
 
 
 def _shared() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from knossos.web.openapi.outline import about, kind_of, outline
 from knossos.web.openapi.parts import JSON, MULTIPART, URLENCODED
 
 #: Who may, by the first scheme that an operation names.
-_WHO = {"token": "X-KN-TOKEN", "session": "Session or token of the task"}
+_WHO = {"bearer": "Authorization: Bearer", "token": "X-KN-TOKEN", "session": "Session or token of the task"}
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _operation(base: str, method: str, path: str, operation: Mapping[str, Any]) 
         body_shape=shape,
         body_example=example,
         answers=tuple(_answer(status, found) for status, found in operation["responses"].items()),
-        curl=_curl(base, method, path, fields, send, example, token=who == _WHO["token"]),
+        curl=_curl(base, method, path, fields, send, example, who=who),
     )
 
 
@@ -153,7 +153,7 @@ def _answer(status: str, found: Mapping[str, Any]) -> AnswerView:
     return AnswerView(status, found["description"], "" if plain else ", ".join(sorted(content)), shape)
 
 
-def _curl(base: str, method: str, path: str, fields: list[Field], send: str, example: str, *, token: bool) -> str:
+def _curl(base: str, method: str, path: str, fields: list[Field], send: str, example: str, *, who: str) -> str:
     """A line for a shell that asks just that, with the examples, and with words in capitals where there is none."""
     values = {field.name: field.example or field.name.upper() for field in fields}
     address = path
@@ -168,8 +168,10 @@ def _curl(base: str, method: str, path: str, fields: list[Field], send: str, exa
     words = ["curl"]
     if method not in ("GET", "POST") or (method == "POST" and not send):
         words += ["-X", method]
-    if token:
+    if who == _WHO["token"]:
         words += ["-H", '"X-KN-TOKEN: $TOKEN"']
+    elif who == _WHO["bearer"]:
+        words += ["-H", '"Authorization: Bearer $TOKEN"']
     if send == "json":
         words += ["--json", shlex.quote(json.dumps(json.loads(example)))]
     for field in fields:

@@ -14,7 +14,7 @@ Operation = dict[str, Any]
 #: Path -> method in small letters -> operation.
 Paths = dict[str, dict[str, Operation]]
 
-JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
+JSON, TEXT, HTML, XML = "application/json", "text/plain", "text/html", "text/xml"
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 
 #: A SHA-256 in lower-case hex.
@@ -23,6 +23,7 @@ SUM = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 #: Ways to say who one is; names of the schemes in `document.py`.
 TOKEN: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
 OPTIONAL_TOKEN: list[dict[str, list[str]]] = [*TOKEN, {}]
+BEARER: list[dict[str, list[str]]] = [{"bearer": []}, *OPTIONAL_TOKEN]
 SESSION: list[dict[str, list[str]]] = [{"session": []}, {}]
 
 
