@@ -72,6 +72,23 @@ def check(form: Form, values: object, file_names: Collection[str] = ()) -> dict[
     return found
 
 
+def called(form: Form, path: str) -> str:
+    """What the field at a path is called where it does not stand beside it: "Samples: Sample 2: Volume"."""
+    fields: Sequence[FieldBase] = form.fields
+    field: FieldBase | None = None
+    words: list[str] = []
+    for part in path.split("."):
+        if field is not None and field.repeat and part.isascii() and part.isdigit():
+            words.append(f"{field.row_title} {int(part) + 1}")
+            continue
+        field = next((one for one in fields if one.name == part), None)
+        if field is None:
+            break
+        words.append(field.title)
+        fields = field.fields if isinstance(field, GroupField) else ()
+    return ": ".join(words)
+
+
 def document(values: Mapping[str, Any]) -> bytes:
     """``form.json``: what the script reads."""
     return json.dumps(values, ensure_ascii=False, indent=1).encode("utf-8")
