@@ -176,3 +176,9 @@ def test_the_modules_of_the_description_are_all_in_it() -> None:
     from knossos.web.openapi.document import MODULES
 
     assert with_paths == {module.__name__.rpartition(".")[2] for module in MODULES}
+
+
+def test_whoever_may_ask_is_told_how_to_say_who_one_is() -> None:
+    assert view("/api/runs/{run_id}").who == "Session or token of the task"
+    assert view("/scripting").who == "Session"
+    assert '-H "Authorization: Bearer $TOKEN" --json' in view("/task").curl

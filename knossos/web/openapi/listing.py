@@ -15,7 +15,9 @@ from knossos.web.openapi.outline import about, kind_of, outline
 from knossos.web.openapi.parts import JSON, MULTIPART, URLENCODED
 
 #: Who may, by the first scheme that an operation names.
-_WHO = {"bearer": "Authorization: Bearer", "token": "X-KN-TOKEN", "session": "Session or token of the task"}
+_WHO = {"bearer": "Authorization: Bearer", "token": "X-KN-TOKEN", "session": "Session"}
+#: Beside a session, where an operation asks for the token of a task.
+_OR_TASK = " or token of the task"
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ def _operation(base: str, method: str, path: str, operation: Mapping[str, Any]) 
     else:
         send = ""
     who = next((_WHO[name] for one in operation["security"] for name in one), "")
+    if who == _WHO["session"] and any(field.name == "token" for field in fields):
+        who += _OR_TASK
     return OperationView(
         id=operation["operationId"],
         method=method,
