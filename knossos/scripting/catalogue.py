@@ -102,7 +102,7 @@ class Catalogue:
         if plain and not any(part in ("", ".", "..") or part.startswith(".") for part in parts):
             for folder in self.folders:
                 path = folder.joinpath(*parts)
-                if _stays_inside(path.parent, folder) and is_executable(path):
+                if _stays_inside(path.parent, folder) and _is_script(path):
                     return Script(name, folder, path, self._metadata(name, path))
         raise NoSuchScript(f"There is no script {name[:MAX_NAME_CHARS]!r}.", script=name[:MAX_NAME_CHARS])
 
@@ -126,7 +126,7 @@ class Catalogue:
                 below[:] = [] if depth >= MAX_DEPTH else sorted(one for one in below if not one.startswith("."))
                 for file in sorted(names):
                     path = Path(parent, file)
-                    if not file.startswith(".") and file.isprintable() and is_executable(path):
+                    if not file.startswith(".") and file.isprintable() and _is_script(path):
                         count += 1
                         if count > MAX_LISTED:
                             _log.warning("only the first %d scripts are listed", MAX_LISTED)
@@ -158,6 +158,12 @@ def is_executable(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode) and os.access(path, os.X_OK)
     except OSError:
         return False
+
+
+def _is_script(path: Path) -> bool:
+    """Whether an executable is a script, and not the file beside one: on some file systems all files are executable."""
+    is_beside = path.suffix == METADATA_SUFFIX and is_executable(path.with_suffix(""))
+    return is_executable(path) and not is_beside
 
 
 def _stays_inside(path: Path, folder: Path) -> bool:
