@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from knossos.errors import SettingsError
 from knossos.scripting.access import EXECUTE
+from knossos.scripting.configured import explained
 from knossos.settings import ROOT, Settings
 
 SETTING = "AUTHTOKEN_CONFIG"
@@ -125,10 +126,7 @@ def _entry(file: Path, number: int, item: object) -> AuthToken:
     try:
         return AuthToken.model_validate(item)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        place = f"[{number}].{field}" if field else f"[{number}]"
-        raise _broken(file, f"{place}: {first['msg']}") from error
+        raise _broken(file, explained(error, f"[{number}]")) from error
 
 
 def _version(file: Path) -> tuple[int, int, int]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from knossos.errors import InvalidInput, NotFound, SettingsError
-from knossos.scripting.form_fields import path_of
+from knossos.scripting.configured import explained
 from knossos.scripting.metadata import ScriptMetadata
 from knossos.settings import ROOT, Settings
 
@@ -102,7 +102,7 @@ class Catalogue:
         if plain and not any(part in ("", ".", "..") or part.startswith(".") for part in parts):
             for folder in self.folders:
                 path = folder.joinpath(*parts)
-                if _stays_inside(path.parent, folder) and is_executable(path):
+                if _stays_inside(path.parent, folder) and _is_script(path):
                     return Script(name, folder, path, self._metadata(name, path))
         raise NoSuchScript(f"There is no script {name[:MAX_NAME_CHARS]!r}.", script=name[:MAX_NAME_CHARS])
 
@@ -131,7 +131,7 @@ class Catalogue:
     def _executables(self) -> Iterator[tuple[str, Path, Path]]:
         count = 0
         for folder, path in self._files():
-            if is_executable(path):
+            if _is_script(path):
                 count += 1
                 if count > MAX_LISTED:
                     _log.warning("only the first %d scripts are listed", MAX_LISTED)
@@ -167,10 +167,7 @@ class Catalogue:
         except FileNotFoundError:
             return ScriptMetadata()
         except ValidationError as error:
-            first = error.errors()[0]
-            field = path_of(first["loc"]) or "all of it"
-            reason = first["msg"].removeprefix("Value error, ")
-            raise BrokenScript(f"{file.name}: {field}: {reason}", script=name, file=str(file)) from error
+            raise BrokenScript(f"{file.name}: {explained(error)}", script=name, file=str(file)) from error
         except (OSError, ValueError, RecursionError) as error:
             raise BrokenScript(f"{file.name}: this is no JSON: {error}", script=name, file=str(file)) from error
         self._read[file] = (version, metadata)
@@ -183,6 +180,12 @@ def is_executable(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode) and os.access(path, os.X_OK)
     except OSError:
         return False
+
+
+def _is_script(path: Path) -> bool:
+    """Whether an executable is a script, and not the file beside one: on some file systems all files are executable."""
+    is_beside = path.suffix == METADATA_SUFFIX and is_executable(path.with_suffix(""))
+    return is_executable(path) and not is_beside
 
 
 def _stays_inside(path: Path, folder: Path) -> bool:

@@ -63,7 +63,7 @@ class Collector:
         path = output[FileRole(plan.source)] if plan.source != "file" else _result_file(folder, plan)
         with path.open("rb") as stream:
             found: Any = parse_results(plan, stream)
-        spare.write_text(json.dumps(found, ensure_ascii=False, allow_nan=False), "utf-8", errors="replace")
+        spare.write_text(json.dumps(found, ensure_ascii=False, allow_nan=False), "utf-8")
         self.keep(FileRole.RESULTS, spare, "results.json")
 
     def keep_attachments(self, patterns: tuple[str, ...], folder: Path) -> None:

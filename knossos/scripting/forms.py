@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from knossos.errors import InvalidInput
+from knossos.scripting.configured import reason_of
 from knossos.scripting.form_fields import (
     CheckboxField,
     FieldBase,
@@ -46,9 +47,7 @@ def read_form(data: object) -> Form:
     try:
         return Form.model_validate(data)
     except ValidationError as error:
-        errors = [
-            {"path": path_of(one["loc"]), "message": one["msg"].removeprefix("Value error, ")} for one in error.errors()
-        ]
+        errors = [{"path": path_of(one["loc"]), "message": reason_of(one)} for one in error.errors()]
         first = errors[0]
         where = f"{first['path']}: " if first["path"] else ""
         raise InvalidInput(f"This is no form: {where}{first['message']}", errors=errors) from error
@@ -71,6 +70,23 @@ def check(form: Form, values: object, file_names: Collection[str] = ()) -> dict[
         fields = "One field is" if count == 1 else f"{count} fields are"
         raise InvalidInput(f"{fields} to be put right.", errors=checked.errors[:MAX_ERRORS])
     return found
+
+
+def called(form: Form, path: str) -> str:
+    """What the field at a path is called where it does not stand beside it: "Samples: Sample 2: Volume"."""
+    fields: Sequence[FieldBase] = form.fields
+    field: FieldBase | None = None
+    words: list[str] = []
+    for part in path.split("."):
+        if field is not None and field.repeat and part.isascii() and part.isdigit():
+            words.append(f"{field.row_title} {int(part) + 1}")
+            continue
+        field = next((one for one in fields if one.name == part), None)
+        if field is None:
+            break
+        words.append(field.title)
+        fields = field.fields if isinstance(field, GroupField) else ()
+    return ": ".join(words)
 
 
 def document(values: Mapping[str, Any]) -> bytes:

@@ -19,6 +19,7 @@ from werkzeug.exceptions import NotFound as NoSuchPage
 from knossos.accounts.throttle import TooManyTries
 from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound, SettingsError
 from knossos.jobs import JobNotFinished
+from knossos.scripting.catalogue import BrokenScript
 from knossos.scripting.runs import TooManyRuns
 
 #: Status of each error; the first row that fits counts.
@@ -27,6 +28,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (AccessDenied, 403),
     (TooManyTries, 429),
     (TooManyRuns, 429),
+    (BrokenScript, 500),
     (InvalidInput, 400),
     (JobNotFinished, 409),
     (MissingDependency, 503),
@@ -115,6 +117,9 @@ def _any_error(error: Exception) -> Response:
     if isinstance(error, SettingsError):
         _log.error("%s %s: %s", request.method, request.url_rule, error.message)
         return answer(status, error.code, "This server is not set up rightly. Its log says why.")
+    if isinstance(error, BrokenScript):
+        _log.error("%s %s: %s", request.method, request.url_rule, error.message)
+        return answer(status, error.code, f"This script is not set up rightly: {error.message}")
     if isinstance(error, KnossosError):
         more = {"errors": error.details["errors"]} if error.details.get("errors") else {}
         response = answer(status, error.code, error.message, **more)

@@ -22,7 +22,7 @@ from knossos.scripting.calls import NotLoggedIn, Started
 from knossos.scripting.catalogue import Script
 from knossos.scripting.form_fields import Form
 from knossos.scripting.form_values import FORM_NAME
-from knossos.scripting.forms import beginning, check, document, nested, with_row
+from knossos.scripting.forms import beginning, called, check, document, nested, with_row
 from knossos.scripting.incoming import IncomingFiles
 from knossos.scripting.plain_form import PLAIN_FORM, arguments_of, values_of
 from knossos.scripting.runners.folder import Runner
@@ -183,7 +183,7 @@ def _script_page(found: Script, form: Form, values: dict[str, Any], errors: dict
         config=form.model_dump(mode="json", exclude_defaults=True),
         values=values,
         errors=errors,
-        wrong=[path for path in errors if path],
+        wrong={path: called(form, path) for path in errors if path},
     )
 
 

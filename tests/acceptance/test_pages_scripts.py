@@ -19,7 +19,7 @@ from knossos.scripting.forms import check, read_form
 from tests.support.browser import Visit, chromium, sideways
 from tests.support.processes import worker_process
 from tests.support.redis_server import RedisServer
-from tests.support.script_scenes import FORM, write_scripts
+from tests.support.script_scenes import FORM, write_script, write_scripts
 from tests.support.site import PASSWORD, Site
 
 pytestmark = pytest.mark.xdist_group("pages of scripts")
@@ -93,6 +93,12 @@ def errors(page: Page) -> dict[str, str]:
     )
     return found
 
+
+SHARE = """\
+import os
+with open(os.path.join(os.environ["SHARED_DIR"], "plot.txt"), "w") as file:
+    file.write("a plot")
+"""
 
 TABLE = {"name": "t.csv", "mimeType": "text/csv", "buffer": b"a\nb\nc\n"}
 
@@ -286,6 +292,24 @@ def test_a_page_of_the_operators_own_makes_a_form_and_shows_what_comes_of_it_in_
     result = page.get_by_role("region", name="Result")
     expect(result).to_contain_text("Exit code 0")
     expect(result.locator(".out-line")).to_have_text([re.compile(r"\['.upload_files/form.json'\]"), "out['form.json']"])
+    # What a script shares is there to be fetched, and a mistake in a description is told.
+    write_script(Path(site.settings.server_side_scripting_bin_dirs[0]), "tables/share.py", SHARE)
+    page.evaluate(
+        """async () => {
+          const form = window.form_elements.make_form({ script: "tables/share.py", fields: [] });
+          document.querySelector("main .page-width").replaceChildren(form);
+        }"""
+    )
+    page.get_by_role("button", name="Run").last.click()
+    with page.expect_download() as download:
+        page.get_by_role("list", name="Files").get_by_role("link", name="plot.txt").click()
+    assert Path(download.value.path()).read_text("utf-8") == "a plot"
+    assert '"a" of the form: type: expected one of text, textarea' in page.evaluate(
+        """() => {
+          try { window.form_elements.make_form({ script: "x", fields: [{ type: "odd", name: "a" }] }); }
+          catch (error) { return error.message; }
+        }"""
+    )
     # A script that is not the visitor's.
     page.evaluate(
         """async () => {

@@ -140,6 +140,7 @@ def end(client: FlaskClient, started: Started, ending: Ending, *files: tuple[Fil
 
 def test_a_visitor_sees_in_menu_and_list_what_they_may_run(client: FlaskClient, dora: Account, otto: Account) -> None:
     assert 'href="/scripts"' in client.get("/login").text
+    assert "Run a script" in text_of(client.get("/"))
     page = client.get("/scripts")
     assert "Check a table" in page.text
     assert "Measure samples" not in page.text
@@ -191,8 +192,8 @@ def test_a_script_with_a_broken_file_beside_it_is_not_offered(
     log_in(client, olga)
     assert "bad.py" not in client.get("/scripts").text
     answer = client.get("/scripts/bad.py")
-    assert answer.status_code == 400
-    assert "bad.py.json: form.fields.0.max_length" in text_of(answer)
+    assert answer.status_code == 500
+    assert "This script is not set up rightly: bad.py.json: form.fields.0.max_length" in text_of(answer)
 
 
 # --- forms -----------------------------------------------------------------------------------------------
@@ -236,6 +237,8 @@ def test_what_is_wrong_is_said_at_its_field_with_what_was_typed_and_nothing_is_k
     )
     assert "Expected a number, such as 2.5." in answer.text
     assert "Choose t.csv again" in answer.text
+    # Above the form it is said of which field: "Fill this in" alone could be any.
+    assert '<a href="#f-samples.0.volume">Samples: Sample 1: Volume: Expected a number' in answer.text
     nothing_is_left(client, settings)
 
 

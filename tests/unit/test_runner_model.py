@@ -99,6 +99,43 @@ def test_no_value_can_get_into_the_text_of_a_program() -> None:
     runner(command=["/usr/bin/tar", "-c", "$A"], inputs=inputs)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["/bin/sh", "-ec", "echo $A"],
+        ["/bin/bash", "-lc", "echo $A"],
+        ["/bin/bash", "-euo", "pipefail", "-xc", "echo $A"],
+        ["/bin/sh", "-ec", "--", "echo $A"],
+        ["/usr/bin/env", "bash", "-lc", "echo $A"],
+        ["/usr/bin/timeout", "5", "/bin/sh", "-c", "echo $A"],
+        ["python3", "-Ic", "print('$A')"],
+        ["python3", "-cprint('$A')"],
+        ["perl", "-ne", "print '$A'"],
+        ["perl", "-E", "say '$A'"],
+        ["node", "--eval=console.log('$A')"],
+        ["node", "-p", "'$A'"],
+    ],
+)
+def test_however_the_option_before_a_program_is_written_no_value_gets_into_it(command: list[str]) -> None:
+    with pytest.raises(ValidationError, match="is a program, into which no"):
+        runner(command=command, inputs={"query_args": [QUERY]})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["/bin/bash", "-lc", 'echo "$1"', "name", "$A"],
+        ["/bin/bash", "-e", "/srv/run.sh", "$A"],
+        ["python3", "-E", "/srv/run.py", "--price", "$A"],
+        ["python3", "/srv/run.py", "-name", "$A"],
+        ["python3", "-m", "tool", "$A"],
+        ["/usr/bin/env", "LANG=C", "/srv/run", "$A"],
+    ],
+)
+def test_what_follows_a_program_may_be_a_value(command: list[str]) -> None:
+    runner(command=command, inputs={"query_args": [QUERY]})
+
+
 def test_an_argument_has_one_repeated_name_at_most() -> None:
     repeated = [{"env_var_name": name, "query_var_name": name, "repeat_query": True} for name in ("A", "B")]
     with pytest.raises(ValidationError, match="two names"):

@@ -116,3 +116,10 @@ def test_whatever_is_read_is_json_or_an_error_with_words(data: bytes, format: st
     except ResultsBroken:
         return
     json.dumps(found, allow_nan=False)
+
+
+def test_half_of_a_character_is_an_error_and_not_a_question_mark() -> None:
+    plan = ResultsPlan(source="stdout", format="json")
+    with pytest.raises(ResultsBroken, match="half of a character"):
+        parse_results(plan, io.BytesIO(b'{"a": ["\\ud83d"]}'))
+    assert parse_results(plan, io.BytesIO(b'"\\uD83D\\ude00"')) == "\N{GRINNING FACE}"

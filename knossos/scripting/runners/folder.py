@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from knossos.errors import KnossosError, NotFound, SettingsError
 from knossos.scripting.catalogue import is_executable
+from knossos.scripting.configured import explained
 from knossos.scripting.runners.model import RunnerFile
 from knossos.settings import ROOT, Settings
 
@@ -150,7 +151,7 @@ class Runners:
             self._read.pop(name, None)
             raise _no_such(name) from error
         except ValidationError as error:
-            raise BrokenRunner(f"{path.name}: {_explained(error)}", runner=name) from error
+            raise BrokenRunner(f"{path.name}: {explained(error)}", runner=name) from error
         except (OSError, ValueError, RecursionError) as error:
             raise BrokenRunner(f"{path.name}: this is no JSON: {error}", runner=name) from error
         self._read[name] = (version, read)
@@ -201,13 +202,6 @@ class Runners:
     def _named_files(self, file: RunnerFile) -> list[str]:
         """Files that the command itself names, such as the script of an interpreter."""
         return [word for word in file.command[1:] if os.path.isabs(word) and os.path.isfile(word)]
-
-
-def _explained(error: ValidationError) -> str:
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {message}" if place else message
 
 
 def _no_such(name: str) -> NoSuchRunner:

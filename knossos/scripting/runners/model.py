@@ -7,6 +7,7 @@ What the file says is checked as far as it can be without looking at the machine
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -24,8 +25,12 @@ RUNDIR = "RUNDIR"
 MAX_ARGUMENTS = 1000
 MAX_INPUTS = 100
 
-#: Programs that run the text after -c or -e.
+#: Programs that run a text among their arguments.
 _INTERPRETERS = r"(ba|da|z|k|a)?sh|(python|perl|ruby|node|Rscript)[0-9.]*"
+#: Their options before such a text, alone or with others in one word (``-lc``), and those that have a value of their
+#: own after them.
+_BEFORE_PROGRAM = r"-[A-Za-z0-9]*[ceEp].*|--(eval|print)(=.*)?"
+_BEFORE_VALUE = r"[-+][A-Za-z]*[oOWX]"
 
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
 
@@ -210,17 +215,43 @@ class RunnerFile(Part):
         replaced = name_pattern((*names, RUNDIR))
         if not self.command[0] or replaced.search(self.command[0]):
             raise ValueError("command: expected a program first, without a $NAME in it")
-        if re.fullmatch(_INTERPRETERS, PurePosixPath(self.command[0]).name):
-            for option, text in pairwise(self.command[1:]):
-                if option in ("-c", "-e") and [name for name in replaced.findall(text) if name != RUNDIR]:
-                    raise ValueError(
-                        f"command: the text after {option} is a program, into which no $NAME may go; "
-                        "give values as arguments after it"
-                    )
+        for option, text in _programs_in(self.command):
+            if [name for name in replaced.findall(text) if name != RUNDIR]:
+                raise ValueError(
+                    f"command: the text after {option} is a program, into which no $NAME may go; "
+                    "give values as arguments after it"
+                )
         for argument in self.command[1:]:
             if len({name for name in replaced.findall(argument) if name in self.inputs.repeated}) > 1:
                 raise ValueError(f"command: {argument!r} has two names in it that may be repeated")
         return self
+
+
+def _programs_in(command: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each text that an interpreter in a command may run as a program, with the option before it.
+
+    The interpreter may be called by another program (``env``, ``timeout``). What follows its own script are that
+    script's arguments; there only ``-c`` and ``-e``, written alone, count.
+    """
+    for number, word in enumerate(command):
+        if re.fullmatch(_INTERPRETERS, PurePosixPath(word).name):
+            arguments = command[number + 1 :]
+            yield from (pair for pair in pairwise(arguments) if pair[0] in ("-c", "-e"))
+            yield from _among_options(arguments)
+
+
+def _among_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    option, is_value = "", False
+    for argument in arguments:
+        is_operand = not is_value and argument[:1] not in ("-", "+")
+        if option:
+            yield option, argument
+        if is_operand:
+            return
+        if not is_value and re.fullmatch(_BEFORE_PROGRAM, argument, re.DOTALL):
+            option = argument.partition("=")[0][:20]
+            yield option, argument
+        is_value = not is_value and re.fullmatch(_BEFORE_VALUE, argument) is not None
 
 
 def name_pattern(names: tuple[str, ...]) -> re.Pattern[str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
@@ -141,7 +143,13 @@ def _selected(
 
 def _document(place: str, text: str) -> Any:
     try:
-        return read_json(text, MAX_RESULTS_VALUES)
+        found = read_json(text, MAX_RESULTS_VALUES)
+        # Only an escape can bring half of a character, which no other program could be given.
+        if re.search(r"\\u[dD]", text):
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
+    except UnicodeEncodeError as error:
+        raise ResultsBroken(f"{place}: expected text; half of a character is in it") from error
     except ValueError as error:
         raise ResultsBroken(f"{place}: expected JSON: {error}") from error
 

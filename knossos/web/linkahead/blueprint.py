@@ -15,7 +15,6 @@ from knossos.accounts.logins import WrongLogin
 from knossos.accounts.throttle import TooManyTries
 from knossos.errors import KnossosError, SettingsError
 from knossos.scripting.calls import NotLoggedIn
-from knossos.scripting.catalogue import BrokenScript
 from knossos.web.errors import RETRY_AFTER_SECONDS, status_of
 from knossos.web.linkahead import documents
 from knossos.web.services import services
@@ -25,7 +24,6 @@ from knossos.web.waiting import TooManyWait
 _STATUS: tuple[tuple[type[KnossosError], int], ...] = (
     (NotLoggedIn, 401),
     (WrongLogin, 401),
-    (BrokenScript, 500),
     (TooManyWait, 503),
 )
 

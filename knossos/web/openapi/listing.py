@@ -17,9 +17,11 @@ from knossos.web.openapi.parts import JSON, MULTIPART, URLENCODED, XML
 #: Who may, by the first scheme that an operation names.
 _WHO = {
     "token": "X-KN-TOKEN",
-    "session": "Session or token of the task",
+    "session": "Session",
     "bearer": "Authorization: Bearer or X-KN-TOKEN, where the operator wants that",
 }
+#: Beside a session, where an operation takes the token of a task.
+_OR_TASK = " or token of the task"
 #: What a curl line says of them.
 _HEADERS = {_WHO["token"]: '"X-KN-TOKEN: $TOKEN"', _WHO["bearer"]: '"Authorization: Bearer $TOKEN"'}
 
@@ -125,6 +127,8 @@ def _operation(base: str, method: str, path: str, operation: Mapping[str, Any]) 
     else:
         send = ""
     who = next((_WHO[name] for one in operation["security"] for name in one), "")
+    if who == _WHO["session"] and any(one.get("name") == "token" for one in operation.get("parameters", ())):
+        who += _OR_TASK
     return OperationView(
         id=operation["operationId"],
         method=method,

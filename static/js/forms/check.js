@@ -12,10 +12,16 @@ const WHOLE = /^ *[+-]?[0-9]{1,16} *$/;
 const NUMBER = /^ *[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})? *$/;
 const DAY = /^([0-9]{4})-([0-9]{2})-([0-9]{2})$/;
 
+const TYPES = ["text", "textarea", "integer", "double", "date", "checkbox", "select", "file", "group"];
+
 class WrongValue extends Error {}
 
 /** A description with all that it may leave out, as the functions of this folder want it. */
 export function normalise(field) {
+  const where = `The field ${JSON.stringify(field.name)} of the form`;
+  if (!TYPES.includes(field.type)) throw new TypeError(`${where}: type: expected one of ${TYPES.join(", ")}, not ${field.type}`);
+  if (field.type === "group" && !Array.isArray(field.fields)) throw new TypeError(`${where}: fields: expected a list`);
+  if (field.type === "select" && !Array.isArray(field.options)) throw new TypeError(`${where}: options: expected a list`);
   const value = field.value ?? field.default ?? null;
   const found = { ...field, label: field.label || field.name, value };
   if (field.repeat) found.repeat = { label: field.repeat.label, min: field.repeat.min ?? 0, max: field.repeat.max ?? MAX_ROWS };

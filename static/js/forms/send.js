@@ -17,12 +17,14 @@ export class ResultView {
     this.ending = element("span", { role: "status" });
     this.link = element("a", { hidden: true }, "The page of this run");
     this.frame = element("iframe", { class: "output-frame", sandbox: SANDBOX, referrerpolicy: "no-referrer", title: "Output of the script", hidden: true });
+    this.files = element("ul", { class: "form-files", "aria-label": "Files", hidden: true });
     this.lines = outputMarkup();
     this.root = element(
       "section",
       { class: "form-result", "aria-label": "Result", hidden: true },
       element("div", { class: "watch-meta" }, this.badge, this.ending, this.link),
       this.frame,
+      this.files,
       this.lines,
     );
     form.append(this.root);
@@ -37,6 +39,7 @@ export class ResultView {
     show(this.root, true);
     show(this.link, false);
     show(this.frame, false);
+    show(this.files, false);
     this.state("queued", "");
   }
 
@@ -127,6 +130,10 @@ async function follow(accepted, result) {
 function showEnd(run, result) {
   const code = run.outcome === "exited" ? `Exit code ${run.exit_code}` : run.error;
   result.state(run.state, code);
+  const given = run.files.filter(({ kind }) => !["stdout", "stderr"].includes(kind));
+  const links = given.map(({ name, url }) => element("li", {}, element("a", { href: url, download: name.split("/").pop() }, name)));
+  result.files.replaceChildren(...links);
+  show(result.files, links.length > 0);
   if (run.output !== "html") return;
   result.frame.src = run.html;
   show(result.frame, true);
