@@ -268,7 +268,7 @@ class Runs:
             return run
         if record is not None and not record.state.finished:
             return run
-        self.end(run.run_id, _ending_of(record), ())
+        self.end(run.run_id, _ending_of(record), (), ended_at=None if record is None else record.ended_at)
         return self.get(run.run_id)
 
     # --- what the worker tells --------------------------------------------------------------------
@@ -286,9 +286,16 @@ class Runs:
             row.ticket, row.started_at = ticket, time.time()
             return _as_run(row, ())
 
-    def end(self, run_id: str, ending: Ending, files: Iterable[KeptFile], keep_seconds: float | None = None) -> bool:
-        """Note what came of a run. False where that was noted already: the first outcome counts."""
-        now = time.time()
+    def end(
+        self,
+        run_id: str,
+        ending: Ending,
+        files: Iterable[KeptFile],
+        keep_seconds: float | None = None,
+        ended_at: float | None = None,
+    ) -> bool:
+        """Note what came of a run, and when (None: now). False where that was noted: the first counts."""
+        now = time.time() if ended_at is None else ended_at
         keep = self._settings.script_result_lifetime if keep_seconds is None else keep_seconds
         values = {
             "ended_at": now,
