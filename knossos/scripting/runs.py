@@ -32,6 +32,8 @@ FUNCTION = "knossos.scripting.run_job.run"
 ANONYMOUS_OWNER = "anonymous"
 #: Random bytes in the name of a SHARED_DIR: whoever knows a link to it was given it.
 SHARED_NAME_BYTES = 16
+#: Below it the storage has the files of all runs.
+RUNS_PREFIX = "runs"
 #: Runs that one page of a history has.
 PAGE = 100
 
@@ -204,8 +206,7 @@ class Runs:
 
     def discard_inputs(self, run_id: str) -> None:
         """Remove the files that came with a call: the run has ended, or will not be."""
-        for key, _, _ in list(self._storage.list_keys(inputs_prefix(run_id))):
-            self._storage.delete(key)
+        self._storage.delete_below(inputs_prefix(run_id))
 
     # --- find -------------------------------------------------------------------------------------
 
@@ -329,11 +330,26 @@ class Runs:
                 self._settled(_as_run(row, ()))
         for run_id in gone:
             self._delete(run_id)
+        self._delete_strays()
         return len(gone)
 
+    def _delete_strays(self) -> None:
+        """Remove files of runs that are in no table: whoever stored them was killed before they were noted."""
+        before = time.time() - self._settings.task_lifetime
+        newest: dict[str, float] = {}
+        for key, _, stored_at in self._storage.list_keys(RUNS_PREFIX):
+            run_id = key.split("/")[1]
+            newest[run_id] = max(stored_at, newest.get(run_id, 0.0))
+        for run_id, stored_at in newest.items():
+            if stored_at < before and not self._is_known(run_id):
+                self._storage.delete_below(f"{RUNS_PREFIX}/{run_id}")
+
+    def _is_known(self, run_id: str) -> bool:
+        with self._database.reading() as session:
+            return session.get(ScriptRun, run_id) is not None
+
     def _delete(self, run_id: str) -> None:
-        for key, _, _ in list(self._storage.list_keys(run_prefix(run_id))):
-            self._storage.delete(key)
+        self._storage.delete_below(run_prefix(run_id))
         with self._database.session() as session:
             row = session.get(ScriptRun, run_id)
             if row is not None:
@@ -346,7 +362,7 @@ def new_run_id() -> str:
 
 def run_prefix(run_id: str) -> str:
     """Where the storage has the files of a run."""
-    return f"runs/{run_id}"
+    return f"{RUNS_PREFIX}/{run_id}"
 
 
 def inputs_prefix(run_id: str) -> str:

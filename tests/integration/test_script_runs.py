@@ -321,6 +321,21 @@ def test_runs_expire_with_their_files_and_their_tokens(bench: Bench, site: Setti
         bench.runs.get(run.run_id)
     assert dict(housekeeping.tidy(site))["runs of scripts whose time was over"] == 1
     assert list(bench.storage.list_keys(run_prefix(run.run_id))) == []
+    assert bench.storage.folder is not None
+    assert list((bench.storage.folder / "runs").iterdir()) == [], "no empty folder is left either"
+
+
+def test_files_of_a_run_that_was_never_noted_go_after_a_task_s_lifetime(bench: Bench, site: Settings) -> None:
+    noted, _ = bench.submit("exit 0")
+    for run_id in (noted.run_id, lost := new_run_id()):
+        bench.storage.put_bytes(f"{inputs_prefix(run_id)}/0", b"x")
+    housekeeping.tidy(site)
+    assert list(bench.storage.list_keys(run_prefix(lost)))
+    impatient = site.model_copy(update={"task_lifetime": 0.01})
+    time.sleep(0.02)
+    housekeeping.tidy(impatient)
+    assert list(bench.storage.list_keys(run_prefix(lost))) == []
+    assert list(bench.storage.list_keys(run_prefix(noted.run_id)))
 
 
 def test_a_run_whose_task_is_gone_is_settled(bench: Bench) -> None:
