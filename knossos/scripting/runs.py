@@ -150,6 +150,7 @@ class Runs:
             once=retries == 0,
             limit_key=f"{plan.kind}:{plan.name}" if concurrency else f"script-owner:{owner}",
             limit=concurrency or self._settings.script_owner_concurrency,
+            turns=bool(concurrency),
         )
         try:
             self._refuse_too_many(owner)
