@@ -159,6 +159,10 @@ class Storage:
         """Remove what is stored under a key; nothing happens where nothing is."""
         self._place.delete(_checked(key))
 
+    def delete_below(self, prefix: str) -> None:
+        """Remove all that is stored below a folder, what was never finished too, and the folder."""
+        self._place.delete_below(_checked(prefix))
+
     def list_keys(self, prefix: str) -> Iterator[tuple[str, int, float]]:
         """Key, size and time of change of all below a folder such as ``blobs``, in no order."""
         yield from self._place.list_keys(_checked(prefix.rstrip("/")))
@@ -174,6 +178,7 @@ class _Place(Protocol):
     def head(self, key: str) -> StoredObject | None: ...
     def link(self, key: str, seconds: float) -> str | None: ...
     def delete(self, key: str) -> None: ...
+    def delete_below(self, prefix: str) -> None: ...
     def list_keys(self, prefix: str) -> Iterator[tuple[str, int, float]]: ...
 
 
@@ -237,6 +242,10 @@ class _Folder:
     def delete(self, key: str) -> None:
         with _folder_errors(key):
             (self.root / key).unlink(missing_ok=True)
+
+    def delete_below(self, prefix: str) -> None:
+        with _folder_errors(prefix), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.root / prefix)
 
     def list_keys(self, prefix: str) -> Iterator[tuple[str, int, float]]:
         for parent, _, names in os.walk(self.root / prefix):
@@ -334,6 +343,10 @@ class _ObjectStore:
     def delete(self, key: str) -> None:
         with contextlib.suppress(NoSuchObject), _object_errors(key):
             obstore.delete(self.store, key)
+
+    def delete_below(self, prefix: str) -> None:
+        for key, _, _ in list(self.list_keys(prefix)):
+            self.delete(key)
 
     def list_keys(self, prefix: str) -> Iterator[tuple[str, int, float]]:
         with _object_errors(prefix):

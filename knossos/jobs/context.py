@@ -80,6 +80,7 @@ class JobContext:
 
     def progress(self, fraction: float, text: str) -> None:
         """Say how far the job is, 0 to 1, and what it is at. Only the newest is kept."""
+        text = self._shortened(text)
         self._newest("progress", {"fraction": round(min(1.0, max(0.0, fraction)), 4), "text": text})
 
     def files(self, files: Sequence[FileProgress]) -> None:
@@ -128,12 +129,13 @@ class JobContext:
             self._workspace.close()
 
     def _log(self, level: str, text: str) -> None:
-        longest = self.settings.log_max_line_chars
-        if len(text) > longest:
-            text = f"{text[:longest]} ... ({len(text) - longest} more characters)"
         with self._lock:
-            answer = self._write("log", {"level": level, "text": text, "time": round(time.time(), 3)})
+            answer = self._write("log", {"level": level, "text": self._shortened(text), "time": round(time.time(), 3)})
         self._heed(answer)
+
+    def _shortened(self, text: str) -> str:
+        longest = self.settings.log_max_line_chars
+        return text if len(text) <= longest else f"{text[:longest]} ... ({len(text) - longest} more characters)"
 
     def _newest(self, kind: str, data: dict[str, Any]) -> None:
         with self._lock:

@@ -23,7 +23,7 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 
-from knossos.jobs import keys
+from knossos.jobs import keys, turns
 from knossos.jobs.connection import connect
 from knossos.jobs.errors import JobNotFinished, JobNotFound
 from knossos.jobs.events import Event, parse_entry
@@ -92,6 +92,7 @@ class Engine:
         """
         last = int(self.redis.incrby(keys.TICKET, 2 if then else 1))
         ticket = last - 1 if then else last
+        score = turns.score(spec.limit_key, spec.owner, ticket, self.redis) if spec.turns else None
         with self.redis.pipeline() as pipeline:
             if then:
                 follower = then.model_copy(update={"payload": {**then.payload, "ticket": ticket}})
@@ -103,6 +104,8 @@ class Engine:
             queue = self.queue(spec.queue)
             pipeline.sadd(queue.redis_queues_keys, queue.key)
             queue._enqueue_rate_limited_job(job, pipeline=pipeline)
+            if score is not None:
+                pipeline.zadd(turns.waiting_key(spec.limit_key, self.redis), {str(ticket): score}, xx=True)
             pipeline.execute()
         return record
 

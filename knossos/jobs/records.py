@@ -20,8 +20,8 @@ class JobSpec(BaseModel):
     is JSON. A job whose worker died is started again up to ``retries`` times (None: TASK_RETRIES). With
     ``retry_delays_seconds`` it is also started again after an error, with these pauses, unless the error's
     ``retryable`` is False. Of the jobs with one ``limit_key`` at most ``limit`` are in the workers at once; by default
-    those of one owner share OWNER_CONCURRENCY. ``once``: it may never be begun a second time, also not after its worker
-    was told to stop; then ``retries`` is 0.
+    those of one owner share OWNER_CONCURRENCY; with ``turns`` the owners of those that wait take turns. ``once``: it
+    may never be begun a second time, also not after its worker was told to stop; then ``retries`` is 0.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +37,7 @@ class JobSpec(BaseModel):
     retry_delays_seconds: tuple[int, ...] = ()
     limit_key: str = ""
     limit: int | None = None
+    turns: bool = False
     once: bool = False
 
 

@@ -187,7 +187,7 @@ class EngineWorker(Worker):
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
         super().monitor_work_horse(job, queue, execution)
         self._handing_back = False
-        workspace.remove(workspace.Workspace(self.engine.settings.work_folder, int(job.id), execution.id).folder)
+        workspace.remove_now(workspace.Workspace(self.engine.settings.work_folder, int(job.id), execution.id).folder)
         log.info("task %s has left this worker", job.id, extra={"ticket": job.id})
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
-import shutil
 import signal
 from pathlib import Path
 
+from knossos.jobs.removal import remove_tree
+
 LOCK_SUFFIX = ".lock"
+
+_log = logging.getLogger("knossos.jobs")
 
 
 class Workspace:
@@ -38,9 +42,9 @@ class Workspace:
         return self.folder
 
     def close(self) -> None:
-        """Remove the folder with all it holds."""
+        """Remove the folder with all it holds. Where that fails the job has ended all the same, and a sweep tries."""
         if self._lock is not None:
-            remove(self.folder)
+            remove_now(self.folder)
             os.close(self._lock)
             self._lock = None
 
@@ -86,21 +90,23 @@ def _lives(pid: int) -> bool:
         return False
 
 
+def remove_now(folder: Path) -> None:
+    """Remove a workspace as far as that goes; the log says what stays."""
+    try:
+        remove(folder)
+    except OSError as error:
+        _log.warning("the folder %s cannot be removed yet: %s", folder.name, error)
+
+
 def remove(folder: Path) -> None:
-    """Remove a workspace and its lock, also where its job made parts of it unreadable."""
+    """Remove a workspace, and then its lock: what cannot be removed now is swept later.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
     if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder, onerror=_make_writable)
+        remove_tree(folder)
     folder.with_name(folder.name + LOCK_SUFFIX).unlink(missing_ok=True)
-
-
-def _make_writable(function: object, path: str, _error: object) -> None:
-    parent = os.path.dirname(path)
-    os.chmod(parent, 0o700)
-    if os.path.islink(path) or not os.path.isdir(path):
-        os.unlink(path)
-    else:
-        os.chmod(path, 0o700)
-        shutil.rmtree(path)
 
 
 def _lock(path: Path) -> int:

@@ -57,7 +57,7 @@ class Scripting:
         self.catalogue = Catalogue(settings)
         self.runners = Runners(settings)
         self.runs = Runs(settings, database, self.storage, engine)
-        self.tokens = RunTokens(settings, database)
+        self.tokens = RunTokens(settings, database, self.runs.get)
         self.authtokens = AuthTokens(settings)
 
     @cached_property

@@ -2,7 +2,8 @@
 
 No process of the run lives any more, but what it left may be a trap: links that lead out of the folder, FIFOs that
 block whoever opens them, files without end, names that are no text. So folders are walked without following links,
-only regular files are taken, and their number is bounded; their sizes were, while it ran.
+only regular files are taken, and their number and their sizes are bounded: what they take on disk was, while it ran,
+but a file with holes takes nearly nothing and is as long as it likes.
 """
 
 from __future__ import annotations
@@ -25,20 +26,31 @@ from knossos.storage import Storage
 #: Most files that are kept of one run, and that its folders are searched for.
 MAX_KEPT = 1_000
 MAX_SEARCHED = 100_000
+#: Folders below each other that are searched.
+MAX_DEPTH = 100
+#: Files of which is said, one by one, why they are not kept.
+MAX_TOLD = 20
+_OURS = 0o700
 
 
 class Collector:
-    """Keeps files of one run. ``warn`` is told what was left out, and why."""
+    """Keeps files of one run, ``most_bytes`` at the most. ``warn`` is told what was left out, and why."""
 
-    def __init__(self, run_id: str, storage: Storage, warn: Callable[[str], None]) -> None:
+    def __init__(self, run_id: str, storage: Storage, warn: Callable[[str], None], most_bytes: int) -> None:
         self._run_id = run_id
         self._storage = storage
         self._warn = warn
+        self._left = most_bytes
+        #: Files that were left out, and those of them of which nothing was said yet.
+        self._told = self._untold = 0
         self.kept: list[KeptFile] = []
 
     def keep(self, role: FileRole, path: Path, name: str) -> None:
         """Keep a file; it leaves its folder."""
-        size = path.stat().st_size
+        about = path.stat()
+        if not about.st_mode & stat.S_IRUSR:
+            path.chmod(0o600)
+        size = about.st_size
         key = f"{run_prefix(self._run_id)}/{len(self.kept)}"
         self._storage.put_file(key, path)
         self.kept.append(KeptFile(len(self.kept), role, name, size, key))
@@ -75,22 +87,62 @@ class Collector:
     def _regular_files(
         self, folder: Path, wanted: Callable[[str], bool] = lambda name: True
     ) -> Iterator[tuple[str, Path]]:
-        searched = 0
-        for parent, below, names in os.walk(folder):
-            below.sort()
-            for file in sorted(names):
-                searched += 1
-                path = Path(parent, file)
-                name = path.relative_to(folder).as_posix()
-                if not wanted(name):
-                    continue
-                if len(self.kept) >= MAX_KEPT or searched > MAX_SEARCHED:
-                    self._warn(f"There are more than {MAX_KEPT} files to keep; those from {_shown(name)} on are not.")
-                    return
-                if reason := _why_not(path, name):
-                    self._warn(f"{_shown(name)} is not kept: {reason}.")
-                else:
-                    yield name, path
+        self._untold = 0
+        for searched, (name, path) in enumerate(_files_below(folder), 1):
+            if not wanted(name):
+                continue
+            if len(self.kept) >= MAX_KEPT or searched > MAX_SEARCHED:
+                self._warn(f"There are more than {MAX_KEPT} files to keep; those from {_shown(name)} on are not.")
+                break
+            size = _size_of(path)
+            if reason := _why_not(path, name) or (f"it is too large ({size} bytes)" if size > self._left else ""):
+                self._leave_out(name, reason)
+            else:
+                self._left -= size
+                yield name, path
+        if self._untold:
+            self._warn(f"{self._untold} more files are not kept.")
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        self._told += 1
+        if self._told <= MAX_TOLD:
+            self._warn(f"{_shown(name)} is not kept: {reason}.")
+        else:
+            self._untold += 1
+
+
+def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:
+    """All that is no folder, with its name below ``folder``: in each folder by name, and then those below by name."""
+    left = [(folder, 0)]
+    while left:
+        parent, depth = left.pop()
+        below = []
+        for entry in _listed(parent):
+            if entry.is_dir(follow_symlinks=False):
+                below.append((Path(entry.path), depth + 1))
+            else:
+                path = Path(entry.path)
+                yield path.relative_to(folder).as_posix(), path
+        if depth < MAX_DEPTH:
+            left += reversed(below)
+
+
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, which a run may have closed to its own user, and to us; nothing where it stays closed."""
+    try:
+        if folder.lstat().st_mode & _OURS != _OURS:
+            folder.chmod(_OURS)
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:

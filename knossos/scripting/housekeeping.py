@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from knossos.database import Database
 from knossos.jobs import Engine
+from knossos.jobs.removal import remove_tree
 from knossos.scripting.runners.folder import BrokenRunner, NoSuchRunner, Runners
 from knossos.scripting.runs import NoSuchRun, Runs
 from knossos.scripting.staging import PARENT_PREFIX
@@ -39,7 +39,7 @@ def _remove_folders(settings: Settings, runs: Runs) -> int:
     for folder in (path for parent in parents for path in parent.glob(f"{PARENT_PREFIX}*")):
         with contextlib.suppress(OSError):
             if folder.lstat().st_mtime < limit and not _lives(runs, folder.name.removeprefix(PARENT_PREFIX)):
-                shutil.rmtree(folder)
+                remove_tree(folder)
                 removed += 1
     return removed
 

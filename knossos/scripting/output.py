@@ -67,6 +67,9 @@ class Output:
         self.paths = {stream: folder / stream for stream in STREAMS}
         #: Bytes that were dropped.
         self.dropped = 0
+        #: Why bytes were dropped before there were too many: the disk takes no more.
+        self.failed = ""
+        self._channel = Cover(b"")
 
     def __enter__(self) -> Output:
         self._files = {stream: path.open("wb", buffering=0) for stream, path in self.paths.items()}
@@ -81,6 +84,11 @@ class Output:
     def hide(self, secret: str) -> None:
         """From now on a text is neither kept nor shown: the token of a script that prints it."""
         self._covers = {stream: Cover(secret.encode()) for stream in STREAMS}
+        self._channel = Cover(secret.encode())
+
+    def covered(self, data: bytes) -> bytes:
+        """What the channel has brought, without what is hidden; b"" is its end."""
+        return self._channel.feed(data) if data else self._channel.close()
 
     def add(self, stream: FileRole, data: bytes) -> None:
         """Take what a stream has brought."""
@@ -88,11 +96,19 @@ class Output:
 
     def _take(self, stream: FileRole, data: bytes) -> None:
         kept = data[: self._left]
+        kept = kept[: self._write(stream, kept)]
         self.dropped += len(data) - len(kept)
         self._left -= len(kept)
         if kept:
-            self._files[stream].write(kept)
             self._gather(stream, self._decoders[stream].decode(kept))
+
+    def _write(self, stream: FileRole, data: bytes) -> int:
+        """How many of the bytes the stream's file has taken; where its disk is full, none from now on."""
+        try:
+            return self._files[stream].write(data) if data else 0
+        except OSError as error:
+            self._left, self.failed = 0, error.strerror or str(error)
+            return 0
 
     def finish(self) -> None:
         """Show what is left: the streams have ended."""

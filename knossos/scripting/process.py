@@ -50,10 +50,14 @@ class Running(Protocol):
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended. ``forced`` says which limit ended it; None: it ended by itself. ``returncode`` as Popen's."""
+    """How a run ended. ``forced`` says which limit ended it; None: it ended by itself. ``returncode`` as Popen's.
+
+    ``unheard`` is how many messages of the channel were too many.
+    """
 
     returncode: int
     forced: RunOutcome | None
+    unheard: int = 0
 
 
 class Follower:
@@ -78,6 +82,7 @@ class Follower:
         self._selector = selectors.DefaultSelector()
         self._started = time.monotonic()
         self._messages_left = float(MESSAGES_AT_ONCE)
+        self._unheard = 0
         self._forced: RunOutcome | None = None
         self._kill_at: float | None = None
         self._disk_at = self._started
@@ -97,10 +102,10 @@ class Follower:
         finally:
             self._running.kill()
             self._selector.close()
-        for message in self._reader.close():
+        for message in (*self._reader.feed(self._output.covered(b"")), *self._reader.close()):
             self._hear(message)
         self._output.finish()
-        return Ended(returncode, self._forced)
+        return Ended(returncode, self._forced, self._unheard)
 
     def _until_ended(self) -> int:
         watch_at = self._started + WATCH_PAUSE
@@ -125,7 +130,7 @@ class Follower:
                 if not data:
                     self._selector.unregister(key.fd)
                 elif key.data is None:
-                    for message in self._reader.feed(data):
+                    for message in self._reader.feed(self._output.covered(data)):
                         self._hear(message)
                 else:
                     self._output.add(key.data, data)
@@ -134,20 +139,21 @@ class Follower:
         if self._messages_left >= 1:
             self._messages_left -= 1
             self._heard(message)
+        else:
+            self._unheard += 1
 
     def _watch(self) -> None:
-        """Look whether the run keeps within its limits; told to end, it has a moment to do so by itself."""
+        """Look whether the run keeps within its limits, also in the moment that it has to end by itself."""
         self._check()
         self._messages_left = min(MESSAGES_AT_ONCE, self._messages_left + MESSAGES_PER_SECOND * WATCH_PAUSE)
         now = time.monotonic()
-        if self._kill_at is not None:
-            if now >= self._kill_at:
-                self._running.kill()
+        if self._kill_at is not None and now >= self._kill_at:
+            self._running.kill()
         elif self._running.memory_bytes() > self._limits.memory_bytes:
             self._force(RunOutcome.MEMORY, at_once=True)
         elif self._fills_its_disk(now):
             self._force(RunOutcome.DISK, at_once=True)
-        elif now - self._started > self._limits.timeout_seconds:
+        elif self._forced is None and now - self._started > self._limits.timeout_seconds:
             self._force(RunOutcome.TIMEOUT)
 
     def _fills_its_disk(self, now: float) -> bool:
@@ -158,7 +164,7 @@ class Follower:
         return fills
 
     def _force(self, reason: RunOutcome, *, at_once: bool = False) -> None:
-        self._forced = reason
+        self._forced = self._forced or reason
         if at_once:
             self._kill_at = time.monotonic()
             self._running.kill()

@@ -24,7 +24,7 @@ from knossos.scripting.output import Output
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.process import Ended, Follower
 from knossos.scripting.runners.outputs import cut_results
-from knossos.scripting.runs import Ending, Run, Runs
+from knossos.scripting.runs import Ending, KeptFile, Run, Runs
 from knossos.scripting.sandbox import (
     ResolvedLimits,
     Sandboxed,
@@ -38,7 +38,7 @@ from knossos.scripting.sandbox import (
 from knossos.scripting.staging import CannotStage, Stage, stage, tell_client
 from knossos.scripting.tokens import RunTokens
 from knossos.settings import ROOT, Settings
-from knossos.storage import Storage
+from knossos.storage import Storage, StorageUnavailable
 
 #: Folder in the data folder that is on the path of scripts.
 HELPER_FOLDER = "script-helper"
@@ -107,12 +107,14 @@ class _RunJob:
         self._tokens = RunTokens(context.settings, database)
         self._limits = ResolvedLimits.of(context.settings, plan.limits)
         self._mails = 0
+        #: Bytes that were in the run's folders before it began.
+        self._before = 0
 
     def run(self) -> dict[str, Any]:
         plan = self._plan
         row = self._runs.begin(plan.run_id, self._context.ticket)
         workspace = self._context.workspace
-        collector = Collector(plan.run_id, self._storage, self._context.warning)
+        kept: list[KeptFile] = []
         tail = ""
         try:
             staged = stage(plan, workspace, row.shared_name, self._storage)
@@ -123,11 +125,13 @@ class _RunJob:
                 with Output(workspace, self._limits.output_bytes, self._context.output) as output:
                     ending = self._execute(row, staged, output)
                 tail = _tail(output.paths[FileRole.STDERR]) if ending.error else ""
-                ending = self._keep(collector, staged, output, ending)
+                ending, kept = self._keep(staged, output, ending)
+            except OSError as error:
+                ending = Ending(RunOutcome.FAILED, error=f"This server cannot run it: {_reason(error)}.")
             finally:
                 staged.remove()
         self._tokens.end(plan.run_id)
-        self._runs.end(plan.run_id, ending, collector.kept, plan.keep_seconds)
+        self._runs.end(plan.run_id, ending, kept, plan.keep_seconds)
         if ending.error:
             raise RunFailed(
                 f"{ending.error}{tail}",
@@ -197,8 +201,9 @@ class _RunJob:
         )
 
     def _follow(self, sandboxed: Sandboxed, output: Output) -> Ended:
-        before = sandboxed.disk_bytes(self._limits.disk_bytes) if self._plan.inputs or self._plan.template else 0
-        return Follower(sandboxed, self._limits, output, self._heard, self._context.check, disk_before=before).follow()
+        if self._plan.inputs or self._plan.template:
+            self._before = sandboxed.disk_bytes(self._limits.disk_bytes)
+        return Follower(sandboxed, self._limits, output, self._heard, self._context.check, self._before).follow()
 
     def _heard(self, message: channel.Message) -> None:
         """What the script says on its channel."""
@@ -241,29 +246,54 @@ class _RunJob:
             outcome, error = RunOutcome.SIGNALLED, f"It was ended by the signal {signal_name(killed)}."
         else:
             outcome, error = RunOutcome.EXITED, f"It ended with exit code {code}." if code else ""
-        if output.dropped:
+        if ended.unheard:
+            self._context.warning(f"{ended.unheard} lines of its channel were dropped: there were too many at once.")
+        if output.failed:
+            self._context.warning(f"The output is cut: this server cannot keep more of it: {output.failed}.")
+        elif output.dropped:
             limit = self._limits.output_bytes
             self._context.warning(
                 f"The output is cut: it may have {limit} bytes, and {output.dropped} more were dropped."
             )
         return Ending(outcome, None if killed else code, killed, error, output.dropped)
 
-    def _keep(self, collector: Collector, staged: Stage, output: Output, ending: Ending) -> Ending:
-        """Keep what is to be kept; a runner that ended well must also have left its results."""
+    def _keep(self, staged: Stage, output: Output, ending: Ending) -> tuple[Ending, list[KeptFile]]:
+        """Keep what is to be kept; a runner that ended well must also have left its results.
+
+        Where something cannot be kept the run has failed, and the rest is kept all the same.
+        """
         plan = self._plan
-        try:
-            if plan.results is not None and not ending.error:
-                if output.dropped and plan.results.source != "file":
-                    raise cut_results(plan.results, self._limits.output_bytes)
-                collector.keep_results(
-                    plan.results, staged.folder, output.paths, self._context.workspace / "results.json"
-                )
-        except KnossosError as error:
-            ending = dataclasses.replace(ending, outcome=RunOutcome.FAILED, error=f"{error.message}.")
-        collector.keep_attachments(plan.attachments, staged.folder)
-        collector.keep_shared(staged.shared)
-        collector.keep_output(output.paths)
-        return ending
+        most = self._limits.disk_bytes + self._before
+        collector = Collector(plan.run_id, self._storage, self._context.warning, most)
+        steps: list[Callable[[], None]] = [
+            lambda: collector.keep_attachments(plan.attachments, staged.folder),
+            lambda: collector.keep_shared(staged.shared),
+            lambda: collector.keep_output(output.paths),
+        ]
+        if plan.results is not None and not ending.error:
+            steps.insert(0, lambda: self._keep_results(collector, staged, output))
+        for step in steps:
+            try:
+                step()
+            except (KnossosError, OSError) as error:
+                ending = dataclasses.replace(ending, outcome=RunOutcome.FAILED, error=f"{_reason(error)}.")
+        return ending, collector.kept
+
+    def _keep_results(self, collector: Collector, staged: Stage, output: Output) -> None:
+        plan = self._plan.results
+        assert plan is not None
+        if output.dropped and plan.source != "file":
+            raise cut_results(plan, self._limits.output_bytes)
+        collector.keep_results(plan, staged.folder, output.paths, self._context.workspace / "results.json")
+
+
+def _reason(error: KnossosError | OSError) -> str:
+    """Why, in words for users: without paths of this machine."""
+    if isinstance(error, StorageUnavailable):
+        return "What it left cannot be stored"
+    if isinstance(error, KnossosError):
+        return error.message
+    return error.strerror or "its disk does not work"
 
 
 def callback_address(settings: Settings) -> tuple[str, int]:

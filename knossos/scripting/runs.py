@@ -32,6 +32,8 @@ FUNCTION = "knossos.scripting.run_job.run"
 ANONYMOUS_OWNER = "anonymous"
 #: Random bytes in the name of a SHARED_DIR: whoever knows a link to it was given it.
 SHARED_NAME_BYTES = 16
+#: Below it the storage has the files of all runs.
+RUNS_PREFIX = "runs"
 #: Runs that one page of a history has.
 PAGE = 100
 
@@ -148,6 +150,7 @@ class Runs:
             once=retries == 0,
             limit_key=f"{plan.kind}:{plan.name}" if concurrency else f"script-owner:{owner}",
             limit=concurrency or self._settings.script_owner_concurrency,
+            turns=bool(concurrency),
         )
         try:
             self._refuse_too_many(owner)
@@ -204,8 +207,7 @@ class Runs:
 
     def discard_inputs(self, run_id: str) -> None:
         """Remove the files that came with a call: the run has ended, or will not be."""
-        for key, _, _ in list(self._storage.list_keys(inputs_prefix(run_id))):
-            self._storage.delete(key)
+        self._storage.delete_below(inputs_prefix(run_id))
 
     # --- find -------------------------------------------------------------------------------------
 
@@ -268,7 +270,7 @@ class Runs:
             return run
         if record is not None and not record.state.finished:
             return run
-        self.end(run.run_id, _ending_of(record), ())
+        self.end(run.run_id, _ending_of(record), (), ended_at=None if record is None else record.ended_at)
         return self.get(run.run_id)
 
     # --- what the worker tells --------------------------------------------------------------------
@@ -286,9 +288,16 @@ class Runs:
             row.ticket, row.started_at = ticket, time.time()
             return _as_run(row, ())
 
-    def end(self, run_id: str, ending: Ending, files: Iterable[KeptFile], keep_seconds: float | None = None) -> bool:
-        """Note what came of a run. False where that was noted already: the first outcome counts."""
-        now = time.time()
+    def end(
+        self,
+        run_id: str,
+        ending: Ending,
+        files: Iterable[KeptFile],
+        keep_seconds: float | None = None,
+        ended_at: float | None = None,
+    ) -> bool:
+        """Note what came of a run, and when (None: now). False where that was noted: the first counts."""
+        now = time.time() if ended_at is None else ended_at
         keep = self._settings.script_result_lifetime if keep_seconds is None else keep_seconds
         values = {
             "ended_at": now,
@@ -322,11 +331,26 @@ class Runs:
                 self._settled(_as_run(row, ()))
         for run_id in gone:
             self._delete(run_id)
+        self._delete_strays()
         return len(gone)
 
+    def _delete_strays(self) -> None:
+        """Remove files of runs that are in no table: whoever stored them was killed before they were noted."""
+        before = time.time() - self._settings.task_lifetime
+        newest: dict[str, float] = {}
+        for key, _, stored_at in self._storage.list_keys(RUNS_PREFIX):
+            run_id = key.split("/")[1]
+            newest[run_id] = max(stored_at, newest.get(run_id, 0.0))
+        for run_id, stored_at in newest.items():
+            if stored_at < before and not self._is_known(run_id):
+                self._storage.delete_below(f"{RUNS_PREFIX}/{run_id}")
+
+    def _is_known(self, run_id: str) -> bool:
+        with self._database.reading() as session:
+            return session.get(ScriptRun, run_id) is not None
+
     def _delete(self, run_id: str) -> None:
-        for key, _, _ in list(self._storage.list_keys(run_prefix(run_id))):
-            self._storage.delete(key)
+        self._storage.delete_below(run_prefix(run_id))
         with self._database.session() as session:
             row = session.get(ScriptRun, run_id)
             if row is not None:
@@ -339,7 +363,7 @@ def new_run_id() -> str:
 
 def run_prefix(run_id: str) -> str:
     """Where the storage has the files of a run."""
-    return f"runs/{run_id}"
+    return f"{RUNS_PREFIX}/{run_id}"
 
 
 def inputs_prefix(run_id: str) -> str:

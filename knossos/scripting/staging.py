@@ -6,11 +6,13 @@ with a call lie in ``.upload_files/`` under names that were checked when the pla
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from knossos.errors import KnossosError
+from knossos.jobs.removal import remove_tree
 from knossos.scripting.plan import RunPlan
 from knossos.storage import Storage
 
@@ -22,7 +24,7 @@ CLIENT_SETTINGS = ".pylinkahead.ini"
 
 
 class CannotStage(KnossosError):
-    """The folders of a run cannot be made: something of the operator's is missing, or the disk is full."""
+    """The folders of a run cannot be made: something is missing, the disk is full, or the storage away."""
 
     code = "cannot_stage"
 
@@ -39,7 +41,8 @@ class Stage:
     def remove(self) -> None:
         """Remove what does not go with the job's workspace."""
         if self.folder.name.startswith(PARENT_PREFIX):
-            shutil.rmtree(self.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # the daily clean-up tries again
+                remove_tree(self.folder)
 
 
 def stage(plan: RunPlan, workspace: Path, shared_name: str, storage: Storage) -> Stage:
@@ -63,11 +66,18 @@ def stage(plan: RunPlan, workspace: Path, shared_name: str, storage: Storage) ->
             uploads.mkdir(exist_ok=True)
             for file in plan.inputs:
                 storage.fetch(file.key, uploads / file.name)
-    except (OSError, shutil.Error) as error:
+    except (OSError, shutil.Error, KnossosError) as error:
         made.remove()
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "its template cannot be copied"
+        reason = _reason(error)
         raise CannotStage(f"The folder of this run cannot be made: {reason}.") from error
     return made
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KnossosError):
+        return "the files that came with the call cannot be read"
+    # One of many files has no one reason.
+    return error.strerror if isinstance(error, OSError) and error.strerror else "its template cannot be copied"
 
 
 def tell_client(folder: Path, server_url: str) -> None:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Callable
 
 from sqlalchemy import bindparam, delete, or_, select, update
 
@@ -23,6 +24,7 @@ from knossos.database import Database
 from knossos.errors import AccessDenied
 from knossos.scripting.access import ANONYMOUS, Caller, caller_of
 from knossos.scripting.plan import TokenPlan
+from knossos.scripting.runs import NoSuchRun, Run
 from knossos.scripting.tables import ScriptRun, ScriptToken
 from knossos.settings import Settings
 
@@ -35,6 +37,7 @@ MAX_TOKEN_CHARS = 200
 
 _CHECK = (
     select(
+        ScriptToken.run_id,
         ScriptToken.user_id,
         ScriptToken.roles,
         ScriptToken.permissions,
@@ -55,9 +58,12 @@ class RunTokenExpired(AccessDenied):
 
 
 class RunTokens:
-    def __init__(self, settings: Settings, database: Database) -> None:
+    """``find_run`` answers how a run stands, also one whose worker could not note its end. Those who check need it."""
+
+    def __init__(self, settings: Settings, database: Database, find_run: Callable[[str], Run] | None = None) -> None:
         self._settings = settings
         self._database = database
+        self._find_run = find_run
 
     def issue(self, token: TokenPlan, run_id: str) -> str:
         """The text of a new token for a run that begins. It is not to be had again."""
@@ -96,7 +102,7 @@ class RunTokens:
                 raise _wrong()
             user = None if row.user_id is None else session.get(User, row.user_id)
             account = None if user is None else _standing(user, row.created_at)
-        self._refuse_old(row.expires_at, row.ended_at)
+        self._refuse_old(row.expires_at, self._end_of(row.run_id) if row.ended_at is None else row.ended_at)
         if row.uses_left is not None:
             self._count_use(sought)
         if row.roles is None:
@@ -124,6 +130,13 @@ class RunTokens:
         void = delete(ScriptToken).where(or_(ScriptToken.expires_at <= time.time(), ScriptToken.run_id.in_(ended)))
         with self._database.session() as session:
             return len(session.scalars(void.returning(ScriptToken.secret_hash)).all())
+
+    def _end_of(self, run_id: str) -> float | None:
+        """When a run ended whose end is not noted: it was cancelled, its worker was lost, or it goes on (None)."""
+        try:
+            return None if self._find_run is None else self._find_run(run_id).ended_at
+        except NoSuchRun as error:
+            raise _expired() from error
 
     def _refuse_old(self, expires_at: float, ended_at: float | None) -> None:
         now, grace = time.time(), self._settings.script_token_grace_seconds

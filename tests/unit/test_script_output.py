@@ -96,3 +96,21 @@ def test_a_script_that_prints_its_token_does_not_show_it(tmp_path: Path) -> None
         output.finish()
     assert screen.text("stdout") == "token: *** and knossos-run"
     assert (tmp_path / "stdout").read_bytes() == b"token: *** and knossos-run"
+
+
+def test_a_full_disk_drops_output_and_does_not_end_the_run(tmp_path: Path) -> None:
+    (tmp_path / "stdout").symlink_to("/dev/full")
+    screen = Screen()
+    with Output(tmp_path, 1000, screen) as output:
+        output.add(OUT, b"never")
+        output.add(ERR, b"neither")
+        output.finish()
+    assert (output.dropped, output.failed) == (len(b"neverneither"), "No space left on device")
+    assert screen.pieces == []
+
+
+def test_a_secret_is_covered_in_what_the_channel_brings_as_well(tmp_path: Path) -> None:
+    with Output(tmp_path, 1000, Screen()) as output:
+        output.hide("secret-token")
+        said = output.covered(b"info secret-") + output.covered(b"token!\nsec") + output.covered(b"")
+    assert said == b"info ***!\nsec"

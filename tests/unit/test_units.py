@@ -51,3 +51,10 @@ def test_workers_leave_bubblewrap_what_it_needs() -> None:
         assert unwanted not in service
     assert "@mount" in service["SystemCallFilter"].split()
     assert "AF_NETLINK" in service["RestrictAddressFamilies"].split()
+
+
+def test_what_workers_run_cannot_take_all_memory_of_the_machine() -> None:
+    service = read(FOLDER / "knossos-worker@.service")["Service"]
+    assert int(service["MemoryMax"].removesuffix("%")) < 100
+    # One that needs too much is ended, and its worker goes on.
+    assert service["OOMPolicy"] == "continue"
