@@ -16,6 +16,7 @@ from knossos.errors import AccessDenied
 from knossos.jobs import Engine, JobRecord
 from knossos.scripting.access import ADMINISTRATION, ANONYMOUS, Caller, may_execute
 from knossos.scripting.authtokens import AuthToken, AuthTokens
+from knossos.scripting.calculations.calculations import Calculations
 from knossos.scripting.catalogue import Catalogue, Script
 from knossos.scripting.incoming import IncomingFile, IncomingFiles
 from knossos.scripting.plan import InputFile, RunKind, RunPlan, TokenPlan
@@ -57,6 +58,7 @@ class Scripting:
         self.catalogue = Catalogue(settings)
         self.runners = Runners(settings)
         self.runs = Runs(settings, database, self.storage, engine)
+        self.calculations = Calculations(settings, database, self.storage, engine)
         self.tokens = RunTokens(settings, database)
         self.authtokens = AuthTokens(settings)
 

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,17 @@ class Collector:
         if patterns:
             for name, path in self._regular_files(folder, lambda name: matches(name, patterns)):
                 self.keep(FileRole.ATTACHMENT, path, name)
+
+    def keep_all(self, folder: Path, most_bytes: int, skip: Collection[str] = ()) -> None:
+        """Keep all files of the run's directory but those with a name of ``skip``, as long as they fit together."""
+        left = most_bytes
+        for name, path in self._regular_files(folder, lambda name: name not in skip):
+            size = path.lstat().st_size
+            if size > left:
+                self._warn(f"{_shown(name)} is not kept: all files together may have {most_bytes} bytes.")
+            else:
+                left -= size
+                self.keep(FileRole.WRITTEN, path, name)
 
     def _regular_files(
         self, folder: Path, wanted: Callable[[str], bool] = lambda name: True

@@ -261,6 +261,9 @@ class _RunJob:
         except KnossosError as error:
             ending = dataclasses.replace(ending, outcome=RunOutcome.FAILED, error=f"{error.message}.")
         collector.keep_attachments(plan.attachments, staged.folder)
+        if plan.keep_all:
+            before = sum(file.size for file in plan.inputs)
+            collector.keep_all(staged.folder, self._limits.disk_bytes + before)
         collector.keep_shared(staged.shared)
         collector.keep_output(output.paths)
         return ending

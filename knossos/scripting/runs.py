@@ -7,6 +7,7 @@ or not there; after its time row and files are gone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
@@ -116,21 +117,26 @@ class Runs:
         shown: Sequence[str],
         concurrency: int | None = None,
         retries: int = 0,
+        function: str = FUNCTION,
+        queue: str = "",
+        then: JobSpec | None = None,
     ) -> tuple[Run, JobRecord]:
         """Accept a run: its row, and its job in the queue. Nothing is left where that fails, the plan's files neither.
 
         Args:
             shown: what was called, without anything secret.
             concurrency: how many runs of this name may be under way at once.
+            function: the job that runs the plan; ``queue``: where it waits, "" for SCRIPT_QUEUE; ``then``: the job that
+                follows it, however it ends.
         """
         row = self._row(plan, owner, shown)
         spec = JobSpec(
-            function=FUNCTION,
+            function=function,
             kind=plan.kind,
             title=title,
             owner=owner,
             payload=plan.model_dump(mode="json"),
-            queue=self._settings.script_queue,
+            queue=queue or self._settings.script_queue,
             # The run ends itself when its time is over; this is for one that cannot.
             timeout_seconds=(plan.limits.timeout_seconds or self._settings.script_timeout_seconds)
             + 2 * self._settings.script_kill_grace_seconds
@@ -143,7 +149,7 @@ class Runs:
         try:
             with self._database.session() as session:
                 session.add(row)
-            record = self._engine.submit(spec)
+            record = self._engine.submit(spec, then)
         except BaseException:
             self._delete(plan.run_id)
             raise
@@ -264,7 +270,10 @@ class Runs:
             return _as_run(row, ())
 
     def end(self, run_id: str, ending: Ending, files: Iterable[KeptFile], keep_seconds: float | None = None) -> bool:
-        """Note what came of a run. False where that was noted already: the first outcome counts."""
+        """Note what came of a run. False where that was noted already: the first outcome counts.
+
+        Of one that was removed in the meantime nothing stays.
+        """
         now = time.time()
         keep = self._settings.script_result_lifetime if keep_seconds is None else keep_seconds
         values = {
@@ -278,14 +287,18 @@ class Runs:
         }
         with self._database.session() as session:
             query = update(ScriptRun).where(ScriptRun.id == run_id, ScriptRun.outcome.is_(None)).values(**values)
-            if session.execute(query.returning(ScriptRun.id)).scalar() is None:
-                return False
-            session.add_all(
-                ScriptFile(run_id=run_id, number=f.number, role=f.role, name=f.name, size=f.size, key=f.key)
-                for f in files
-            )
-        self.discard_inputs(run_id)
-        return True
+            noted = session.execute(query.returning(ScriptRun.id)).scalar() is not None
+            is_gone = not noted and session.get(ScriptRun, run_id) is None
+            if noted:
+                session.add_all(
+                    ScriptFile(run_id=run_id, number=f.number, role=f.role, name=f.name, size=f.size, key=f.key)
+                    for f in files
+                )
+        if is_gone:
+            self._remove_files(run_id)
+        elif noted:
+            self.discard_inputs(run_id)
+        return noted
 
     # --- forget -----------------------------------------------------------------------------------
 
@@ -301,13 +314,29 @@ class Runs:
             self._delete(run_id)
         return len(gone)
 
+    def remove(self, run_id: str, reason: str) -> None:
+        """Remove a run with all that is kept of it, cancelled where it is under way."""
+        with self._database.reading() as session:
+            ticket = session.scalar(select(ScriptRun.ticket).where(ScriptRun.id == run_id))
+        self._delete(run_id)
+        # Once more: its worker may just have kept what there was. What it keeps from now on, it removes (`end`).
+        self._remove_files(run_id)
+        if ticket is None:
+            return
+        with contextlib.suppress(JobNotFound):
+            if not self._engine.cancel(ticket, reason) or self._engine.find(ticket).state.finished:
+                self._engine.forget(ticket)
+
     def _delete(self, run_id: str) -> None:
-        for key, _, _ in list(self._storage.list_keys(run_prefix(run_id))):
-            self._storage.delete(key)
+        self._remove_files(run_id)
         with self._database.session() as session:
             row = session.get(ScriptRun, run_id)
             if row is not None:
                 session.delete(row)
+
+    def _remove_files(self, run_id: str) -> None:
+        for key, _, _ in list(self._storage.list_keys(run_prefix(run_id))):
+            self._storage.delete(key)
 
 
 def new_run_id() -> str:

@@ -6,6 +6,7 @@ import logging
 
 from knossos.scripting import run_job, sandbox
 from knossos.scripting.authtokens import AuthTokens
+from knossos.scripting.calculations.calculations import find_program, is_offered
 from knossos.scripting.catalogue import Catalogue
 from knossos.scripting.runners.folder import Runners
 from knossos.settings import Settings
@@ -14,8 +15,8 @@ _log = logging.getLogger(__name__)
 
 
 def is_configured(settings: Settings) -> bool:
-    """Whether the operator offers scripts or runners at all."""
-    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir)
+    """Whether the operator offers scripts, runners or calculations at all."""
+    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir or is_offered(settings))
 
 
 def check(settings: Settings) -> None:
@@ -28,6 +29,8 @@ def check(settings: Settings) -> None:
     if not is_configured(settings):
         return
     AuthTokens(settings).check()
+    if settings.calculation_command:
+        find_program(settings, settings.calculation_command[0])
     for message in (*Catalogue(settings).check(), *Runners(settings).check()):
         _log.error("%s", message)
     try:

@@ -20,6 +20,7 @@ from knossos.web import (
     account_pages,
     api_docs,
     assets,
+    calculations,
     commands,
     converter,
     drops,
@@ -76,6 +77,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters["ticket"] = TicketConverter
+    app.url_map.converters["sha1"] = calculations.Sha1Converter
     database = Database(settings)
     app.extensions[EXTENSION] = Services(
         settings=settings,
@@ -116,6 +118,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         linkahead,
     ):
         app.register_blueprint(module.blueprint)
+    app.register_blueprint(calculations.blueprint, url_prefix=f"/{settings.calculation_path}".rstrip("/") or None)
     app.context_processor(_for_templates)
     app.add_url_rule("/api/health", view_func=_health)
     if settings.trusted_proxies:
