@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from knossos.scripting import run_job, sandbox
 from knossos.scripting.authtokens import AuthTokens
 from knossos.scripting.calculations.calculations import find_program, is_offered
+from knossos.scripting.calculations.commands import batch_scripts
 from knossos.scripting.catalogue import Catalogue
 from knossos.scripting.runners.folder import Runners
 from knossos.settings import Settings
@@ -31,6 +33,9 @@ def check(settings: Settings) -> None:
     AuthTokens(settings).check()
     if settings.calculation_command:
         find_program(settings, settings.calculation_command[0])
+    for script in batch_scripts(settings):
+        if not os.access(script, os.X_OK):
+            _log.error("calculations will not be started: %s cannot be run on this machine", script)
     for message in (*Catalogue(settings).check(), *Runners(settings).check()):
         _log.error("%s", message)
     try:

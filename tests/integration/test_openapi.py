@@ -93,7 +93,7 @@ def place(
     folder = tmp_path_factory.mktemp("openapi")
     settings = Settings(
         data_path=folder / "data", redis=redis_server.url, api_keys=(API_KEY,), storage=str(folder / "storage"),
-        public_url="http://localhost", upload_path="drops",
+        public_url="http://localhost", upload_path="drops", calculation_command=("true",), calculation_open=True,
         allowed_private_networks=("203.0.113.0/24",),
     )  # fmt: skip
     settings.data_path.mkdir()
@@ -154,6 +154,9 @@ def filled(app: Flask, engine: Engine, world: World) -> Place:
         ("/api/1/mod", [{"mid": "alpha", "mod_id": "alpha", "id": "alpha", "version": f"{n}.0.0"} for n in range(5)]),
         ("/api/1/", [{"user": "dora", "name": "nora", "password": people.PASSWORD, "email": "n@example.org"}]),
     ]
+    calculated = hashlib.sha1(b"<input/>").hexdigest()
+    assert client.post(f"/{calculated}/", data=b"<input/>").text == "POST OK"
+    words.append(("/{sha1}", [{"sha1": calculated, "name": name} for name in ("input.xml", "info.xml")]))
     schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
     return Place(schema, headers["X-KN-TOKEN"], people.session_of(services.settings, "dora"), words)
 

@@ -20,7 +20,7 @@ from knossos.web.openapi.listing import OperationView, groups, shapes
 from knossos.web.openapi.outline import kind_of, outline
 
 #: What is for programs: routes below these are described. The page that shows the description is none.
-SCOPE = ("/api/", "/drop/", "/storage/")
+SCOPE = ("/api/", "/drop/", "/storage/", "/<sha1:")
 PAGES = {"/api/docs"}
 
 DOCUMENT = document("https://mods.example.org")

@@ -101,6 +101,12 @@ class BatchScripts:
             _call(self.cancelcalc, directory, self.seconds, lambda: None)
 
 
+def batch_scripts(settings: Settings) -> list[Path]:
+    """The operator's scripts that are set."""
+    named = (settings.calculation_startcalc, settings.calculation_getstatus, settings.calculation_cancelcalc)
+    return [ROOT / one for one in named if one]
+
+
 def kept_job(directory: Path) -> str:
     """What the file ``job`` says; "" where it says nothing."""
     return read_job(read_start(directory / JOB_FILE, MAX_OUTPUT_BYTES).decode("utf-8", "replace"))

@@ -11,6 +11,7 @@ from knossos.accounts import COOKIE_NAME
 from knossos.web.openapi import (
     about_server,
     accounts,
+    calculations,
     converter,
     drops,
     mods,
@@ -35,6 +36,7 @@ MODULES: tuple[ModuleType, ...] = (
     webhooks,
     repository,
     reports,
+    calculations,
     about_server,
 )
 
