@@ -3,8 +3,6 @@ scripts for Slurm over stand-ins for its commands."""
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,85 +12,37 @@ import pytest
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.scripting import housekeeping
-from knossos.scripting.calculations.calculations import Calculation, Calculations, NoSuchCalculation
+from knossos.scripting.calculations.calculations import Calculations, NoSuchCalculation
 from knossos.scripting.calculations.states import CalculationState
-from knossos.scripting.plan import FileRole
-from knossos.settings import ROOT, Settings
+from knossos.settings import Settings
 from knossos.storage import Storage
 from tests.conftest import StartWorker
 from tests.support.batch import Commands
+from tests.support.batch_calculations import PROGRAM, Batch, through_slurm
 from tests.support.processes import wait_for
-
-SLURM = ROOT / "conf" / "batch" / "slurm"
-#: Prints, writes, and waits for a file of the test's where its input says so.
-PROGRAM = """#!/bin/sh
-echo begins
-if grep -q wait input.xml; then while [ ! -e go ]; do sleep 0.05; done; fi
-if grep -q fail input.xml; then exit 3; fi
-echo '<info/>' > info.xml
-echo ends
-"""
 
 
 @dataclass
-class Batch:
-    settings: Settings
-    calculations: Calculations
-    engine: Engine
+class Scene(Batch):
     commands: Commands
-
-    def post(self, what: str) -> str:
-        data = f"<input>{what}</input>".encode()
-        sha1 = hashlib.sha1(data).hexdigest()
-        self.calculations.post(sha1, data)
-        return sha1
-
-    def until(self, sha1: str, *states: CalculationState) -> Calculation:
-        def look() -> Calculation | None:
-            found = self.calculations.get(sha1)
-            return found if found.state in states else None
-
-        return wait_for(look, f"{sha1} to be {states}")
-
-    def output(self, found: Calculation) -> str:
-        kept = found.file("stdout")
-        if kept is None:
-            return self.calculations.output_so_far(found, FileRole.STDOUT)
-        return b"".join(self.calculations.read(kept)).decode()
-
-    def folder(self, sha1: str) -> Path:
-        """The directory of a calculation that is under way."""
-        path = self.settings.calculations_folder / self.calculations.get(sha1).run_id
-        return wait_for(lambda: path if path.is_dir() else None, "its directory")
 
 
 @pytest.fixture
 def batch(
     settings: Settings, engine: Engine, sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Batch]:
-    settings = settings.model_copy(
-        update={
-            "calculation_startcalc": str(SLURM / "startcalc"),
-            "calculation_getstatus": str(SLURM / "getstatus"),
-            "calculation_cancelcalc": str(SLURM / "cancelcalc"),
-            "calculation_open": True,
-            "calculation_poll_seconds": 0.1,
-            "shutdown_grace_seconds": 0,
-        }
-    )
-    settings.data_path.mkdir()
-    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
+) -> Iterator[Scene]:
     commands = Commands(tmp_path / "bin")
     monkeypatch.setenv("PATH", commands.path)
     monkeypatch.setenv("CALCULATION_PROGRAM", str(commands.program("program", PROGRAM)))
+    settings = through_slurm(settings, sqlite_template)
     database = Database(settings)
     calculations = Calculations(settings, database, Storage(settings), engine)
     with commands.a_slurm_that_runs():
-        yield Batch(settings, calculations, engine, commands)
+        yield Scene(settings, calculations, engine, commands)
     database.close()
 
 
-def test_a_calculation_goes_through_the_batch_system(batch: Batch, start_worker: StartWorker) -> None:
+def test_a_calculation_goes_through_the_batch_system(batch: Scene, start_worker: StartWorker) -> None:
     start_worker(scripts=True, use=batch.settings)
     sha1 = batch.post("wait")
     running = batch.until(sha1, CalculationState.RUNNING)
@@ -114,14 +64,14 @@ def test_a_calculation_goes_through_the_batch_system(batch: Batch, start_worker:
     assert not [call for call in batch.commands.calls if call.startswith("scancel")]
 
 
-def test_one_that_fails_there_has_failed_and_its_output_is_kept(batch: Batch, start_worker: StartWorker) -> None:
+def test_one_that_fails_there_has_failed_and_its_output_is_kept(batch: Scene, start_worker: StartWorker) -> None:
     start_worker(scripts=True, use=batch.settings)
     found = batch.until(batch.post("fail"), CalculationState.FAILED)
     assert found.text == "Slurm says FAILED"
     assert batch.output(found) == "begins\n"
 
 
-def test_deleting_one_that_runs_ends_it_there(batch: Batch, start_worker: StartWorker) -> None:
+def test_deleting_one_that_runs_ends_it_there(batch: Scene, start_worker: StartWorker) -> None:
     start_worker(scripts=True, use=batch.settings)
     sha1 = batch.post("wait")
     batch.until(sha1, CalculationState.RUNNING)
@@ -133,7 +83,7 @@ def test_deleting_one_that_runs_ends_it_there(batch: Batch, start_worker: StartW
     wait_for(lambda: not folder.exists(), "its directory to go")
 
 
-def test_a_controller_that_does_not_answer_for_a_while_ends_nothing(batch: Batch, start_worker: StartWorker) -> None:
+def test_a_controller_that_does_not_answer_for_a_while_ends_nothing(batch: Scene, start_worker: StartWorker) -> None:
     start_worker(scripts=True, use=batch.settings)
     sha1 = batch.post("wait")
     batch.until(sha1, CalculationState.RUNNING)
@@ -147,7 +97,7 @@ def test_a_controller_that_does_not_answer_for_a_while_ends_nothing(batch: Batch
 
 
 def test_one_whose_worker_was_lost_is_followed_on_and_not_submitted_again(
-    batch: Batch, start_worker: StartWorker
+    batch: Scene, start_worker: StartWorker
 ) -> None:
     first = start_worker(scripts=True, use=batch.settings)
     sha1 = batch.post("wait")
@@ -162,7 +112,7 @@ def test_one_whose_worker_was_lost_is_followed_on_and_not_submitted_again(
     assert len([call for call in batch.commands.calls if call.startswith("sbatch")]) == 1
 
 
-def test_one_that_cannot_be_submitted_says_why_and_may_be_posted_again(batch: Batch, start_worker: StartWorker) -> None:
+def test_one_that_cannot_be_submitted_says_why_and_may_be_posted_again(batch: Scene, start_worker: StartWorker) -> None:
     sbatch = (batch.commands.folder / "sbatch").read_text()
     error = "sbatch: error: Batch job submission failed: Invalid account"
     batch.commands.prints("sbatch", err=error, code=1)
@@ -173,7 +123,7 @@ def test_one_that_cannot_be_submitted_says_why_and_may_be_posted_again(batch: Ba
     batch.until(batch.post("fast"), CalculationState.FINISHED)
 
 
-def test_one_that_is_deleted_as_it_is_submitted_is_ended_all_the_same(batch: Batch, start_worker: StartWorker) -> None:
+def test_one_that_is_deleted_as_it_is_submitted_is_ended_all_the_same(batch: Scene, start_worker: StartWorker) -> None:
     sbatch = (batch.commands.folder / "sbatch").read_text()
     batch.commands.program("sbatch", sbatch.replace("echo 4711", "exec sleep 600"))
     start_worker(scripts=True, use=batch.settings)
@@ -185,7 +135,7 @@ def test_one_that_is_deleted_as_it_is_submitted_is_ended_all_the_same(batch: Bat
     wait_for(lambda: not folder.exists(), "its directory to go")
 
 
-def test_what_a_lost_worker_left_there_is_ended_by_the_daily_clean_up(batch: Batch) -> None:
+def test_what_a_lost_worker_left_there_is_ended_by_the_daily_clean_up(batch: Scene) -> None:
     folder = batch.settings.calculations_folder / "00000000-0000-4000-8000-000000000000"
     folder.mkdir(parents=True)
     (folder / "job").write_text("4711\n")
