@@ -21,7 +21,7 @@ GOOD = [
     '<input title="Größe"/>'.encode(),
     '<?xml version="1.0" encoding="ISO-8859-1"?><input title="Größe"/>'.encode("latin-1"),
     '<?xml version="1.0" encoding="UTF-16"?><input/>'.encode("utf-16"),
-    b"<!DOCTYPE input [<!ELEMENT input ANY>]><input/>",
+    b"<!DOCTYPE input [<!ELEMENT input ANY><!ATTLIST input a CDATA #IMPLIED>]><input/>",
     b'<input xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="http://a/b.xsd"/>',
     b"<a>" * MAX_DEPTH + b"</a>" * MAX_DEPTH,
 ]
@@ -40,6 +40,7 @@ BAD = [
     (b"<!DOCTYPE a [<!ENTITY a 'x'>]><a>&a;</a>", "ENTITY"),
     (b"<!DOCTYPE a [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><a>&a;</a>", "ENTITY"),
     (b"<!DOCTYPE a [<!ENTITY % a SYSTEM 'http://127.0.0.1/'>%a;]><a/>", "ENTITY"),
+    (b"<!DOCTYPE b [<!ATTLIST a x CDATA '" + b"x" * 10_000_000 + b"'>]><b>" + b"<a/>" * 1_000_000 + b"</b>", "ATTLIST"),
     (b"<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>", "SYSTEM"),
     (b"<!DOCTYPE a PUBLIC 'a' 'http://127.0.0.1/'><a/>", "PUBLIC"),
     (b"<a>" * (MAX_DEPTH + 1) + b"</a>" * (MAX_DEPTH + 1), "inside each other"),

@@ -1,7 +1,7 @@
 """The ``input.xml`` of a calculation, checked before anything of it is stored. Pure.
 
-Entities of its own may a document not declare at all, nor name a document type elsewhere: that is what both files of
-the machine and expansions without end are made of, for our parser and for the calculating program's alike.
+A document may declare neither entities nor default values of attributes, nor name a document type elsewhere: that is
+what reading files of the machine and expansions without end are made of, for our parser and the program's alike.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class _Watch:
         parser.EndElementHandler = self._end
         parser.StartDoctypeDeclHandler = self._doctype
         parser.EntityDeclHandler = self._entity
+        parser.AttlistDeclHandler = self._attribute
 
     def _begin(self, name: str, attributes: object) -> None:
         self._depth += 1
@@ -73,6 +74,11 @@ class _Watch:
     def _doctype(self, name: str, system_id: str | None, public_id: str | None, has_subset: bool) -> None:
         if system_id is not None or public_id is not None:
             raise _bad("expected no document type that lies elsewhere (DOCTYPE with SYSTEM or PUBLIC)")
+
+    def _attribute(self, element: str, name: str, kind: str, default: str | None, is_required: bool) -> None:
+        # A long one would come with each of many short elements.
+        if default is not None:
+            raise _bad("expected no default values of attributes (ATTLIST)")
 
     def _entity(self, *declared: object) -> NoReturn:
         raise _bad("expected no declarations of entities (ENTITY)")
