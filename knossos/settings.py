@@ -58,7 +58,15 @@ VARIABLES = {
 }
 
 #: Settings whose values no message may show.
-SECRETS = {"API_KEYS", "SECRET_KEY", "ADMIN_PASSWORD", "REDIS", "DATABASE", "STORAGE_OPTIONS", "SMTP"}
+SECRETS = {
+    *("API_KEYS", "CALCULATION_API_KEYS", "SECRET_KEY", "ADMIN_PASSWORD"),
+    *("REDIS", "DATABASE", "STORAGE_OPTIONS", "SMTP"),
+}
+#: Settings that are paths of folders, which relative ones are below the project's.
+FOLDERS = (
+    *("data_path", "mirror_path", "work_path", "server_side_scripting_home_dir", "runners_dir"),
+    "calculation_folder",
+)
 
 
 class Settings(BaseModel):
@@ -285,6 +293,39 @@ class Settings(BaseModel):
     #: Path of a sendmail program for mails of scripts where SMTP is not set. "": none.
     sendmail: Text = ""
 
+    # --- calculations -------------------------------------------------------------------------------
+    #: Program with its arguments that calculates what is posted, in the sandbox, with input.xml in its directory:
+    #: ("/opt/code/bin/calculate", "--fast"). $RUNDIR stands for that directory. () and no batch system: there are none.
+    calculation_command: Strings = ()
+    #: The operator's scripts for a batch system instead, such as conf/batch/slurm/startcalc and getstatus; cancelcalc
+    #: ends a job there, and may be left out. Each is called with the calculation's directory.
+    calculation_startcalc: Text = ""
+    calculation_getstatus: Text = ""
+    calculation_cancelcalc: Text = ""
+    #: Folder of the directories of calculations in a batch system, which its machines see at the same path. None:
+    #: <data_path>/calculations.
+    calculation_folder: FolderOrNone = None
+    #: Keys of those who may calculate; or CALCULATION_OPEN = True, and everybody may.
+    calculation_api_keys: Strings = ()
+    calculation_open: Flag = False
+    #: Where the addresses of calculations begin: "" for /<sha1>/, "calculations" for /calculations/<sha1>/.
+    calculation_path: Text = ""
+    #: Largest size in bytes of an input.xml.
+    calculation_input_bytes: Bytes = 16 * MIB
+    #: Calculations that may be queued or running in the workers at once; the others wait their turn. One in a batch
+    #: system takes a worker, which follows it.
+    calculation_concurrency: Few = 4
+    #: Queue of their tasks. "": SCRIPT_QUEUE.
+    calculation_queue: Text = ""
+    #: Seconds that one may take in a batch system, waiting included (TASK_LIFETIME must not be less); elsewhere
+    #: SCRIPT_TIMEOUT_SECONDS and the other limits of scripts hold.
+    calculation_timeout_seconds: Seconds = 86400
+    #: Seconds between two questions to the batch system, and that one call of the operator's scripts may take.
+    calculation_poll_seconds: Seconds = 5
+    calculation_call_seconds: Seconds = 30
+    #: Seconds for which an ended calculation is kept.
+    calculation_lifetime: Seconds = 90 * 86400
+
     # --- log ----------------------------------------------------------------------------------------
     #: "text" for people or "json" for programs, one line per event.
     log_format: Annotated[Literal["text", "json"], Field(description='"text" or "json"')] = "text"
@@ -379,6 +420,27 @@ class Settings(BaseModel):
             raise ValueError(f'{", ".join(lacking)}: expected a value, since AUTH_PROVIDER is "{self.auth_provider}"')
         return self
 
+    @model_validator(mode="after")
+    def _calculations_are_whole(self) -> Self:
+        if self.calculation_command and self.calculation_startcalc:
+            raise ValueError("CALCULATION_COMMAND: expected it or CALCULATION_STARTCALC, and not both")
+        if bool(self.calculation_startcalc) != bool(self.calculation_getstatus):
+            raise ValueError("CALCULATION_STARTCALC, CALCULATION_GETSTATUS: expected both, or none of them")
+        if bool(self.calculation_api_keys) == self.calculation_open and (
+            self.calculation_open or self.calculation_command or self.calculation_startcalc
+        ):
+            raise ValueError("CALCULATION_API_KEYS: expected keys, or CALCULATION_OPEN = True without any")
+        if self.calculation_startcalc and self.calculation_timeout_seconds > self.task_lifetime:
+            raise ValueError("CALCULATION_TIMEOUT_SECONDS: expected at most TASK_LIFETIME, which ends all tasks")
+        return self
+
+    @field_validator("calculation_path")
+    @classmethod
+    def _beginning_of_addresses(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._~/-]*", value) or {"..", "."} & set(value.split("/")) or "//" in value:
+            raise ValueError("expected the beginning of a path, such as 'calculations', or ''")
+        return value.strip("/")
+
     @field_validator("mirror_url", "public_url", "ws_url", "script_callback")
     @classmethod
     def _web_address(cls, value: str) -> str:
@@ -394,7 +456,7 @@ class Settings(BaseModel):
             raise ValueError("expected a relative folder below MIRROR_PATH, such as 'uploads'")
         return value.strip("/")
 
-    @field_validator("api_keys")
+    @field_validator("api_keys", "calculation_api_keys")
     @classmethod
     def _no_empty_key(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if any(len(key) < 8 for key in value):
@@ -408,6 +470,10 @@ class Settings(BaseModel):
     @property
     def work_folder(self) -> Path:
         return self.work_path or self.data_path / "work"
+
+    @property
+    def calculations_folder(self) -> Path:
+        return self.calculation_folder or self.data_path / "calculations"
 
     @property
     def base_url(self) -> str:
@@ -453,7 +519,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for variable, name in VARIABLES.items():
         if env.get(variable):
             values[name] = env[variable]
-    for name in ("data_path", "mirror_path", "work_path", "server_side_scripting_home_dir", "runners_dir"):
+    for name in FOLDERS:
         if values.get(name):
             values[name] = _absolute(name, values[name])
     try:

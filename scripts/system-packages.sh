@@ -13,6 +13,9 @@ openssl       openssl       a certificate for it
 pg_isready    postgresql    the second kind of database
 minisign      minisign      the client's check of a signed repository
 bwrap         bubblewrap    the sandbox of scripts
+sbatch        slurm-wlm     a real batch system for calculations
+munged        munge         what its parts know each other by
+elk-lapw      elk-lapw      a real calculation
 "
 
 missing=()

@@ -16,6 +16,7 @@ from knossos.errors import AccessDenied
 from knossos.jobs import Engine, JobRecord
 from knossos.scripting.access import ADMINISTRATION, ANONYMOUS, Caller, may_execute
 from knossos.scripting.authtokens import AuthToken, AuthTokens
+from knossos.scripting.calculations.calculations import Calculations
 from knossos.scripting.catalogue import Catalogue, Script
 from knossos.scripting.incoming import IncomingFile, IncomingFiles
 from knossos.scripting.plan import InputFile, RunKind, RunPlan, TokenPlan
@@ -58,6 +59,7 @@ class Scripting:
         self.runners = Runners(settings)
         self.runs = Runs(settings, database, self.storage, engine)
         self.tokens = RunTokens(settings, database, self.runs.get)
+        self.calculations = Calculations(settings, database, self.storage, engine)
         self.authtokens = AuthTokens(settings)
 
     @cached_property

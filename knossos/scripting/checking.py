@@ -6,18 +6,21 @@ do without is an error of the settings.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from knossos.errors import SettingsError
 from knossos.scripting.authtokens import AuthTokens
+from knossos.scripting.calculations.calculations import find_program, is_offered
+from knossos.scripting.calculations.commands import batch_scripts
 from knossos.scripting.catalogue import Catalogue
 from knossos.scripting.runners.folder import Runners
 from knossos.settings import ROOT, Settings
 
 
 def is_configured(settings: Settings) -> bool:
-    """Whether the operator offers scripts or runners at all."""
-    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir)
+    """Whether the operator offers scripts, runners or calculations at all."""
+    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir or is_offered(settings))
 
 
 def problems(settings: Settings) -> list[str]:
@@ -29,6 +32,8 @@ def problems(settings: Settings) -> list[str]:
     catalogue, runners, authtokens = Catalogue(settings), Runners(settings), AuthTokens(settings)
     authtokens.check()
     _check_home(settings)
+    if settings.calculation_command:
+        find_program(settings, settings.calculation_command[0])
     return [
         *catalogue.check(),
         *(f"{settings.runners_dir}/{message}" for message in runners.check()),
@@ -38,6 +43,11 @@ def problems(settings: Settings) -> list[str]:
             if not catalogue.has(name)
         ),
         *_missing_read_paths(settings),
+        *(
+            f"calculations will not be started: {script} cannot be run on this machine"
+            for script in batch_scripts(settings)
+            if not os.access(script, os.X_OK)
+        ),
     ]
 
 

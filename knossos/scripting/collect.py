@@ -13,7 +13,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,11 @@ class Collector:
         if patterns:
             for name, path in self._regular_files(folder, lambda name: matches(name, patterns)):
                 self.keep(FileRole.ATTACHMENT, path, name)
+
+    def keep_all(self, folder: Path, skip: Collection[str] = ()) -> None:
+        """Keep all files of the run's directory but those with a name of ``skip``."""
+        for name, path in self._regular_files(folder, lambda name: name not in skip):
+            self.keep(FileRole.WRITTEN, path, name)
 
     def _regular_files(
         self, folder: Path, wanted: Callable[[str], bool] = lambda name: True

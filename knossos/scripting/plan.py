@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict
 
 from knossos.scripting.metadata import RunLimits
 
+#: Folder of a run's directory for the files that come with a call.
+UPLOADS = ".upload_files"
+
 
 class RunKind(StrEnum):
     """By which protocol a run was started."""
@@ -21,6 +24,8 @@ class RunKind(StrEnum):
     SCRIPT = "script"
     #: A runner of RUNNERS_DIR (script-runner.md).
     RUNNER = "runner"
+    #: CALCULATION_COMMAND, or a batch system, with an ``input.xml`` (calculation.md).
+    CALCULATION = "calculation"
 
 
 class RunOutcome(StrEnum):
@@ -55,6 +60,8 @@ class FileRole(StrEnum):
     ATTACHMENT = "attachment"
     #: A runner's ``results``, as JSON.
     RESULTS = "results"
+    #: What a calculation has written into its directory.
+    WRITTEN = "written"
 
 
 class Model(BaseModel):
@@ -62,7 +69,7 @@ class Model(BaseModel):
 
 
 class InputFile(Model):
-    """A file that comes with a call. ``key`` is where the storage has it until the run has ended."""
+    """A file that comes with a call. ``key`` is where the storage has it, until the run has ended at least."""
 
     name: str
     key: str
@@ -113,8 +120,9 @@ class RunPlan(Model):
     rundir_in_arguments: bool = False
     #: None: the script gets no token; else ``--auth-token=...`` comes before the other arguments.
     token: TokenPlan | None = None
-    #: Files for ``.upload_files/``.
+    #: Files that come with the call, and the folder for them in the run's directory; "" for the directory itself.
     inputs: tuple[InputFile, ...] = ()
+    inputs_folder: str = UPLOADS
     #: Folder whose contents are copied into the run's directory first; "" for none.
     template: str = ""
     #: Folders that are made in the run's directory.
@@ -128,6 +136,8 @@ class RunPlan(Model):
     mail: bool = False
     #: Glob patterns of files in the run's directory that are kept.
     attachments: tuple[str, ...] = ()
+    #: Whether all files of the run's directory are kept.
+    keep_all: bool = False
     results: ResultsPlan | None = None
     #: Seconds for which what is kept is kept.
     keep_seconds: float

@@ -270,6 +270,8 @@ class _RunJob:
             lambda: collector.keep_shared(staged.shared),
             lambda: collector.keep_output(output.paths),
         ]
+        if plan.keep_all:
+            steps.insert(1, lambda: collector.keep_all(staged.folder))
         if plan.results is not None and not ending.error:
             steps.insert(0, lambda: self._keep_results(collector, staged, output))
         for step in steps:

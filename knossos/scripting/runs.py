@@ -7,6 +7,7 @@ or not there; after its time row and files are gone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
@@ -124,24 +125,29 @@ class Runs:
         shown: Sequence[str],
         concurrency: int | None = None,
         retries: int = 0,
+        function: str = FUNCTION,
+        queue: str = "",
+        then: JobSpec | None = None,
     ) -> tuple[Run, JobRecord]:
         """Accept a run: its row, and its job in the queue. Nothing is left where that fails, the plan's files neither.
 
         Args:
             shown: what was called, without anything secret.
             concurrency: how many runs of this name may be under way at once.
+            function: the job that runs the plan; ``queue``: where it waits, "" for SCRIPT_QUEUE; ``then``: the job that
+                follows it, however it ends.
 
         Raises:
             TooManyRuns: the owner's others have to end first.
         """
         row = self._row(plan, owner, shown)
         spec = JobSpec(
-            function=FUNCTION,
+            function=function,
             kind=plan.kind,
             title=title,
             owner=owner,
             payload=plan.model_dump(mode="json"),
-            queue=self._settings.script_queue,
+            queue=queue or self._settings.script_queue,
             # The run ends itself when its time is over; this is for one that cannot.
             timeout_seconds=(plan.limits.timeout_seconds or self._settings.script_timeout_seconds)
             + 2 * self._settings.script_kill_grace_seconds
@@ -156,7 +162,7 @@ class Runs:
             self._refuse_too_many(owner)
             with self._database.session() as session:
                 session.add(row)
-            record = self._engine.submit(spec)
+            record = self._engine.submit(spec, then)
         except BaseException:
             self._delete(plan.run_id)
             raise
@@ -296,7 +302,10 @@ class Runs:
         keep_seconds: float | None = None,
         ended_at: float | None = None,
     ) -> bool:
-        """Note what came of a run, and when (None: now). False where that was noted: the first counts."""
+        """Note what came of a run, and when (None: now). False where that was noted: the first counts.
+
+        Of one that was removed in the meantime nothing stays.
+        """
         now = time.time() if ended_at is None else ended_at
         keep = self._settings.script_result_lifetime if keep_seconds is None else keep_seconds
         values = {
@@ -310,14 +319,18 @@ class Runs:
         }
         with self._database.session() as session:
             query = update(ScriptRun).where(ScriptRun.id == run_id, ScriptRun.outcome.is_(None)).values(**values)
-            if session.execute(query.returning(ScriptRun.id)).scalar() is None:
-                return False
-            session.add_all(
-                ScriptFile(run_id=run_id, number=f.number, role=f.role, name=f.name, size=f.size, key=f.key)
-                for f in files
-            )
-        self.discard_inputs(run_id)
-        return True
+            noted = session.execute(query.returning(ScriptRun.id)).scalar() is not None
+            is_gone = not noted and session.get(ScriptRun, run_id) is None
+            if noted:
+                session.add_all(
+                    ScriptFile(run_id=run_id, number=f.number, role=f.role, name=f.name, size=f.size, key=f.key)
+                    for f in files
+                )
+        if is_gone:
+            self._storage.delete_below(run_prefix(run_id))
+        elif noted:
+            self.discard_inputs(run_id)
+        return noted
 
     # --- forget -----------------------------------------------------------------------------------
 
@@ -348,6 +361,19 @@ class Runs:
     def _is_known(self, run_id: str) -> bool:
         with self._database.reading() as session:
             return session.get(ScriptRun, run_id) is not None
+
+    def remove(self, run_id: str, reason: str) -> None:
+        """Remove a run with all that is kept of it, cancelled where it is under way."""
+        with self._database.reading() as session:
+            ticket = session.scalar(select(ScriptRun.ticket).where(ScriptRun.id == run_id))
+        self._delete(run_id)
+        # Once more: its worker may just have kept what there was. What it keeps from now on, it removes (`end`).
+        self._storage.delete_below(run_prefix(run_id))
+        if ticket is None:
+            return
+        with contextlib.suppress(JobNotFound):
+            if not self._engine.cancel(ticket, reason) or self._engine.find(ticket).state.finished:
+                self._engine.forget(ticket)
 
     def _delete(self, run_id: str) -> None:
         self._storage.delete_below(run_prefix(run_id))

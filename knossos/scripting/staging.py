@@ -1,7 +1,7 @@
 """The folders of a run, made before it starts: its directory with what belongs in it, SHARED_DIR, and its own /tmp.
 
 Paths of the operator's (the home template, the folder to copy) are copied as they are, links as links; files that came
-with a call lie in ``.upload_files/`` under names that were checked when the plan was made.
+with a call lie in the plan's folder for them under names that were checked when the plan was made.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from knossos.jobs.removal import remove_tree
 from knossos.scripting.plan import RunPlan
 from knossos.storage import Storage
 
-UPLOADS = ".upload_files"
 #: Names of run directories in a folder of the operator's begin with this.
 PARENT_PREFIX = "knossos-run-"
 #: What the LinkAhead client reads in its HOME to know where the server is.
@@ -62,7 +61,7 @@ def stage(plan: RunPlan, workspace: Path, shared_name: str, storage: Storage) ->
         for name in plan.folders:
             (folder / name).mkdir(exist_ok=True)
         if plan.inputs:
-            uploads = folder / UPLOADS
+            uploads = folder / plan.inputs_folder
             uploads.mkdir(exist_ok=True)
             for file in plan.inputs:
                 storage.fetch(file.key, uploads / file.name)

@@ -20,6 +20,7 @@ from knossos.web import (
     account_pages,
     api_docs,
     assets,
+    calculations,
     commands,
     converter,
     drops,
@@ -78,6 +79,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters["ticket"] = TicketConverter
+    app.url_map.converters["sha1"] = calculations.Sha1Converter
     database = Database(settings)
     app.extensions[EXTENSION] = Services(
         settings=settings,
@@ -120,6 +122,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
         linkahead,
     ):
         app.register_blueprint(module.blueprint)
+    app.register_blueprint(calculations.blueprint, url_prefix=f"/{settings.calculation_path}".rstrip("/") or None)
     app.context_processor(_for_templates)
     app.add_url_rule("/api/health", view_func=_health)
     if settings.trusted_proxies:

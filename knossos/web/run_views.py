@@ -26,6 +26,7 @@ _ROLES = {
     FileRole.SHARED: "Shared by the script",
     FileRole.ATTACHMENT: "Attachment",
     FileRole.RESULTS: "Results",
+    FileRole.WRITTEN: "Written by the program",
 }
 _FILE_NAMES = {FileRole.STDOUT: "stdout.txt", FileRole.STDERR: "stderr.txt", FileRole.RESULTS: "results.json"}
 

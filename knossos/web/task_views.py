@@ -25,6 +25,8 @@ KIND_NAMES = {
     "mail": "Mail",
     "script": "Script",
     "runner": "Runner",
+    "calculation": "Calculation",
+    "calculation-end": "End of a calculation",
 }
 
 #: Most reasons, and most values of one fact, that are shown.

@@ -106,7 +106,7 @@ def place(
         (folder / "runners" / f"{name}.json").write_text(json.dumps({"command": ["/bin/true"], "inputs": inputs}))
     settings = Settings(
         data_path=folder / "data", redis=redis_server.url, api_keys=(API_KEY,), storage=str(folder / "storage"),
-        public_url="http://localhost", upload_path="drops",
+        public_url="http://localhost", upload_path="drops", calculation_command=("true",), calculation_open=True,
         allowed_private_networks=("203.0.113.0/24",),
         server_side_scripting_bin_dirs=(str(folder / "bin"),), runners_dir=folder / "runners",
     )  # fmt: skip
@@ -178,6 +178,9 @@ def filled(app: Flask, engine: Engine, world: World) -> Place:
         ("/api/1/mod", [{"mid": "alpha", "mod_id": "alpha", "id": "alpha", "version": f"{n}.0.0"} for n in range(5)]),
         ("/api/1/", [{"user": "dora", "name": "nora", "password": people.PASSWORD, "email": "n@example.org"}]),
     ]
+    calculated = hashlib.sha1(b"<input/>").hexdigest()
+    assert client.post(f"/{calculated}/", data=b"<input/>").text == "POST OK"
+    words.append(("/{sha1}", [{"sha1": calculated, "name": name} for name in ("input.xml", "info.xml")]))
     schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
     return Place(schema, headers["X-KN-TOKEN"], people.session_of(services.settings, "dora"), words)
 

@@ -20,7 +20,7 @@ from knossos.web.openapi.listing import OperationView, groups, shapes
 from knossos.web.openapi.outline import kind_of, outline
 
 #: What is for programs: routes below these, and the addresses themselves, are described. Pages of these are not.
-SCOPE = ("/api/", "/drop/", "/storage/", "/task/", "/script/", "/Shared/")
+SCOPE = ("/api/", "/drop/", "/storage/", "/task/", "/script/", "/Shared/", "/<sha1:")
 ADDRESSES = {"/task", "/health", "/scripting", "/Info", "/login", "/logout"}
 PAGES = {("GET", "/api/docs"), ("GET", "/login"), ("POST", "/logout")}
 

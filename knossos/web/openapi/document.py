@@ -11,6 +11,7 @@ from knossos.accounts import COOKIE_NAME
 from knossos.web.openapi import (
     about_server,
     accounts,
+    calculations,
     converter,
     drops,
     linkahead,
@@ -41,6 +42,7 @@ MODULES: tuple[ModuleType, ...] = (
     webhooks,
     repository,
     reports,
+    calculations,
     about_server,
 )
 

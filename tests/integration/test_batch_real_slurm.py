@@ -1,0 +1,101 @@
+"""Calculations through a real Slurm, its controller and its one node on this machine, without accounting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from knossos.database import Database
+from knossos.jobs import Engine
+from knossos.scripting.calculations.calculations import Calculations
+from knossos.scripting.calculations.states import CalculationState
+from knossos.settings import Settings
+from knossos.storage import Storage
+from tests.conftest import StartWorker
+from tests.support.batch_calculations import PROGRAM, Batch, through_slurm
+from tests.support.processes import wait_for
+from tests.support.slurm import Slurm, missing
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing()), reason=f"not installed: {', '.join(missing())}"),
+    pytest.mark.skipif(os.getuid() != 0, reason="Slurm's controller and node run as root here"),
+]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> Iterator[Slurm]:
+    (tmp_path / "slurm").mkdir()
+    made = Slurm(tmp_path / "slurm")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def batch(
+    slurm: Slurm, settings: Settings, engine: Engine, sqlite_template: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker,
+) -> Iterator[Batch]:  # fmt: skip
+    program = tmp_path / "program"
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    monkeypatch.setenv("SLURM_CONF", str(slurm.configuration))
+    monkeypatch.setenv("CALCULATION_PROGRAM", str(program))
+    settings = through_slurm(settings, sqlite_template)
+    database = Database(settings)
+    start_worker(scripts=True, use=settings)
+    yield Batch(settings, Calculations(settings, database, Storage(settings), engine), engine)
+    database.close()
+
+
+@pytest.mark.timeout(300)
+def test_a_calculation_goes_through_a_real_slurm(batch: Batch, slurm: Slurm) -> None:
+    sha1 = batch.post("wait")
+    running = batch.until(sha1, CalculationState.RUNNING)
+    assert running.text == "Slurm says RUNNING"
+    assert slurm.ask("squeue", "--noheader", "--format=%A %T").split() == [running.job, "RUNNING"]
+    wait_for(lambda: batch.output(batch.calculations.get(sha1)) == "begins\n", "its output, live")
+    # There is one processor: the next one waits for it.
+    other = batch.post("fast")
+    (batch.folder(sha1) / "go").touch()
+    found = batch.until(sha1, CalculationState.FINISHED)
+    assert batch.output(found) == "begins\nends\n"
+    assert [file.name for file in found.xml_files()] == ["info.xml"]
+    batch.until(other, CalculationState.FINISHED)
+    failed = batch.until(batch.post("fail"), CalculationState.FAILED)
+    assert failed.text == "Slurm says FAILED"
+
+
+@pytest.mark.timeout(300)
+def test_deleting_a_calculation_ends_it_in_a_real_slurm(batch: Batch, slurm: Slurm) -> None:
+    sha1 = batch.post("wait")
+    job = batch.until(sha1, CalculationState.RUNNING).job
+    folder = batch.folder(sha1)
+    batch.calculations.delete(sha1)
+    wait_for(lambda: "JobState=CANCELLED" in slurm.ask("scontrol", "show", "job", job), "its end")
+    wait_for(lambda: not folder.exists(), "its directory to go")
+
+
+@pytest.mark.timeout(300)
+def test_one_that_somebody_cancels_in_slurm_is_cancelled(batch: Batch, slurm: Slurm) -> None:
+    sha1 = batch.post("wait")
+    slurm.ask("scancel", batch.until(sha1, CalculationState.RUNNING).job)
+    batch.until(sha1, CalculationState.CANCELLED)
+
+
+@pytest.mark.timeout(300)
+def test_a_real_controller_that_is_away_for_a_while_ends_nothing(batch: Batch, slurm: Slurm) -> None:
+    sha1 = batch.post("wait")
+    batch.until(sha1, CalculationState.RUNNING)
+    slurm.stop_controller()
+    batch.until(sha1, CalculationState.UNKNOWN)
+    (batch.folder(sha1) / "go").touch()
+    slurm.start_controller()
+    found = batch.until(sha1, CalculationState.FINISHED)
+    assert batch.output(found) == "begins\nends\n"
