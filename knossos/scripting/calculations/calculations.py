@@ -99,8 +99,7 @@ class Calculations:
             SettingsError: the operator's program is not there.
         """
         check_input(sha1, data)
-        row = self._row(sha1)
-        known = None if row is None else self._look(row)
+        row, known = self._current(sha1)
         if known is not None and known.state not in (CalculationState.FAILED, CalculationState.CANCELLED):
             return known
         before = "" if row is None else row.run_id
@@ -177,8 +176,7 @@ class Calculations:
 
     def get(self, sha1: str) -> Calculation:
         """Raises NoSuchCalculation."""
-        row = self._row(sha1)
-        found = None if row is None else self._look(row)
+        _, found = self._current(sha1)
         if found is None:
             raise NoSuchCalculation("There is no calculation with this SHA-1 (any more).", sha1=sha1)
         return found
@@ -190,6 +188,20 @@ class Calculations:
     def output_so_far(self, found: Calculation, stream: FileRole) -> str:
         """What a calculation that has not ended has printed to a stream."""
         return "" if found.record is None else "".join(written(self._engine, found.record.ticket, stream))
+
+    def _current(self, sha1: str) -> tuple[CalculationRow | None, Calculation | None]:
+        """The row of an input, and the calculation that it stands for, if that is still there."""
+        row = self._row(sha1)
+        while row is not None:
+            found = self._look(row)
+            if found is not None and found.run is not None:
+                return row, found
+            # There is no such run (yet). Somebody may have posted the input anew while we looked for the old one.
+            again = self._row(sha1)
+            if again is not None and again.run_id == row.run_id:
+                return row, found
+            row = again
+        return None, None
 
     def _row(self, sha1: str) -> CalculationRow | None:
         with self._database.reading() as session:
