@@ -57,6 +57,9 @@ VARIABLES = {
     "KNOSSOS_ADMIN_PASSWORD": "admin_password",
 }
 
+#: Settings that are folders: relative ones are below the project's.
+FOLDERS = ("data_path", "mirror_path", "work_path", "server_side_scripting_home_dir", "runners_dir", "homes_path")
+
 #: Settings whose values no message may show.
 SECRETS = {"API_KEYS", "SECRET_KEY", "ADMIN_PASSWORD", "REDIS", "DATABASE", "STORAGE_OPTIONS", "SMTP"}
 
@@ -283,6 +286,25 @@ class Settings(BaseModel):
     #: Path of a sendmail program for mails of scripts where SMTP is not set. "": none.
     sendmail: Text = ""
 
+    # --- script server: people's own scripts, in their homes ----------------------------------------
+    #: The server's name, as it tells its clients.
+    name: Text = "Knossos"
+    #: The interpreter that gets the scripts that people send, on its standard input: a path, or a name on SCRIPT_PATH
+    #: such as "python3". "": nobody can send any.
+    command: Text = ""
+    #: Arguments of COMMAND. Many interpreters need one to read their standard input: ("-",) or ("-s",).
+    args: Strings = ()
+    #: Scripts of all people together that run at once; the others wait their turn.
+    max_running: Few = 1
+    #: Scripts that one person may have waiting and running together; more are refused.
+    max_scripts_per_user: Count = 100
+    #: Largest script in bytes.
+    script_max_bytes: Annotated[int, whole(1, 64 * MIB)] = 4 * MIB
+    #: Folder of the homes of accounts, one folder each, named by the account's number. None: ``<data_path>/homes``.
+    homes_path: FolderOrNone = None
+    #: Most bytes that one home may hold.
+    home_quota_bytes: Bytes = 10 * GIB
+
     # --- log ----------------------------------------------------------------------------------------
     #: "text" for people or "json" for programs, one line per event.
     log_format: Annotated[Literal["text", "json"], Field(description='"text" or "json"')] = "text"
@@ -408,6 +430,10 @@ class Settings(BaseModel):
         return self.work_path or self.data_path / "work"
 
     @property
+    def homes_folder(self) -> Path:
+        return self.homes_path or self.data_path / "homes"
+
+    @property
     def base_url(self) -> str:
         """This server's public address where no request says it: PUBLIC_URL, else that of API_LISTEN."""
         host, port = self.api_listen
@@ -451,7 +477,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for variable, name in VARIABLES.items():
         if env.get(variable):
             values[name] = env[variable]
-    for name in ("data_path", "mirror_path", "work_path", "server_side_scripting_home_dir", "runners_dir"):
+    for name in FOLDERS:
         if values.get(name):
             values[name] = _absolute(name, values[name])
     try:

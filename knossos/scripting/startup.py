@@ -14,8 +14,8 @@ _log = logging.getLogger(__name__)
 
 
 def is_configured(settings: Settings) -> bool:
-    """Whether the operator offers scripts or runners at all."""
-    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir)
+    """Whether the operator offers scripts or runners at all, or lets people send theirs."""
+    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir or settings.command)
 
 
 def check(settings: Settings) -> None:

@@ -39,6 +39,7 @@ from knossos.web import (
     run_pages,
     runners,
     script_pages,
+    script_server,
     security,
     storage_files,
     task_feeds,
@@ -114,6 +115,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         nebula,
         runners,
         linkahead,
+        script_server,
     ):
         app.register_blueprint(module.blueprint)
     app.context_processor(_for_templates)

@@ -25,6 +25,7 @@ KIND_NAMES = {
     "mail": "Mail",
     "script": "Script",
     "runner": "Runner",
+    "home": "Own script",
 }
 
 #: Most reasons, and most values of one fact, that are shown.
