@@ -30,5 +30,5 @@ def spellings(session: Session, keys: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for start in range(0, len(wanted), _AT_ONCE):
         query = select(User.name_key, User.name).where(User.name_key.in_(wanted[start : start + _AT_ONCE]))
-        found.update(session.execute(query).tuples().all())
+        found |= dict(session.execute(query).all())
     return found
