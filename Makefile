@@ -42,8 +42,9 @@ screenshots: py-env system ## Take docs/images anew
 system: ## Install what tests need from the system, where this user may
 	scripts/system-packages.sh
 
-template: py-env ## Write conf/settings.py.dist anew from knossos/settings.py
+template: py-env ## Write conf/settings.py.dist, and the table in docs/scripts.md, anew from knossos/settings.py
 	$(PYTHON) -m scripts.settings_template
+	$(PYTHON) -m scripts.script_settings
 
 pins: py-env ## Write constraints.txt anew from what is installed
 	scripts/pin.sh

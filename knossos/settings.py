@@ -260,6 +260,8 @@ class Settings(BaseModel):
     script_queue: Text = "default"
     #: Runs of one owner that may be queued or running in the workers at once; the others wait their turn.
     script_owner_concurrency: Few = 2
+    #: Runs of one owner that may be queued or running at all; one more is refused.
+    script_owner_runs: Count = 500
     #: Seconds that a run may take, seconds of processor time that each of its processes may use, and seconds between
     #: SIGTERM and SIGKILL. A script's own description may say less or more.
     script_timeout_seconds: Seconds = 3600

@@ -13,15 +13,18 @@ from typing import Literal
 
 from playwright.sync_api import ViewportSize
 
+from knossos.accounts import Accounts
 from knossos.database import Database
 from knossos.publishing.publisher import Publisher
 from knossos.publishing.tracking import Event, Report
+from knossos.scripting.calls import Scripting
 from knossos.settings import ROOT
 from tests.support import scenes
 from tests.support.browser import Visit, chromium
 from tests.support.mod_scenes import publish_mods
 from tests.support.redis_server import RedisServer
 from tests.support.scenes import PlayedJob
+from tests.support.script_scenes import play_run
 from tests.support.site import PASSWORD, Site
 
 #: Brings a visitor to what shall be seen.
@@ -41,9 +44,12 @@ CODE = (
 )
 
 #: The pictures that the documents show.
-FOR_DOCS = {"converter", "mod", "mods", "release", "tasks", "watch", "watch-dark", "watch-phone", "watch-succeeded"}
+FOR_DOCS = {
+    *("converter", "mod", "mods", "release", "run", "script", "tasks"),
+    *("watch", "watch-dark", "watch-phone", "watch-succeeded"),
+}
 #: Of these all that the page holds is shown, not only the window.
-WHOLE = ("watch", "mod", "account")
+WHOLE = ("watch", "mod", "account", "run", "script")
 
 
 def main() -> int:
@@ -54,7 +60,7 @@ def main() -> int:
         redis = RedisServer(Path(data))
         redis.start()
         try:
-            with Site(Path(data), redis.url) as site:
+            with Site(Path(data), redis.url, server_side_scripting_bin_dirs=(str(ROOT / "examples/scripts"),)) as site:
                 fill(site, Path(data))
                 take_all(site, folder, everything)
         finally:
@@ -72,6 +78,7 @@ def take_all(site: Site, folder: Path, everything: bool) -> None:
     }
     scenes.remember_sizes(site.settings)
     more_tasks(site)
+    jobs["run"] = play_script(site)
     with chromium() as browser:
         for look, window, scheme in LOOKS:
             visit = Visit(browser, site.url, viewport=window, color_scheme=scheme, reduced_motion="reduce")
@@ -108,6 +115,17 @@ def more_tasks(site: Site) -> None:
             site.engine.cancel(job.ticket, "Cancelled on its page.")
         if number == 1:
             job.start().progress(0.82, "Reading northern-gate.7z")
+
+
+def play_script(site: Site) -> PlayedJob:
+    """olga runs the example."""
+    database = Database(site.settings)
+    try:
+        olga = Accounts(database).find("olga")
+        assert olga is not None
+        return play_run(Scripting(site.settings, database, site.engine), site.engine, "handle_csv.py", olga)
+    finally:
+        database.close()
 
 
 def start(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
@@ -226,6 +244,39 @@ def release(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
     page.locator(".sticky-actions").scroll_into_view_if_needed()
 
 
+def script(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    """A script's form, half filled in, after a press of its button."""
+    page = visit.page
+    log_in(visit, "olga", "/scripts/handle_csv.py")
+    page.fill("#f-title", "Harbour water, second week")
+    page.set_input_files("#f-table", {"name": "harbour.csv", "mimeType": "text/csv", "buffer": b"sample,value"})
+    page.fill("#f-day", "2024-05-31")
+    for name, factor in (("brine-01", "1.5"), ("harbour-east", "a half")):
+        page.get_by_role("button", name="Add to Samples").click()
+        page.keyboard.type(name)
+        page.keyboard.press("Tab")
+        page.keyboard.type(factor)
+    page.get_by_role("button", name="Summarise").last.click()
+    page.locator(".field-error").first.wait_for()
+
+
+def run(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    log_in(visit, "olga", "/scripts")
+    visit.page.goto(f"/watch/{jobs['run'].ticket}")
+    visit.page.get_by_text("harbour-west").first.wait_for()
+    visit.page.locator(".log-line").first.wait_for()
+
+
+def scripts(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    log_in(visit, "olga", "/scripts")
+    visit.page.get_by_text("Summarise a table").wait_for()
+
+
+def runs(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
+    log_in(visit, "olga", "/runs")
+    visit.page.get_by_text("handle_csv.py").wait_for()
+
+
 def tasks(visit: Visit, jobs: dict[str, PlayedJob]) -> None:
     log_in(visit, "olga", "/tasks")
     visit.page.locator("tbody tr").first.wait_for()
@@ -249,6 +300,10 @@ PAGES: dict[str, Take] = {
     "publish": owned("/publish", "Make a new mod"),
     "publish-mod": owned("/publish/starlit-passage", "Webhooks"),
     "release": release,
+    "scripts": scripts,
+    "script": script,
+    "run": run,
+    "runs": runs,
     "tasks": tasks,
     "account": account,
     "audit": audit,

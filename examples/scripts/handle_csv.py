@@ -29,13 +29,11 @@ def main():
     values = read(os.path.join(os.path.dirname(path), form["table"]), form)
     rows = []
     for number, (sample, numbers) in enumerate(sorted(values.items()), 1):
-        tell(number / len(values), "Sample {} of {}: {}".format(number, len(values), sample))
+        tell(number / len(values), f"Sample {number} of {len(values)}: {sample}")
         rows.append([sample, len(numbers)] + [round(one, form["decimals"]) for one in summary(numbers)])
-        print(
-            "{}{:<16}{} {:>6} values, mean {}{}{}".format(BOLD, sample, RESET, len(numbers), GREEN, rows[-1][2], RESET)
-        )
+        print(f"{BOLD}{sample:<16}{RESET} {len(numbers):>6} values, mean {GREEN}{rows[-1][2]}{RESET}")
     write(rows)
-    print("{} of {}: {} samples.".format(form["title"], form["day"] or "no day", len(rows)))
+    print(f"{form['title']}: {len(rows)} samples.")
 
 
 def read(path, form):
@@ -47,15 +45,15 @@ def read(path, form):
         table = csv.DictReader(file, delimiter=separator)
         for column in ("sample", form["column"]):
             if column not in (table.fieldnames or []):
-                sys.exit("The table has no column {!r}; it has {}.".format(column, ", ".join(table.fieldnames or [])))
+                sys.exit(f"The table has no column {column!r}; it has {', '.join(table.fieldnames or [])}.")
         for line, row in enumerate(table, 2):
             try:
                 number = float(row[form["column"]])
             except (TypeError, ValueError):
-                problem = "line {}: {!r} is no number".format(line, row[form["column"]])
+                problem = f"line {line}: {row[form['column']]!r} is no number"
                 if form["strict"]:
                     sys.exit(problem)
-                print("{}, left out".format(problem), file=sys.stderr)
+                print(f"{problem}, left out", file=sys.stderr)
                 continue
             values.setdefault(row["sample"], []).append(number * (factors.get(row["sample"]) or 1))
     return values
@@ -68,7 +66,7 @@ def summary(numbers):
 def write(rows):
     """The summary as a file that the page links."""
     with open("summary.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([["sample", "values", "mean", "least", "largest"]] + rows)
+        csv.writer(file).writerows([["sample", "values", "mean", "least", "largest"], *rows])
     if page:
         page.share("summary.csv", title="The summary")
     elif os.environ.get("SHARED_DIR"):

@@ -5,6 +5,7 @@ Each part is made when it is first used, so that a process pays only for what it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,20 @@ if TYPE_CHECKING:
     from knossos.jobs import Engine
 
 
+def _never() -> bool:
+    return False
+
+
 class Publisher:
-    def __init__(self, settings: Settings, database: Database, engine: Engine) -> None:
+    """``is_stopping`` says whether the process is being stopped: then nobody waits for a job any more."""
+
+    def __init__(
+        self, settings: Settings, database: Database, engine: Engine, *, is_stopping: Callable[[], bool] = _never
+    ) -> None:
         self.settings = settings
         self.database = database
         self.engine = engine
+        self._is_stopping = is_stopping
 
     @cached_property
     def storage(self) -> Storage:
@@ -93,7 +103,7 @@ class Publisher:
 
     @cached_property
     def submissions(self) -> Submissions:
-        return Submissions(self.settings, self.database, self.engine)
+        return Submissions(self.settings, self.database, self.engine, is_stopping=self._is_stopping)
 
     @cached_property
     def conversions(self) -> Conversions:

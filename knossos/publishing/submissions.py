@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 
 
 class Submissions:
-    """``sleep`` and ``clock`` (seconds that only grow) are for the waiting."""
+    """``sleep`` and ``clock`` (seconds that only grow) are for the waiting, which ends if ``is_stopping`` says so."""
 
     def __init__(
         self,
@@ -61,12 +61,14 @@ class Submissions:
         *,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
         self._database = database
         self._engine = engine
         self._sleep = sleep
         self._clock = clock
+        self._is_stopping = is_stopping
 
     def run(
         self,
@@ -86,7 +88,8 @@ class Submissions:
 
         Returns:
             The answer for the client: ``result``, ``reason`` and ``message`` where that is false, ``errors``,
-            ``warnings``, ``ticket`` and ``token`` of the job. After ``wait_seconds`` the reason is "still checking".
+            ``warnings``, ``ticket`` and ``token`` of the job. After ``wait_seconds``, or when this
+            process is being stopped, the reason is "still checking".
         """
         record = self.start(identity, document, mode, actions=actions, address=address)
         digest = digest_of(identity.user_id, document, mode, actions)
@@ -165,7 +168,7 @@ class Submissions:
             except JobNotFound:
                 return _refused(record, "cancelled", "The check was removed before it ended. Send the release again.")
             left = deadline - self._clock()
-            if left <= 0:
+            if left <= 0 or self._is_stopping():
                 text = "The release is still being checked. Send it again to wait on, or watch its task."
                 return _refused(record, STILL_CHECKING, text)
             self._sleep(min(pause, left))

@@ -75,6 +75,10 @@ class AuthTokens:
         entries = {} if self._file is None else self._current(self._file)
         return frozenset(role for entry in entries.values() for role in entry.roles)
 
+    def scripts(self) -> frozenset[str]:
+        """The names of all scripts with an entry. Raises SettingsError as `check` does."""
+        return frozenset() if self._file is None else frozenset(self._current(self._file))
+
     def _current(self, file: Path) -> dict[str, AuthToken]:
         with self._lock:
             try:

@@ -71,7 +71,7 @@ class Catalogue:
         self._read: dict[Path, tuple[tuple[int, int], ScriptMetadata]] = {}
 
     def check(self) -> list[str]:
-        """What is wrong with the files beside the scripts, each with its file and field. Others are not concerned.
+        """What is wrong with the files beside the scripts, each with its path and field. Others are not concerned.
 
         Raises:
             SettingsError: one of SERVER_SIDE_SCRIPTING_BIN_DIRS is no folder.
@@ -87,8 +87,8 @@ class Catalogue:
             try:
                 self._metadata(name, path)
             except BrokenScript as error:
-                wrong.append(error.message)
-        return wrong
+                wrong.append(f"{path.parent}/{error.message}")
+        return wrong + [f"{path}: it is not executable, so that it is no script" for path in self._described_only()]
 
     def find(self, name: str) -> Script:
         """The script that is called so.
@@ -106,6 +106,16 @@ class Catalogue:
                     return Script(name, folder, path, self._metadata(name, path))
         raise NoSuchScript(f"There is no script {name[:MAX_NAME_CHARS]!r}.", script=name[:MAX_NAME_CHARS])
 
+    def has(self, name: str) -> bool:
+        """Whether there is a script that is called so, broken or not."""
+        try:
+            self.find(name)
+        except NoSuchScript:
+            return False
+        except BrokenScript:
+            pass
+        return True
+
     def scripts(self) -> list[Script]:
         """All scripts by name. Those with a broken file beside them are left out, and the log says why."""
         found: dict[str, Script] = {}
@@ -120,18 +130,30 @@ class Catalogue:
 
     def _executables(self) -> Iterator[tuple[str, Path, Path]]:
         count = 0
+        for folder, path in self._files():
+            if is_executable(path):
+                count += 1
+                if count > MAX_LISTED:
+                    _log.warning("only the first %d scripts are listed", MAX_LISTED)
+                    return
+                yield path.relative_to(folder).as_posix(), folder, path
+
+    def _described_only(self) -> Iterator[Path]:
+        """Files with a metadata file beside them that cannot be run."""
+        for _, path in self._files():
+            described = path.with_name(path.name.removesuffix(METADATA_SUFFIX))
+            if path.name.endswith(METADATA_SUFFIX) and described.is_file() and not is_executable(described):
+                yield described
+
+    def _files(self) -> Iterator[tuple[Path, Path]]:
+        """The folder and the path of each file that may be one of a script."""
         for folder in self.folders:
             for parent, below, names in os.walk(folder):
                 depth = len(Path(parent).relative_to(folder).parts)
                 below[:] = [] if depth >= MAX_DEPTH else sorted(one for one in below if not one.startswith("."))
-                for file in sorted(names):
-                    path = Path(parent, file)
-                    if not file.startswith(".") and file.isprintable() and is_executable(path):
-                        count += 1
-                        if count > MAX_LISTED:
-                            _log.warning("only the first %d scripts are listed", MAX_LISTED)
-                            return
-                        yield path.relative_to(folder).as_posix(), folder, path
+                for name in sorted(names):
+                    if not name.startswith(".") and name.isprintable():
+                        yield folder, Path(parent, name)
 
     def _metadata(self, name: str, path: Path) -> ScriptMetadata:
         file = path.with_name(path.name + METADATA_SUFFIX)

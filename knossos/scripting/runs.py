@@ -19,7 +19,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from knossos.database import Database
-from knossos.errors import NotFound
+from knossos.errors import KnossosError, NotFound
 from knossos.jobs import Engine, JobNotFound, JobRecord, JobSpec, JobState
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.tables import ScriptFile, ScriptRun
@@ -42,6 +42,12 @@ class NoSuchRun(NotFound):
     """There is no run ``run_id`` (any more)."""
 
     code = "no_such_run"
+
+
+class TooManyRuns(KnossosError):
+    """The owner ``owner`` has as many runs queued and running as one may have, ``most``."""
+
+    code = "too_many_runs"
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,14 @@ class Runs:
 
         Args:
             shown: what was called, without anything secret.
+<<<<<<< HEAD
             concurrency: how many runs of this name, or with this ``limit_key``, may be under way at once.
+=======
+            concurrency: how many runs of this name may be under way at once.
+
+        Raises:
+            TooManyRuns: the owner's others have to end first.
+>>>>>>> 7f7e84684a740ae7ee59a378c0c44516831c4a32
         """
         row = self._row(plan, owner, shown)
         spec = JobSpec(
@@ -154,6 +167,7 @@ class Runs:
             limit=concurrency or self._settings.script_owner_concurrency,
         )
         try:
+            self._refuse_too_many(owner)
             with self._database.session() as session:
                 session.add(row)
             record = self._engine.submit(spec)
@@ -164,6 +178,19 @@ class Runs:
             session.execute(update(ScriptRun).where(ScriptRun.id == plan.run_id).values(ticket=record.ticket))
         row.ticket = record.ticket
         return _as_run(row, ()), record
+
+    def _refuse_too_many(self, owner: str) -> None:
+        most = self._settings.script_owner_runs
+        unended = ScriptRun.owner == owner, ScriptRun.outcome.is_(None)
+        with self._database.reading() as session:
+            if (session.scalar(select(func.count()).select_from(ScriptRun).where(*unended)) or 0) < most:
+                return
+            rows = session.scalars(select(ScriptRun).where(*unended)).all()
+        # Those whose worker was lost do not count, and nobody may have looked at them yet.
+        if sum(self._settled(_as_run(row, ())).outcome is None for row in rows) >= most:
+            raise TooManyRuns(
+                f"{most} runs are queued or running already. Wait until some have ended.", owner=owner, most=most
+            )
 
     def _row(self, plan: RunPlan, owner: str, shown: Sequence[str]) -> ScriptRun:
         now = time.time()

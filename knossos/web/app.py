@@ -38,6 +38,7 @@ from knossos.web import (
     request_log,
     run_pages,
     runners,
+    script_commands,
     script_pages,
     script_server,
     security,
@@ -49,6 +50,7 @@ from knossos.web import (
 from knossos.web.authentication import current_session
 from knossos.web.known_sizes import KnownSizes
 from knossos.web.services import EXTENSION, Services, services
+from knossos.web.stopping import Stopping
 from knossos.web.unread_bodies import UnreadBodies
 
 #: Largest body in bytes of a request that says nothing else (forms of pages, answers to questions).
@@ -66,7 +68,7 @@ class TicketConverter(BaseConverter):
         return int(value)
 
 
-def create_app(settings: Settings, engine: Engine) -> Flask:
+def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = None) -> Flask:
     """Make the app. Tables and secrets are there already (`knossos.accounts.first_start`)."""
     app = Flask("knossos.web", static_folder=None)
     app.config.update(
@@ -86,6 +88,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         sessions=Sessions(settings, database),
         outgoing=OutgoingHttp(settings),
         sizes_of=KnownSizes(settings),
+        stopping=stopping or Stopping(),
     )
     request_log.install(app)
     security.install(app)
@@ -93,6 +96,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     assets.install(app)
     commands.install(app)
     app.cli.add_command(repository_commands.repository)
+    app.cli.add_command(script_commands.scripts)
     template_filters.install(app)
     script_pages.install(app)
     for module in (

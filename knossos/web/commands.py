@@ -110,7 +110,7 @@ def user_list() -> None:
         (account.name, " ".join(sorted(account.roles)), account.email or "", _state(account.verified, account.disabled))
         for account in services().accounts.list_accounts()
     ]
-    _table(("NAME", "ROLES", "MAIL", "STATE"), rows)
+    table(("NAME", "ROLES", "MAIL", "STATE"), rows)
 
 
 @user.command("disable", cls=Command)
@@ -187,7 +187,7 @@ def token_list(user_name: str) -> None:
          _when(one.expires_at), _when(one.last_used_at))
         for one in services().tokens.list_tokens(account.user_id, kind=None)
     ]  # fmt: skip
-    _table(("ID", "KIND", "NAME", "SCOPES", "MADE", "GOOD UNTIL", "LAST USED"), rows)
+    table(("ID", "KIND", "NAME", "SCOPES", "MADE", "GOOD UNTIL", "LAST USED"), rows)
 
 
 @token.command("revoke", cls=Command)
@@ -213,7 +213,7 @@ def audit(limit: int, subject: str, actor: str) -> None:
          json.dumps(one.details) if one.details else "")
         for one in services().audit.latest(limit, subject=subject, actor=actor)
     ]  # fmt: skip
-    _table(("WHEN", "WHO", "FROM", "WHAT", "TO", "MORE"), rows)
+    table(("WHEN", "WHO", "FROM", "WHAT", "TO", "MORE"), rows)
 
 
 @click.command("backup", cls=Command)
@@ -261,7 +261,8 @@ def _when(at: float | None) -> str:
     return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print columns; what is not printable in a cell is a question mark."""
     shown = [tuple("".join(c if c.isprintable() else "?" for c in cell) for cell in row) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(heads, *shown, strict=True)]
     for row in (heads, *shown):

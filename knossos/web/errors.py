@@ -19,12 +19,14 @@ from werkzeug.exceptions import NotFound as NoSuchPage
 from knossos.accounts.throttle import TooManyTries
 from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound, SettingsError
 from knossos.jobs import JobNotFinished
+from knossos.scripting.runs import TooManyRuns
 
 #: Status of each error; the first row that fits counts.
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
     (AccessDenied, 403),
     (TooManyTries, 429),
+    (TooManyRuns, 429),
     (InvalidInput, 400),
     (JobNotFinished, 409),
     (MissingDependency, 503),

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hmac
 import time
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, make_response, redirect, render_template, request, url_for
@@ -31,6 +33,8 @@ from knossos.web.task_views import STATE_NAMES
 
 #: Runs on a page of the history.
 PAGE = 50
+#: Bytes of each output that its page shows without scripts: its end.
+TAIL_BYTES = 100_000
 #: Events of a run that are read at a time.
 EVENTS_AT_ONCE = 500
 
@@ -49,7 +53,7 @@ _STYLE = (ROOT / "static" / "css" / "script_output.css").read_text("utf-8")
 _BEFORE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Output</title><base target="_blank">'
     f"<style>{_STYLE}</style></head><body>"
-)
+).encode()
 
 blueprint = Blueprint("run_pages", __name__)
 
@@ -133,7 +137,6 @@ def run(run_id: str) -> str:
     found, record = visible_run(run_id)
     g.shows_frames = True
     state, script = state_of(found, record), _script_of(found)
-    texts = services().scripting.runs.text
     return render_template(
         "scripts/run.html",
         run=found,
@@ -146,8 +149,8 @@ def run(run_id: str) -> str:
         files=file_views(found.files),
         html=_is_html(script),
         sandbox=SANDBOX,
-        stdout="" if found.outcome is None else plain_text(texts(found, FileRole.STDOUT)),
-        stderr="" if found.outcome is None else plain_text(texts(found, FileRole.STDERR)),
+        stdout=_end_of(found, FileRole.STDOUT),
+        stderr=_end_of(found, FileRole.STDERR),
         numbers={role.value: file.number for role in FileRole if (file := found.file(role)) is not None},
         again=_again(found, script),
         token=task_token(),
@@ -209,6 +212,16 @@ def _script_of(found: Run) -> Script | None:
         return None
 
 
+def _end_of(found: Run, role: FileRole) -> str:
+    """The end of a kept text, for those who see the page without scripts."""
+    kept = found.file(role)
+    if kept is None or not kept.size:
+        return ""
+    start = max(0, kept.size - TAIL_BYTES)
+    text = b"".join(services().scripting.storage.read(kept.key, start)).decode("utf-8", "replace")
+    return plain_text("\N{HORIZONTAL ELLIPSIS}" + text if start else text)
+
+
 def _is_html(script: Script | None) -> bool:
     return script is not None and script.metadata.output == "html"
 
@@ -247,14 +260,15 @@ def output(run_id: str) -> Response:
     found, record = visible_run(run_id)
     if not _is_html(_script_of(found)):
         raise NotFound("The output of this script is plain text.")
-    page = (_BEFORE, *_standard_output(found, record), "</body></html>")
+    page = chain((_BEFORE,), _standard_output(found, record), (b"</body></html>",))
     return Response(page, content_type="text/html; charset=utf-8", headers=OUTPUT_HEADERS)
 
 
-def _standard_output(found: Run, record: JobRecord | None) -> list[str]:
-    if found.outcome is not None:
-        return [services().scripting.runs.text(found, FileRole.STDOUT)]
-    return [] if record is None else _written(record.ticket)
+def _standard_output(found: Run, record: JobRecord | None) -> Iterable[bytes]:
+    kept = found.file(FileRole.STDOUT)
+    if kept is not None:
+        return services().scripting.runs.read(kept)
+    return [] if record is None else [text.encode("utf-8", "replace") for text in _written(record.ticket)]
 
 
 def _written(ticket: int) -> list[str]:

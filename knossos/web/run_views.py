@@ -12,9 +12,6 @@ from knossos.jobs import JobRecord, JobState
 from knossos.scripting.plan import FileRole, RunOutcome
 from knossos.scripting.runs import KeptFile, Run
 
-#: What is shown of a text where there are no scripts, in characters: its end.
-TAIL_CHARS = 100_000
-
 _OUTCOMES = {
     RunOutcome.TIMEOUT: "Its time was over",
     RunOutcome.MEMORY: "It used too much memory",
@@ -90,6 +87,5 @@ def file_name(file: KeptFile) -> str:
 
 
 def plain_text(text: str) -> str:
-    """The end of what a program wrote, without what only a terminal understands."""
-    found = _CONTROLS.sub("", _ANSI.sub("", text.replace("\r\n", "\n")))
-    return found if len(found) <= TAIL_CHARS else "…" + found[-TAIL_CHARS:]
+    """What a program wrote, without what only a terminal understands."""
+    return _CONTROLS.sub("", _ANSI.sub("", text.replace("\r\n", "\n")))

@@ -58,10 +58,11 @@ def call(path: str = "") -> Response:
     return jsonify(id=started.run.run_id, status="not-ready")
 
 
-@blueprint.get("/task/<run_id>")
-@blueprint.get("/script/<run_id>")
-def status(run_id: str) -> Response:
-    run = readable_run(run_id)
+@blueprint.get("/task/<path>")
+@blueprint.get("/script/<path>")
+def status(path: str) -> Response:
+    """``path`` is the id of a run; it is called as it is above, since there is one address for both."""
+    run = readable_run(path)
     if run.outcome is None:
         return jsonify(id=run.run_id, status="not-ready")
     if not run.succeeded:

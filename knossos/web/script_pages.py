@@ -120,7 +120,7 @@ def start(name: str) -> Response | tuple[str, int] | str:
         values = nested(form, sent.pairs)
         if sent.button is not None:
             button, path = sent.button
-            return _script_page(found, form, with_row(form, values, path, remove=button == REMOVE), {}, at=path)
+            return _script_page(found, form, with_row(form, values, path, remove=button == REMOVE), {})
         try:
             started = _start(found, form, values, sent, places)
         except InvalidInput as error:
@@ -174,20 +174,16 @@ def _first_values(found: Script, form: Form) -> dict[str, Any]:
     return beginning(form)
 
 
-def _script_page(found: Script, form: Form, values: dict[str, Any], errors: dict[str, str], at: str = "") -> str:
-    paths = [path for path in errors if path]
+def _script_page(found: Script, form: Form, values: dict[str, Any], errors: dict[str, str]) -> str:
     return render_template(
         "scripts/script.html",
         script=found,
         form=form,
-        plain=form is PLAIN_FORM,
         # What the browser's own checks go by.
         config=form.model_dump(mode="json", exclude_defaults=True),
         values=values,
         errors=errors,
-        wrong=paths,
-        at=at,
-        limits=services().settings,
+        wrong=[path for path in errors if path],
     )
 
 

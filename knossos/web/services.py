@@ -19,6 +19,7 @@ from knossos.jobs import Engine
 from knossos.outgoing import OutgoingHttp
 from knossos.settings import Settings
 from knossos.web.result_tree import SizesOf
+from knossos.web.stopping import Stopping
 from knossos.web.waiting import Seats
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Services:
     outgoing: OutgoingHttp
     #: Sizes of the files in an archive that this machine knows.
     sizes_of: SizesOf
+    stopping: Stopping
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -64,7 +66,7 @@ class Services:
     def publisher(self) -> Publisher:
         from knossos.publishing.publisher import Publisher
 
-        return Publisher(self.settings, self.database, self.engine)
+        return Publisher(self.settings, self.database, self.engine, is_stopping=self.stopping.is_set)
 
     @cached_property
     def scripting(self) -> Scripting:

@@ -2,7 +2,7 @@
 
 Each holds one of the server's threads. What always holds: some threads stay free for everybody else, and for scripts
 that call back; and no caller has all the seats. Who waits asks nobody meanwhile (`Engine.wait`), and who has gone away
-is not waited for; the job goes on.
+is not waited for, nor does anybody wait in a process that is being stopped; the job goes on.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from contextlib import contextmanager
 
 from knossos.errors import KnossosError
 from knossos.jobs import Engine, JobRecord
+from knossos.web.stopping import Stopping
 from knossos.web.unread_bodies import ConnectionOf, uwsgi_connection
 
 #: Requests that may wait in one process of the server, and of one caller; it has more threads (conf/app.ini).
 SEATS, SEATS_OF_ONE = 20, 8
-#: Seconds between two looks whether the client is still there.
-LOOK_SECONDS = 5.0
+#: Seconds between two looks whether the client is still there and the process is not being stopped.
+LOOK_SECONDS = 1.0
 
 
 class TooManyWait(KnossosError):
@@ -63,9 +64,15 @@ class Seats:
 
 
 def wait_for(
-    engine: Engine, ticket: int, seconds: float, client_is_there: Callable[[], bool] | None = None
+    engine: Engine,
+    ticket: int,
+    seconds: float,
+    *,
+    stopping: Stopping,
+    client_is_there: Callable[[], bool] | None = None,
 ) -> JobRecord:
-    """The job's record once it has ended, or as it stands when the time is over or the client has gone.
+    """The job's record once it has ended, or as it stands when there is nothing more to wait for: the time is over, the
+    client has gone, or the process is being stopped.
 
     Raises:
         JobNotFound: there is no such job (any more).
@@ -74,8 +81,8 @@ def wait_for(
     is_there = client_is_there or client_of_request_is_there
     while True:
         left = deadline - time.monotonic()
-        record = engine.wait(ticket, min(LOOK_SECONDS, max(0.0, left)))
-        if record.state.finished or left <= LOOK_SECONDS or not is_there():
+        record = engine.wait(ticket, 0.0 if stopping.is_set() else min(LOOK_SECONDS, max(0.0, left)))
+        if record.state.finished or left <= LOOK_SECONDS or stopping.is_set() or not is_there():
             return record
 
 

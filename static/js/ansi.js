@@ -93,6 +93,8 @@ function extended(codes) {
   const kind = codes.shift();
   if (kind === 5) return ofNumber(codes.shift());
   if (kind === 2) return nearest(codes.splice(0, 3));
+  // How many codes belong to another kind nobody knows.
+  codes.length = 0;
   return null;
 }
 

@@ -68,6 +68,7 @@ function address(form) {
 
 function request(form) {
   const headers = token.value ? { "X-KN-TOKEN": token.value } : {};
+  for (const field of filled(form, "header")) headers[field.name] = field.value;
   const options = { method: form.dataset.method, headers, redirect: "follow", cache: "no-store" };
   const fields = filled(form, "form");
   switch (form.dataset.send) {

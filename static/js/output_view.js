@@ -9,7 +9,10 @@ const MOST_LINES = 20000;
 const BLOCK_LINES = 200;
 // Longer lines go on in the next row: a browser lays out a line as a whole.
 const LONGEST_LINE = 8000;
+// So long a frame may work; longer where much waits, since then it is the end that is looked for.
 const MILLISECONDS_PER_FRAME = 12;
+const MUCH = 400;
+const MILLISECONDS_WHERE_MUCH_WAITS = 40;
 const PIECE_CHARS = 8192;
 const MARKS = { stdout: "out", stderr: "err" };
 
@@ -61,7 +64,7 @@ export class OutputView {
 
   flush() {
     this.frame = 0;
-    const until = performance.now() + MILLISECONDS_PER_FRAME;
+    const until = performance.now() + (this.waiting.length > MUCH ? MILLISECONDS_WHERE_MUCH_WAITS : MILLISECONDS_PER_FRAME);
     let taken = 0;
     while (taken < this.waiting.length && performance.now() < until) {
       const [stream, text] = this.waiting[taken];

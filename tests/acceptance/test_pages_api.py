@@ -85,6 +85,15 @@ def test_what_is_typed_stays_in_its_place_of_the_address(visit: Visit) -> None:
     expect(task.get_by_text(re.compile("^404 "))).to_be_visible()
 
 
+def test_a_header_that_is_chosen_is_sent(visit: Visit) -> None:
+    scripting = opened(visit.page, "post_scripting")
+    scripting.get_by_label("Prefer", exact=True).select_option("respond-async")
+    with visit.page.expect_request("**/scripting") as asked:
+        scripting.get_by_role("button", name="Send").click()
+    assert asked.value.headers["prefer"] == "respond-async"
+    expect(scripting.get_by_label("The answer")).to_contain_text("<Response><Error ")
+
+
 def test_a_curl_line_is_copied(visit: Visit) -> None:
     visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
     info = opened(visit.page, "get_api_info")

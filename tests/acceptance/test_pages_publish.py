@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.browser import Visit, chromium, sideways
 from tests.support.file_server import FileServer
-from tests.support.processes import Process
+from tests.support.processes import worker_process
 from tests.support.redis_server import RedisServer
 from tests.support.site import PASSWORD, Site
 
@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     with Site(folder, redis_server.url, sockets=False) as started:
-        worker = Process(["worker.py"], folder / "worker.log", {"KNOSSOS_SETTINGS": str(folder / "settings.py")})
+        worker = worker_process(folder / "worker.log", folder / "settings.py")
         yield started
         worker.stop()
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from knossos.errors import InvalidInput
 from knossos.scripting.forms import check, read_form
 from tests.support.browser import Visit, chromium, sideways
-from tests.support.processes import Process
+from tests.support.processes import worker_process
 from tests.support.redis_server import RedisServer
 from tests.support.script_scenes import FORM, write_scripts
 from tests.support.site import PASSWORD, Site
@@ -53,7 +53,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, ga
         role_permissions={"anonymous": ("SCRIPTING:EXECUTE:tables/*",)},
     )
     with started:
-        worker = Process(["worker.py"], folder / "worker.log", {"KNOSSOS_SETTINGS": str(folder / "settings.py")})
+        worker = worker_process(folder / "worker.log", folder / "settings.py")
         try:
             yield started
         finally:
@@ -104,6 +104,7 @@ def test_a_form_is_filled_in_by_keyboard_put_right_and_run_while_its_output_is_w
     page = visit.page
     page.get_by_role("link", name="Measure samples").click()
     expect(page.get_by_role("heading", name="Measure samples")).to_be_visible()
+    expect(page.locator("form[novalidate]")).to_be_visible()
     # A second row by keyboard: the focus goes into it.
     add = page.get_by_role("button", name="Add to Samples")
     add.focus()
@@ -311,8 +312,9 @@ def test_a_run_is_cancelled_on_its_page_and_tasks_and_watch_lead_there(
     page.get_by_role("button", name="Measure").last.click()
     page.wait_for_url("**/runs/*")
     address = page.url
+    about = page.evaluate("async (run) => (await fetch(`/api/runs/${run}`)).json()", address.rpartition("/")[2])
     page.goto("/tasks")
-    row = page.get_by_role("row", name=re.compile("Measure samples")).first
+    row = page.get_by_role("row").filter(has=page.locator(f'a[href$="/watch/{about["ticket"]}"]'))
     expect(row).to_contain_text("Script")
     row.get_by_role("link").click()
     page.wait_for_url(address)
@@ -322,6 +324,70 @@ def test_a_run_is_cancelled_on_its_page_and_tasks_and_watch_lead_there(
     expect(page.locator("[data-badge]")).to_have_text("Cancelled")
     expect(page.get_by_text("Cancelled by olga.").first).to_be_visible()
     leave(visit)
+
+
+def test_output_is_shown_as_a_terminal_would_but_for_what_is_no_style_and_only_its_end_is_kept(
+    browser: Browser, site: Site
+) -> None:
+    visit = visitor(browser, site)
+    visit.page.goto("/scripts/tables/echo.py")
+    shown = visit.page.evaluate(
+        """async (cases) => {
+          const { AnsiReader } = await import("/static/latest/js/ansi.js");
+          return cases.map((pieces) => {
+            const reader = new AnsiReader();
+            return pieces.flatMap((piece) => reader.read(piece)).map(({ text, classes }) => `${classes}|${text}`);
+          });
+        }""",
+        [pieces for pieces, _ in ANSI],
+    )
+    assert shown == [expected for _, expected in ANSI]
+    found = visit.page.evaluate(
+        """async () => {
+          const { OutputView } = await import("/static/latest/js/output_view.js");
+          const root = document.createElement("div");
+          const list = "<div class='log-lines out-lines' data-lines></div>";
+          root.innerHTML = `<i data-count></i><i data-follow></i>${list}<p data-empty></p>`;
+          document.body.append(root);
+          const view = new OutputView(root);
+          view.add("stdout", "half a ");
+          view.add("stderr", "10 %\\r");
+          view.add("stderr", "20 %\\r100 %\\r");
+          view.add("stdout", "line\\r\\n\\n<b>x</b>\\n");
+          view.add("stderr", "\\ndone");
+          view.add("stdout", "y".repeat(20000) + "\\n");
+          const drawn = async () => { while (view.waiting.length) await new Promise((go) => setTimeout(go, 20)); };
+          await drawn();
+          const said = (row) => `${row.dataset.stream} ${row.lastChild.textContent}`;
+          const lines = [...root.querySelectorAll(".out-line")].map(said);
+          for (let number = 0; number < 30000; number += 1) view.add("stdout", `line ${number}\\n`);
+          view.end();
+          await drawn();
+          const rows = [...root.querySelectorAll(".out-line")];
+          return { lines, count: rows.length, note: rows[0].textContent, last: rows.at(-1).lastChild.textContent };
+        }"""
+    )
+    assert found["lines"][:5] == ["stdout half a line", "stderr 100 %", "stdout ", "stdout <b>x</b>", "stderr done"]
+    assert [len(line) for line in found["lines"][5:]] == [8199, 8199, 3623]
+    assert found["count"] <= 20_001
+    assert re.fullmatch(r"10,\d\d\d lines before this are not shown here; the download has them", found["note"])
+    assert found["last"] == "line 29999"
+    leave(visit)
+
+
+#: Pieces as they arrive, and what is shown of them: classes and text.
+ANSI: list[tuple[list[str], list[str]]] = [
+    (["plain\n"], ["|plain\n"]),
+    (["\x1b[1;31mred\x1b[22m still\x1b[39m no\x1b[m"], ["ansi-bold ansi-fg-1|red", "ansi-fg-1| still", "| no"]),
+    (["a\x1b[", "3", "2mb\x1b", "[0mc"], ["|a", "ansi-fg-2|b", "|c"]),
+    (["\x1b[38;5;196mx\x1b[48;2;0;0;180my\x1b[0m"], ["ansi-fg-1|x", "ansi-fg-1 ansi-bg-4|y"]),
+    (["\x1b[97;100mx\x1b[38;9;1my"], ["ansi-fg-15 ansi-bg-8|x", "ansi-bg-8|y"]),
+    (["\x1b]0;title\x07a\x1b]8;;http://x\x1b\\b\x1bPq\x1b\\c"], ["|a", "|b", "|c"]),
+    (["\x1b[2J\x1b[1;1Ha\x1b[?25lb\x1b(Bc\x1b=d\x1b[>4;2me"], ["|a", "|b", "|c", "|d", "|e"]),
+    (["a\x08b\x00c\x9bd\x7f\te"], ["|abcd\te"]),
+    (["<img src=x onerror=alert(1)>"], ["|<img src=x onerror=alert(1)>"]),
+    (["\x1b[" + "1;" * 3000, "m"], ["|[" + "1;" * 3000, "|m"]),
+]
 
 
 def test_the_browser_and_the_server_say_the_same_of_whatever_is_filled_in(browser: Browser, site: Site) -> None:

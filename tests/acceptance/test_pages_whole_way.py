@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.support.browser import Visit, chromium
 from tests.support.file_server import FileServer
-from tests.support.processes import Process, write_settings
+from tests.support.processes import worker_process, write_settings
 from tests.support.site import API_KEY, Site
 
 pytestmark = pytest.mark.xdist_group("pages all the way")
@@ -33,7 +33,7 @@ def test_a_mod_is_packaged_from_the_form_to_the_tree(tmp_path: Path, redis_url: 
         package = {"name": "Core", "files": [{"filename": "tiny.zip", "urls": [files.url("/tiny.zip")]}]}
         broken = {"name": "Gone", "files": [{"filename": "gone.zip", "urls": [files.url("/gone.zip")]}]}
         settings = write_settings(tmp_path / "worker.py", site.settings)
-        worker = Process(["worker.py"], tmp_path / "worker.log", {"KNOSSOS_SETTINGS": str(settings)})
+        worker = worker_process(tmp_path / "worker.log", settings)
         try:
             visit = Visit(browser, site.url)
             page = visit.page

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -18,9 +18,11 @@ import pytest
 import redis
 import schemathesis
 from flask import Flask
+from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from lxml import etree
 from PIL import Image
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -34,7 +36,8 @@ from schemathesis.specs.openapi.checks import (
 
 from knossos.accounts import COOKIE_NAME, Accounts
 from knossos.jobs import Engine
-from knossos.publishing.submissions import Submissions
+from knossos.scripting.plan import FileRole, RunOutcome
+from knossos.scripting.runs import Ending, KeptFile, Run, run_prefix
 from knossos.settings import ROOT, Settings
 from knossos.web import create_app, third_party
 from knossos.web.openapi import document
@@ -44,6 +47,7 @@ from tests.support import people
 from tests.support.redis_server import RedisServer
 from tests.support.releases_world import World
 from tests.support.scenes import REPOSITORY, PlayedJob
+from tests.support.script_scenes import write_script
 
 CHECKS = [
     not_a_server_error,
@@ -53,8 +57,13 @@ CHECKS = [
     response_schema_conformance,
 ]
 #: How often each operation is asked, for each way of making requests.
-EXAMPLES = 6
+EXAMPLES = 5
 API_KEY = "key-of-the-tests"
+#: What these take: from the path, and from the body.
+RUNNERS: dict[str, Any] = {
+    "config": {"path_args": [{"env_var_name": "PLATE", "path_regex": "(.*)"}]},
+    "city": {"body_args": [{"env_var_name": "CITY", "body_jsonpath": "$.address.city"}]},
+}
 EXAMPLE_MOD = ROOT / "static" / "example_mod.json"
 
 FIELDS = {
@@ -91,10 +100,15 @@ def place(
     client.flushall()
     client.close()
     folder = tmp_path_factory.mktemp("openapi")
+    write_script(folder / "bin", "tables/clean.py", "", title="Clean a table")
+    (folder / "runners").mkdir()
+    for name, inputs in RUNNERS.items():
+        (folder / "runners" / f"{name}.json").write_text(json.dumps({"command": ["/bin/true"], "inputs": inputs}))
     settings = Settings(
         data_path=folder / "data", redis=redis_server.url, api_keys=(API_KEY,), storage=str(folder / "storage"),
         public_url="http://localhost", upload_path="drops",
         allowed_private_networks=("203.0.113.0/24",),
+        server_side_scripting_bin_dirs=(str(folder / "bin"),), runners_dir=folder / "runners",
     )  # fmt: skip
     settings.data_path.mkdir()
     shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
@@ -107,9 +121,8 @@ def place(
 
 def filled(app: Flask, engine: Engine, world: World) -> Place:
     services: Services = app.extensions[EXTENSION]
-    # No worker is there to check releases: nobody waits for one.
-    impatient = Submissions(services.settings, services.database, engine, clock=itertools.count(step=1000).__next__)
-    services.publisher.__dict__["submissions"] = impatient
+    # No worker is there to check releases and run scripts: nobody waits for one.
+    services.stopping.set()
     services.accounts.__dict__.update(Accounts(services.database, people.CHEAP).__dict__)
     account = people.add_account(services.database, "dora", "operator", email="dora@example.org")
     headers = {"X-KN-TOKEN": services.tokens.issue_login(account.user_id)}
@@ -136,7 +149,18 @@ def filled(app: Flask, engine: Engine, world: World) -> Place:
     jobs = (done, running, asking, engine.find(ticket))
     tasks = [{"ticket": job.ticket, "token": job.token, "value": "abc", "after": "0-0"} for job in jobs]
     webhook = {"mid": "alpha", "url": "https://203.0.113.7/hook", "format": "json", "events": ""}
+    client.set_cookie(COOKIE_NAME, people.session_of(services.settings, "dora"))
+    scripts, runners = (called(client, services, address, headers) for address in ("/scripting", "/task"))
+    runs = [{"path": run.run_id} for run in runners]
+    files = [{"run_id": runners[0].run_id, "number": number, "name": "a.txt"} for number in (1, 1, 3)]
     words: list[tuple[str, list[Words]]] = [
+        ("/scripting", [{"call": "tables/clean.py"}, {"call": "tables/clean.py", "-p0": "a"}]),
+        ("/login", [{"username": "dora", "password": people.PASSWORD}, {"username": "nobody"}]),
+        ("/Shared/", [{"folder": run.shared_name, "name": "a.txt"} for run in scripts]),
+        ("/task/{run_id}", files),
+        ("/task/", [{"path": "city"}, *runs]),
+        ("/script/", [{"path": "city"}, *runs]),
+        ("/api/runs", [{"run_id": run.run_id, "token": engine.find(run.ticket or 0).token} for run in scripts]),
         ("/api/tasks", tasks),
         ("/api/1/mod/release/converted", tasks),
         ("/api/converter/request", [{**conversion, "webhook": ""}, {**conversion, "webhook": webhook["url"]}]),
@@ -156,6 +180,24 @@ def filled(app: Flask, engine: Engine, world: World) -> Place:
     ]
     schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
     return Place(schema, headers["X-KN-TOKEN"], people.session_of(services.settings, "dora"), words)
+
+
+def called(client: FlaskClient, services: Services, address: str, headers: dict[str, str]) -> list[Run]:
+    """Two runs, of which one has ended as a worker would tell it."""
+    body = {"data": {"call": "tables/clean.py"}} if address == "/scripting" else {"json": None}
+    for _ in range(2):
+        answer = client.post(address, headers=headers, **body)
+        assert answer.status_code in (200, 202), answer.text
+    scripting = services.scripting
+    done, waiting = scripting.runs.history(None)[:2]
+    roles = (FileRole.STDOUT, FileRole.RESULTS, FileRole.SHARED)
+    kept = []
+    for number, role in enumerate(roles if address == "/scripting" else (*roles, FileRole.ATTACHMENT)):
+        key = f"{run_prefix(done.run_id)}/{number}"
+        scripting.storage.put_bytes(key, b"[17]")
+        kept.append(KeptFile(number, role, "a.txt", 4, key))
+    scripting.runs.end(done.run_id, Ending(RunOutcome.EXITED, exit_code=0), kept)
+    return [scripting.runs.get(done.run_id), waiting]
 
 
 def signed(made: str) -> str:
@@ -187,6 +229,8 @@ def test_the_server_answers_as_it_is_described(place: Place, method: str, path: 
         cookies = {COOKIE_NAME: place.session} if random.random() < 0.5 else {}
         response = case.call(headers=headers, cookies=cookies)
         case.validate_response(response, checks=CHECKS)
+        if response.headers["content-type"][0].startswith("text/xml"):
+            assert etree.fromstring(response.content).tag == "Response"
 
     ask()
 

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from knossos.settings import ROOT
-from tests.support.processes import Process, wait_for, write_settings
+from tests.support.processes import wait_for, worker_process, write_settings
 from tests.support.redis_server import RedisServer
 from tests.support.site import Site
 
@@ -64,7 +64,7 @@ def site(folder: Path, redis_server: RedisServer) -> Iterator[Site]:
     more = {"auth_provider": "none", "runners_dir": folder / "runners", "script_inline_bytes": 10_000}
     with Site(folder, redis_server.url.replace("/0", "/5"), sockets=False, script_owner_concurrency=50, **more) as made:
         file = write_settings(folder / "worker.py", made.settings)
-        worker = Process(["worker.py"], folder / "worker.log", {"KNOSSOS_SETTINGS": str(file)})
+        worker = worker_process(folder / "worker.log", file)
         try:
             yield made
         finally:

@@ -14,7 +14,7 @@ from knossos.jobs import Engine, JobRecord, JobState
 from knossos.scripting import housekeeping
 from knossos.scripting.metadata import RunLimits
 from knossos.scripting.plan import FileRole, InputFile, RunKind, RunOutcome, RunPlan, TokenPlan
-from knossos.scripting.runs import NoSuchRun, Run, Runs, inputs_prefix, new_run_id, run_prefix
+from knossos.scripting.runs import NoSuchRun, Run, Runs, TooManyRuns, inputs_prefix, new_run_id, run_prefix
 from knossos.scripting.tokens import RunTokens
 from knossos.settings import Settings
 from knossos.storage import Storage
@@ -259,3 +259,20 @@ def test_a_program_that_is_gone_or_a_template_that_is_gone_is_an_error_of_the_ru
     run = bench.finish("exit 0", program=str(tmp_path / "gone"))
     assert run.outcome is RunOutcome.FAILED
     assert run.error
+
+
+def test_one_owner_cannot_queue_without_end_and_lost_runs_do_not_count(bench: Bench, site: Settings) -> None:
+    few = site.model_copy(update={"script_owner_runs": 2})
+    bench.runs = Runs(few, bench.database, bench.storage, bench.engine)
+    first = bench.submit("exit 0")
+    bench.submit("exit 0")
+    run_id = new_run_id()
+    key = f"{inputs_prefix(run_id)}/0"
+    bench.storage.put_bytes(key, b"x")
+    with pytest.raises(TooManyRuns, match="2 runs"):
+        bench.submit("exit 0", run_id=run_id, inputs=[InputFile(name="a", key=key, size=1)])
+    assert list(bench.storage.list_keys(run_prefix(run_id))) == []
+    with pytest.raises(NoSuchRun):
+        bench.runs.get(run_id)
+    bench.engine.forget(first[1])
+    bench.submit("exit 0")

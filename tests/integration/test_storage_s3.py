@@ -17,7 +17,7 @@ from knossos.publishing.repository.repository import Repository
 from knossos.settings import Settings
 from knossos.storage import OBJECT_PIECE_BYTES, Storage, blob_key
 from knossos.web import create_app
-from tests.support.processes import Process, wait_for, write_settings
+from tests.support.processes import wait_for, worker_process, write_settings
 from tests.support.s3 import S3Server
 
 pytestmark = pytest.mark.xdist_group("s3")
@@ -96,7 +96,7 @@ def test_a_worker_runs_its_tasks_though_it_has_looked_at_the_object_store_before
     settings = settings.model_copy(update={"redis": redis_url})
     database = Database(settings)
     file = write_settings(tmp_path / "settings.py", settings)
-    worker = Process(["worker.py"], tmp_path / "worker.log", {"KNOSSOS_SETTINGS": str(file)})
+    worker = worker_process(tmp_path / "worker.log", file)
     try:
         repository = Repository(settings, database, Storage(settings))
         wait_for(repository.published, f"the repository's files; {worker.log}")

@@ -71,3 +71,10 @@ def wait_for(look: Callable[[], Found | None], what: str, seconds: float = 45) -
             return found
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds} seconds for {what}")
+
+
+def worker_process(log_file: Path, settings_file: Path) -> Process:
+    """The product's worker, once it takes tasks: what it does at its start may take a while on a busy machine."""
+    process = Process(["worker.py"], log_file, {"KNOSSOS_SETTINGS": str(settings_file)})
+    wait_for(lambda: "waits for tasks" in process.log or process.popen.poll() is not None, "the worker")
+    return process

@@ -7,6 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from knossos.accounts import Account
+from knossos.jobs import Engine
+from knossos.scripting.access import caller_of
+from knossos.scripting.calls import Scripting
+from tests.support.scenes import PlayedJob
+
 #: Fills a page with all kinds of output, waits until the test lets it go on, and shares what it was given.
 MEASURE = """\
 import json, os, sys, time
@@ -90,3 +96,27 @@ def write_scripts(folder: Path) -> None:
     write_script(folder, "measure.py", MEASURE, title="Measure samples", description="Reads a table.", form=FORM)
     write_script(folder, "tables/web.py", WEB, title="Check a table", output="html")
     write_script(folder, "tables/echo.py", ECHO)
+
+
+#: What the example writes, as it would with a larger table.
+_OUTPUT = (
+    ("stderr", "line 4118: 'n/a' is no number, left out\nline 9023: '' is no number, left out\n"),
+    ("stdout", "\x1b[1mbrine-01        \x1b[0m   4102 values, mean \x1b[32m3.41\x1b[0m\n"),
+    ("stdout", "\x1b[1mbrine-02        \x1b[0m   4096 values, mean \x1b[32m3.38\x1b[0m\n"),
+    ("stdout", "\x1b[1mdistilled       \x1b[0m   8190 values, mean \x1b[32m0.07\x1b[0m\n"),
+    ("stderr", "\x1b[33mharbour-east has only 12 values\x1b[0m\n"),
+    ("stdout", "\x1b[1mharbour-east    \x1b[0m     12 values, mean \x1b[32m2.96\x1b[0m\n"),
+    ("stdout", "\x1b[1mharbour-west    \x1b[0m   4088 values, mean \x1b[32m3.02\x1b[0m\n"),
+)
+
+
+def play_run(scripting: Scripting, engine: Engine, name: str, account: Account) -> PlayedJob:
+    """The example as it runs, played by hand."""
+    started = scripting.start(scripting.catalogue.find(name), caller_of(account), (".upload_files/form.json",))
+    job = PlayedJob.of(engine, started.record).start()
+    scripting.runs.begin(started.run.run_id, started.record.ticket)
+    for stream, text in _OUTPUT:
+        job.write("output", {"stream": stream, "text": text})
+    job.log("Shared summary-so-far.csv: The samples that are done")
+    job.progress(0.62, "Sample 6 of 8: harbour-west")
+    return job

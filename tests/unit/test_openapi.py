@@ -19,9 +19,10 @@ from knossos.web.openapi import document
 from knossos.web.openapi.listing import OperationView, groups, shapes
 from knossos.web.openapi.outline import kind_of, outline
 
-#: What is for programs: routes below these are described. The page that shows the description is none.
-SCOPE = ("/api/", "/drop/", "/storage/")
-PAGES = {"/api/docs"}
+#: What is for programs: routes below these, and the addresses themselves, are described. Pages of these are not.
+SCOPE = ("/api/", "/drop/", "/storage/", "/task/", "/script/", "/Shared/")
+ADDRESSES = {"/task", "/health", "/scripting", "/Info", "/login", "/logout"}
+PAGES = {("GET", "/api/docs"), ("GET", "/login"), ("POST", "/logout")}
 
 DOCUMENT = document("https://mods.example.org")
 
@@ -41,13 +42,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
 def routes(app: Flask) -> set[tuple[str, str]]:
     found = set()
     for rule in app.url_map.iter_rules():
-        if rule.rule.startswith(SCOPE) and rule.rule not in PAGES:
+        if rule.rule.startswith(SCOPE) or rule.rule in ADDRESSES:
             methods = (rule.methods or set()) - {"HEAD"}
             # Flask answers OPTIONS by itself, but where it is the route's only method.
             methods = methods if methods == {"OPTIONS"} else methods - {"OPTIONS"}
             path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
             found |= {(method, path) for method in methods}
-    return found
+    return found - PAGES
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -152,6 +153,12 @@ def test_everything_is_listed_once() -> None:
             'curl -H "X-KN-TOKEN: $TOKEN" --data-urlencode mid=fsport https://mods.example.org/api/1/mod/is_editable',
         ),
         (
+            "/task",
+            """curl -H "Authorization: Bearer $TOKEN" --json '{"address": {"city": "Oslo"}}' """
+            "https://mods.example.org/task",
+        ),
+        ("/scripting", "curl --data-urlencode call=tables/clean.py https://mods.example.org/scripting"),
+        (
             "/api/1/mod/update",
             """curl -H "X-KN-TOKEN: $TOKEN" --json '{"id": "fsport", "title": "FreeSpace Port"}' """
             "https://mods.example.org/api/1/mod/update",
@@ -160,6 +167,17 @@ def test_everything_is_listed_once() -> None:
 )
 def test_a_curl_line_asks_just_that(path: str, curl: str) -> None:
     assert view(path).curl == curl
+
+
+def test_an_answer_in_xml_is_shown_by_an_example() -> None:
+    shown = {answer.status: answer.shape for answer in view("/Info").answers}
+    assert shown["200"].startswith('<Response><UserInfo username="dora"')
+    assert shown["401"].startswith("<Response><Error ")
+
+
+def test_a_header_is_a_field_like_others() -> None:
+    (prefer,) = [field for field in view("/scripting").fields if field.place == "header"]
+    assert (prefer.name, prefer.choices, prefer.required) == ("Prefer", ("respond-async",), False)
 
 
 def test_a_curl_line_sends_files_as_files() -> None:

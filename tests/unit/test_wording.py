@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knossos.web.wording import counted, date_of, day, iso, moment, number, size
+from knossos.web.wording import counted, date_of, day, duration, iso, moment, number, size
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ def test_days_and_counts() -> None:
     assert (day(None), day("someday")) == ("", "someday")
     assert (counted(1, "mod"), counted(1200, "mod")) == ("1 mod", "1,200 mods")
     assert number(1234567) == "1,234,567"
+
+
+def test_durations_are_said_as_the_scripts_of_pages_say_them() -> None:
+    said = [duration(seconds) for seconds in (None, 0.4, 59.4, 61, 3599, 7260)]
+    assert said == ["", "under 1 s", "59 s", "1 min 01 s", "59 min 59 s", "2 h 01 min"]
 
 
 def test_times_say_that_they_are_of_no_place() -> None:

@@ -1,6 +1,7 @@
 """``POST /scripting``: call a script, and wait for what comes of it, or do not (``Prefer: respond-async``).
 
-The run is a job like any other: whoever stops waiting, or goes away, does not end it.
+The run is a job like any other: whoever stops waiting, or goes away, does not end it. A server that is stopped
+meanwhile answers as if nobody had wanted to wait.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def call_script() -> Response:
         call, script, started = _start(who)
         seconds = script.metadata.limits.timeout_seconds or settings.script_timeout_seconds
         try:
-            wait_for(services().engine, started.record.ticket, seconds + WAIT_MORE_SECONDS)
+            longest = seconds + WAIT_MORE_SECONDS
+            wait_for(services().engine, started.record.ticket, longest, stopping=services().stopping)
         except JobNotFound:
             _log.warning("run %s: its task was removed while a request waited for it", started.run.run_id)
     run = scripting.runs.get(started.run.run_id)

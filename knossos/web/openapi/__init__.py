@@ -8,8 +8,8 @@ One module for each subject. To describe another protocol, write a module beside
 - ``schemas()``, if it has shapes that are used more than once or deserve a name: name -> schema; `parts.ref` names one.
 
 `parts.py` has what these are made of. Parameters of paths are in braces and have the names of the route's. Then
-`tests/unit/test_openapi.py` holds that what is described are exactly the routes below ``/api/``, ``/drop/`` and
-``/storage/`` (and further prefixes: `SCOPE` there), and `tests/integration/test_openapi.py` asks the server everything
+`tests/unit/test_openapi.py` holds that what is described are exactly the routes for programs (`SCOPE` and `PAGES`
+there), and `tests/integration/test_openapi.py` asks the server everything
 that the description allows, and much that it does not. Answers are written as they are, not as they should be.
 
 Nothing here reads a request or settings: it is data.

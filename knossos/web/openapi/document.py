@@ -13,10 +13,13 @@ from knossos.web.openapi import (
     accounts,
     converter,
     drops,
+    linkahead,
     mods,
     releases,
     reports,
     repository,
+    runners,
+    runs,
     script_server,
     tasks,
     uploads,
@@ -30,6 +33,9 @@ MODULES: tuple[ModuleType, ...] = (
     drops,
     tasks,
     script_server,
+    linkahead,
+    runners,
+    runs,
     accounts,
     mods,
     releases,
@@ -76,6 +82,11 @@ def _everything() -> dict[str, Any]:
                     "name": "X-KN-TOKEN",
                     "description": "A token from `/api/1/login` or from `/account`.",
                 },
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API token with the right `run`, or one of the issuer that the operator trusts.",
+                },
                 "session": {
                     "type": "apiKey",
                     "in": "cookie",
@@ -89,7 +100,7 @@ def _everything() -> dict[str, Any]:
 
 def operation_id(method: str, path: str) -> str:
     """A name that stays: the method, and the words of the path."""
-    return "_".join([method, *path.replace("{", "").replace("}", "").replace(".", "_").strip("/").split("/")])
+    return "_".join([method, *path.lower().replace("{", "").replace("}", "").replace(".", "_").strip("/").split("/")])
 
 
 def _shared() -> dict[str, Any]:

@@ -12,15 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from knossos.web.openapi.outline import about, kind_of, outline
-from knossos.web.openapi.parts import JSON, MULTIPART, URLENCODED
+from knossos.web.openapi.parts import JSON, MULTIPART, URLENCODED, XML
 
 #: Who may, by the first scheme that an operation names.
-_WHO = {"token": "X-KN-TOKEN", "session": "Session or token of the task"}
+_WHO = {
+    "token": "X-KN-TOKEN",
+    "session": "Session or token of the task",
+    "bearer": "Authorization: Bearer or X-KN-TOKEN, where the operator wants that",
+}
+#: What a curl line says of them.
+_HEADERS = {_WHO["token"]: '"X-KN-TOKEN: $TOKEN"', _WHO["bearer"]: '"Authorization: Bearer $TOKEN"'}
 
 
 @dataclass(frozen=True)
 class Field:
-    """A parameter, or a field of a form. ``place`` is ``path``, ``query`` or ``form``."""
+    """A parameter, or a field of a form. ``place`` is ``path``, ``query``, ``header`` or ``form``."""
 
     name: str
     place: str
@@ -131,7 +137,7 @@ def _operation(base: str, method: str, path: str, operation: Mapping[str, Any]) 
         body_shape=shape,
         body_example=example,
         answers=tuple(_answer(status, found) for status, found in operation["responses"].items()),
-        curl=_curl(base, method, path, fields, send, example, token=who == _WHO["token"]),
+        curl=_curl(base, method, path, fields, send, example, proof=_HEADERS.get(who, "")),
     )
 
 
@@ -149,11 +155,13 @@ def _field(name: str, place: str, schema: Mapping[str, Any], required: bool) -> 
 def _answer(status: str, found: Mapping[str, Any]) -> AnswerView:
     content = found.get("content", {})
     shape = next((outline(media["schema"]) for kind, media in content.items() if kind == JSON and media["schema"]), "")
+    # Of XML an example says more than a schema.
+    shape = shape or content.get(XML, {}).get("example", "")
     plain = set(content) <= {JSON}
     return AnswerView(status, found["description"], "" if plain else ", ".join(sorted(content)), shape)
 
 
-def _curl(base: str, method: str, path: str, fields: list[Field], send: str, example: str, *, token: bool) -> str:
+def _curl(base: str, method: str, path: str, fields: list[Field], send: str, example: str, *, proof: str) -> str:
     """A line for a shell that asks just that, with the examples, and with words in capitals where there is none."""
     values = {field.name: field.example or field.name.upper() for field in fields}
     address = path
@@ -168,8 +176,8 @@ def _curl(base: str, method: str, path: str, fields: list[Field], send: str, exa
     words = ["curl"]
     if method not in ("GET", "POST") or (method == "POST" and not send):
         words += ["-X", method]
-    if token:
-        words += ["-H", '"X-KN-TOKEN: $TOKEN"']
+    if proof:
+        words += ["-H", proof]
     if send == "json":
         words += ["--json", shlex.quote(json.dumps(json.loads(example)))]
     for field in fields:

@@ -14,7 +14,7 @@ Operation = dict[str, Any]
 #: Path -> method in small letters -> operation.
 Paths = dict[str, dict[str, Operation]]
 
-JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
+JSON, XML, TEXT, HTML = "application/json", "text/xml", "text/plain", "text/html"
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 
 #: A SHA-256 in lower-case hex.
@@ -24,6 +24,7 @@ SUM = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 TOKEN: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
 OPTIONAL_TOKEN: list[dict[str, list[str]]] = [*TOKEN, {}]
 SESSION: list[dict[str, list[str]]] = [{"session": []}, {}]
+RUNNER: list[dict[str, list[str]]] = [{"bearer": []}, *TOKEN, {}]
 
 
 # Schemas
@@ -107,6 +108,10 @@ def query(name: str, schema: Schema, about: str = "", *, required: bool = False)
     return {"name": name, "in": "query", "required": required, "description": about, "schema": schema}
 
 
+def header(name: str, schema: Schema, about: str = "") -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": about, "schema": schema}
+
+
 def ticket() -> dict[str, Any]:
     """A task's number in a path."""
     return path("ticket", whole(minimum=0, maximum=10**15 - 1, example=17), "The number of the task.")
@@ -143,12 +148,12 @@ def empty(about: str) -> dict[str, Any]:
 
 def errors(*statuses: int) -> dict[int, dict[str, Any]]:
     """Refusals as all JSON answers of this server tell them, outside of ``/api/1/``."""
-    return {status: answer(_why(status), ref("Error")) for status in (*statuses, 503)}
+    return {status: answer(why(status), ref("Error")) for status in (*statuses, 503)}
 
 
 def pages(*statuses: int) -> dict[int, dict[str, Any]]:
     """Refusals as pages for people."""
-    return {status: answer(_why(status), kind=HTML) for status in (*statuses, 503)}
+    return {status: answer(why(status), kind=HTML) for status in (*statuses, 503)}
 
 
 def operation(
@@ -190,7 +195,8 @@ _WORDS = {
 }
 
 
-def _why(status: int) -> str:
+def why(status: int) -> str:
+    """What an error status means, in the words of all descriptions."""
     return _WORDS.get(status) or HTTPStatus(status).phrase
 
 

@@ -58,7 +58,13 @@ def schemas() -> dict[str, Any]:
         more=whole("Reasons that are not listed."),
     )
     return {
-        "TaskRow": obj("A task in a list.", **shared, message=or_null(text()), watch=text("Its page.")),
+        "TaskRow": obj(
+            "A task in a list.",
+            **shared,
+            kindName=text("What people call its kind.", example="Conversion"),
+            message=or_null(text()),
+            watch=text("Its page."),
+        ),
         "Task": obj(
             "A task.",
             **shared,
@@ -83,6 +89,7 @@ def paths() -> Paths:
         total_bytes=or_null(whole()),
     )
     tree = obj(mods=many(obj(id=text(), title=text(), version=text(), packages=many(package))))
+    more = flag("Whether there are more of them already.")
     after = query("after", text(example="1700000000000-0"), "The id of the last event that the caller knows.")
     return {
         "/api/tasks": {
@@ -112,7 +119,7 @@ def paths() -> Paths:
                 "The messages of the WebSocket, for those who cannot use one: `[event, arguments, id]`.",
                 parameters=[*which, after],
                 answers={
-                    200: answer("In order.", obj(messages=many({"type": "array", "minItems": 3}))),
+                    200: answer("In order.", obj(messages=many({"type": "array", "minItems": 3}), more=more)),
                     **errors(400, 404),
                 },
                 security=SESSION,
