@@ -7,7 +7,6 @@ scripts, in the workers of all machines together.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,12 +14,13 @@ from knossos.accounts import Account
 from knossos.accounts.access import owner_of_account
 from knossos.accounts.directory import spellings
 from knossos.database import Database
-from knossos.errors import InvalidInput, KnossosError, NotFound, SettingsError
+from knossos.errors import InvalidInput, KnossosError, NotFound
 from knossos.homes.homes import Homes
 from knossos.jobs import Engine, JobNotFound, JobRecord, JobState, Signal
+from knossos.scripting.interpreter import interpreter
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.runs import BriefRun, Run, Runs, new_run_id, run_prefix
-from knossos.settings import ROOT, Settings
+from knossos.settings import Settings
 from knossos.storage import Storage
 
 #: All scripts of people share the slots of this one.
@@ -231,22 +231,6 @@ class HomeScripts:
         if state is not JobState.RUNNING:
             why = "waits for its turn" if state is JobState.QUEUED else "has ended"
             raise NotRunning(f"Job {ticket} does not run: it {why}.", ticket=ticket)
-
-
-def interpreter(settings: Settings) -> str:
-    """The path of COMMAND.
-
-    Raises:
-        SettingsError: there is no such program.
-    """
-    command = settings.command
-    found = shutil.which(str(ROOT / command) if "/" in command else command, path=settings.script_path)
-    if found is None:
-        raise SettingsError(
-            f"COMMAND: {command} is not a program that can be run; expected a path, or a name on SCRIPT_PATH",
-            setting="COMMAND",
-        )
-    return found
 
 
 def script_key(run_id: str) -> str:

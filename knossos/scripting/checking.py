@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from knossos.errors import SettingsError
 from knossos.scripting.authtokens import AuthTokens
 from knossos.scripting.catalogue import Catalogue
+from knossos.scripting.interpreter import interpreter
 from knossos.scripting.runners.folder import Runners
 from knossos.settings import ROOT, Settings
 
 
 def is_configured(settings: Settings) -> bool:
-    """Whether the operator offers scripts or runners at all."""
-    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir)
+    """Whether the operator offers scripts or runners at all, or lets people send theirs."""
+    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir or settings.command)
 
 
 def problems(settings: Settings) -> list[str]:
@@ -38,6 +39,7 @@ def problems(settings: Settings) -> list[str]:
             if not catalogue.has(name)
         ),
         *_missing_read_paths(settings),
+        *_missing_interpreter(settings),
     ]
 
 
@@ -46,6 +48,14 @@ def _check_home(settings: Settings) -> None:
     if home is not None and not home.is_dir():
         name = "SERVER_SIDE_SCRIPTING_HOME_DIR"
         raise SettingsError(f"{name}: {home} is no folder; expected one that is copied for each script", setting=name)
+
+
+def _missing_interpreter(settings: Settings) -> Iterator[str]:
+    if settings.command:
+        try:
+            interpreter(settings)
+        except SettingsError as error:
+            yield error.message
 
 
 def _missing_read_paths(settings: Settings) -> Iterator[str]:

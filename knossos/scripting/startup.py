@@ -11,14 +11,6 @@ from knossos.settings import Settings
 _log = logging.getLogger(__name__)
 
 
-<<<<<<< HEAD
-def is_configured(settings: Settings) -> bool:
-    """Whether the operator offers scripts or runners at all, or lets people send theirs."""
-    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir or settings.command)
-
-
-=======
->>>>>>> 7f7e84684a740ae7ee59a378c0c44516831c4a32
 def check(settings: Settings) -> None:
     """Log what is wrong with single scripts and runners, which takes none of the others down, and with the sandbox,
     without which none is run. Nothing is looked at where there are none.
