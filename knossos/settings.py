@@ -298,10 +298,8 @@ class Settings(BaseModel):
     args: Strings = ()
     #: Scripts of all people together that run at once; the others wait their turn.
     max_running: Few = 1
-    #: Scripts that one person may have waiting and running together; more are refused.
-    max_scripts_per_user: Count = 100
     #: Largest script in bytes.
-    script_max_bytes: Annotated[int, whole(1, 64 * MIB)] = 4 * MIB
+    max_script_bytes: Annotated[int, whole(1, 64 * MIB)] = 4 * MIB
     #: Folder of the homes of accounts, one folder each, named by the account's number. None: ``<data_path>/homes``.
     homes_path: FolderOrNone = None
     #: Most bytes that one home may hold.

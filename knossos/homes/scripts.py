@@ -49,12 +49,6 @@ class NotRunning(KnossosError):
     code = "not_running"
 
 
-class TooManyScripts(KnossosError):
-    """One person has as many scripts waiting and running as they may."""
-
-    code = "too_many_scripts"
-
-
 class JobStatus(StrEnum):
     """What script-server.md calls the states of a job."""
 
@@ -109,7 +103,7 @@ class HomeScripts:
         """Accept a script.
 
         Raises:
-            ScriptsOff, TooManyScripts, InvalidInput: nothing is stored.
+            ScriptsOff, TooManyRuns, InvalidInput: nothing is stored.
             SettingsError: there is no such interpreter.
             HomesMissing: the home cannot be used.
         """
@@ -117,11 +111,6 @@ class HomeScripts:
         if not script.strip():
             raise InvalidInput("The script is empty: expected it as the request's body.", errors=[])
         owner = owner_of_account(account.name)
-        most = self._settings.max_scripts_per_user
-        if sum(self._runs.count_open(RunKind.HOME, owner)) >= most:
-            raise TooManyScripts(
-                f"You have {most} scripts waiting and running, which is the most. Wait for one to end."
-            )
         self._homes.open(account.user_id).close()
         plan = self._plan(account.user_id, interpreter(self._settings))
         try:

@@ -138,16 +138,12 @@ class Runs:
     ) -> tuple[Run, JobRecord]:
         """Accept a run: its row, and its job in the queue. Nothing is left where that fails, the plan's files neither.
 
-                Args:
-                    shown: what was called, without anything secret.
-        <<<<<<< HEAD
-                    concurrency: how many runs of this name, or with this ``limit_key``, may be under way at once.
-        =======
-                    concurrency: how many runs of this name may be under way at once.
+        Args:
+            shown: what was called, without anything secret.
+            concurrency: how many runs of this name, or with this ``limit_key``, may be under way at once.
 
-                Raises:
-                    TooManyRuns: the owner's others have to end first.
-        >>>>>>> 7f7e84684a740ae7ee59a378c0c44516831c4a32
+        Raises:
+            TooManyRuns: the owner's others have to end first.
         """
         row = self._row(plan, owner, shown)
         spec = JobSpec(

@@ -32,7 +32,7 @@ ORIGIN = {"Origin": "http://localhost"}
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     more = {"command": "sh", "args": ("-s",), "name": "The lab", "home_quota_bytes": 1_000_000, "max_running": 2}
-    return settings.model_copy(update={**more, "script_max_bytes": 1000, "max_scripts_per_user": 3})
+    return settings.model_copy(update={**more, "max_script_bytes": 1000, "script_owner_runs": 3})
 
 
 @pytest.fixture
@@ -391,7 +391,7 @@ def test_scripts_that_are_empty_too_large_or_too_many_are_refused(dora: FlaskCli
     refused(dora.post("/api/run", data=b"x" * 1001), 413)
     for _ in range(3):
         send(dora)
-    refused(dora.post("/api/run", data=b"echo"), 429, "3 scripts")
+    refused(dora.post("/api/run", data=b"echo"), 429, "3 runs")
     assert len(dora.get("/api/jobs").json or ()) == 3
     assert len(list(Storage(settings).list_keys("runs"))) == 3
 

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from knossos.accounts.logins import WrongLogin
 from knossos.errors import KnossosError
 from knossos.homes import HomeFull, IsFolder, PathTaken
-from knossos.homes.scripts import NotRunning, TooManyScripts
+from knossos.homes.scripts import NotRunning
 from knossos.scripting.calls import NotLoggedIn
 from knossos.web.errors import answer
 
@@ -24,7 +24,6 @@ _STATUS: tuple[tuple[type[KnossosError], int], ...] = (
     (IsFolder, 409),
     (NotRunning, 409),
     (HomeFull, 413),
-    (TooManyScripts, 429),
 )
 
 blueprint = Blueprint("script_server", __name__)

@@ -17,7 +17,7 @@ MAX_PAGE = 1000
 def run() -> Response:
     account = caller()
     services().home_scripts.check_on()
-    request.max_content_length = services().settings.script_max_bytes
+    request.max_content_length = services().settings.max_script_bytes
     record = services().home_scripts.submit(account, request.get_data(cache=False))
     return jsonify(job_id=record.ticket)
 
