@@ -187,7 +187,9 @@ def test_files_are_stored_listed_moved_copied_and_removed(dora: FlaskClient) -> 
     assert abs(time.time() - time.mktime(time.strptime(entry["mtime"][:19], "%Y-%m-%dT%H:%M:%S"))) < 2 * 86400
     assert dora.delete("/api/files/d").status_code == 200
     assert listed(dora) == {"e": None, "y.txt": 5}
-    assert listed(dora, "") == listed(dora, ".")
+    assert listed(dora, "") == listed(dora, ".") == listed(dora, "/") == listed(dora, "%2F.//")
+    assert dora.put("/api/files/%2Fe/a%0Ab", data=b"x").status_code == 200
+    assert listed(dora, "//e") == {"a\nb": 1}
 
 
 def test_a_file_comes_whole_in_part_or_not_at_all(dora: FlaskClient) -> None:
@@ -294,6 +296,8 @@ def test_what_is_in_the_way_is_said(dora: FlaskClient) -> None:
 
 def test_an_upload_of_unknown_length_or_too_large_is_refused(dora: FlaskClient) -> None:
     refused(dora.put("/api/files/f", headers={"Transfer-Encoding": "chunked"}), 411)
+    for text in ("-1", "abc", "1.5", "9" * 30):
+        refused(dora.put("/api/files/f", environ_overrides={"CONTENT_LENGTH": text}), 400)
     refused(dora.put("/api/files/f", data=b"x" * 1_000_001), 413, "1000000 bytes")
     assert dora.put("/api/files/f", data=b"x" * 900_000).status_code == 200
     refused(dora.put("/api/files/g", data=b"x" * 200_000), 413)

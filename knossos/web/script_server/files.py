@@ -28,7 +28,7 @@ ENTRIES = 500
 
 
 @blueprint.get("/api/files/")
-@blueprint.get("/api/files/<path:path>", merge_slashes=False)
+@blueprint.get("/api/files/<home_path:path>", merge_slashes=False)
 def look(path: str = "") -> Response:
     with _home() as home:
         found = home.open(path)
@@ -37,7 +37,7 @@ def look(path: str = "") -> Response:
     return response
 
 
-@blueprint.put("/api/files/<path:path>", merge_slashes=False)
+@blueprint.put("/api/files/<home_path:path>", merge_slashes=False)
 def store(path: str) -> Response:
     with _home() as home:
         size = _announced_size()
@@ -50,7 +50,7 @@ def store(path: str) -> Response:
 
 
 @blueprint.post("/api/files/")
-@blueprint.post("/api/files/<path:path>", merge_slashes=False)
+@blueprint.post("/api/files/<home_path:path>", merge_slashes=False)
 def change(path: str = "") -> Response:
     with _home() as home:
         sent = json_object()
@@ -66,7 +66,7 @@ def change(path: str = "") -> Response:
     return jsonify(error=False)
 
 
-@blueprint.delete("/api/files/<path:path>", merge_slashes=False)
+@blueprint.delete("/api/files/<home_path:path>", merge_slashes=False)
 def remove(path: str) -> Response:
     with _home() as home:
         home.remove(path)
@@ -79,10 +79,12 @@ def _home() -> Home:
 
 def _announced_size() -> int:
     """The size of the body. One whose end is only seen when it comes cannot be told from one that broke off."""
-    size = request.content_length
-    if request.headers.get("Transfer-Encoding") or size is None:
+    text = request.headers.get("Content-Length", "")
+    if request.headers.get("Transfer-Encoding") or not text:
         raise LengthRequired("Say how many bytes will come, in the header Content-Length.")
-    return size
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise invalid("Content-Length", "expected a number of bytes")
+    return int(text)
 
 
 def _folder(folder: OpenedFolder) -> Response:
