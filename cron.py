@@ -7,6 +7,7 @@ import sys
 
 from knossos.accounts import housekeeping as accounts
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK, MissingDependency, SettingsError
+from knossos.homes import housekeeping as homes
 from knossos.jobs import Engine, connection
 from knossos.jobs.retention import purge
 from knossos.logs import configure_logging
@@ -22,7 +23,7 @@ def main() -> int:
         settings = load_settings()
         configure_logging(settings, process="cron")
         connection.ping(settings.redis)
-        tidied = [row for room in (packaging, accounts, publishing, scripting) for row in room.tidy(settings)]
+        tidied = [row for room in (packaging, accounts, publishing, scripting, homes) for row in room.tidy(settings)]
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING

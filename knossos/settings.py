@@ -65,7 +65,7 @@ SECRETS = {
 #: Settings that are paths of folders, which relative ones are below the project's.
 FOLDERS = (
     *("data_path", "mirror_path", "work_path", "server_side_scripting_home_dir", "runners_dir"),
-    "calculation_folder",
+    *("calculation_folder", "homes_path"),
 )
 
 
@@ -326,6 +326,23 @@ class Settings(BaseModel):
     #: Seconds for which an ended calculation is kept.
     calculation_lifetime: Seconds = 90 * 86400
 
+    # --- script server: people's own scripts, in their homes ----------------------------------------
+    #: The server's name, as it tells its clients.
+    name: Text = "Knossos"
+    #: The interpreter that gets the scripts that people send, on its standard input: a path, or a name on SCRIPT_PATH
+    #: such as "python3". "": nobody can send any.
+    command: Text = ""
+    #: Arguments of COMMAND. Many interpreters need one to read their standard input: ("-",) or ("-s",).
+    args: Strings = ()
+    #: Scripts of all people together that run at once; the others wait their turn.
+    max_running: Few = 1
+    #: Largest script in bytes.
+    max_script_bytes: Annotated[int, whole(1, 64 * MIB)] = 4 * MIB
+    #: Folder of the homes of accounts, one folder each, named by the account's number. None: ``<data_path>/homes``.
+    homes_path: FolderOrNone = None
+    #: Most bytes that one home may hold.
+    home_quota_bytes: Bytes = 10 * GIB
+
     # --- log ----------------------------------------------------------------------------------------
     #: "text" for people or "json" for programs, one line per event.
     log_format: Annotated[Literal["text", "json"], Field(description='"text" or "json"')] = "text"
@@ -474,6 +491,10 @@ class Settings(BaseModel):
     @property
     def calculations_folder(self) -> Path:
         return self.calculation_folder or self.data_path / "calculations"
+
+    @property
+    def homes_folder(self) -> Path:
+        return self.homes_path or self.data_path / "homes"
 
     @property
     def base_url(self) -> str:

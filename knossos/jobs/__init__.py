@@ -15,7 +15,7 @@ from knossos.jobs.errors import (
 )
 from knossos.jobs.events import Event, FilePhase, FileProgress, parse_entry
 from knossos.jobs.records import JobFailure, JobRecord, JobSpec
-from knossos.jobs.states import JobState
+from knossos.jobs.states import JobState, Signal
 
 __all__ = [
     "Engine",
@@ -33,5 +33,6 @@ __all__ = [
     "JobState",
     "JobSuperseded",
     "QuestionTimeout",
+    "Signal",
     "parse_entry",
 ]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from knossos.jobs import keys
 from knossos.jobs.errors import JobCancelled, JobSuperseded, QuestionTimeout
 from knossos.jobs.events import FileProgress
+from knossos.jobs.states import Signal
 from knossos.jobs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class JobContext:
         self._written: dict[str, float] = {}
         self._waiting: dict[str, dict[str, Any]] = {}
         self._checked = time.monotonic()
+        self._signals_asked = self._checked
+        self._signals_seen: dict[Signal, int] = {}
 
     @property
     def workspace(self) -> Path:
@@ -96,6 +99,22 @@ class JobContext:
             self._checked = now
             found: Any = self.engine.redis.hmget(keys.task(self.ticket), ["fence", "cancel"])
         self._heed("superseded" if found[0] != self._fence.encode() else "cancelled" if found[1] else "ok")
+
+    def signals(self) -> list[Signal]:
+        """What the job's program shall be sent: each wish is told once, a gentle one first.
+
+        It asks Redis twice a second at the most, and only jobs that start programs ask.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if now - self._signals_asked < CHECK_PAUSE:
+                return []
+            self._signals_asked = now
+            wished: Any = self.engine.redis.hmget(keys.task(self.ticket), list(Signal))
+            counts = dict(zip(Signal, (int(count or 0) for count in wished), strict=True))
+            new = [which for which in Signal if counts[which] > self._signals_seen.get(which, 0)]
+            self._signals_seen = counts
+        return new
 
     def ask(self, kind: str, data: dict[str, Any], timeout_seconds: float | None = None) -> str:
         """Put a question to whoever watches, and wait for the answer.

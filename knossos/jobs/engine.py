@@ -31,7 +31,7 @@ from knossos.jobs.ledger import Ledger, dumps
 from knossos.jobs.records import JobFailure, JobRecord, JobSpec
 from knossos.jobs.rq_job import SERIALIZER, EngineJob
 from knossos.jobs.rq_queue import ReliableQueue
-from knossos.jobs.states import JobState
+from knossos.jobs.states import JobState, Signal
 
 if TYPE_CHECKING:
     import redis
@@ -46,6 +46,8 @@ TOKEN_ALPHABET = string.ascii_letters + string.digits
 TOKEN_LENGTH = 30
 #: Records that a listing reads in one go.
 PAGE = 200
+#: States that are asked for in one go.
+STATES_AT_ONCE = 2_000
 #: Seconds for which one command waits for an event: fewer than those after which silence counts as a broken connection.
 WAIT_BLOCK_SECONDS = 5.0
 #: Seconds between two looks at a job that has told something.
@@ -162,6 +164,18 @@ class Engine:
             raise JobNotFound(f"There is no task {ticket}.", ticket=ticket)
         return records[0]
 
+    def states(self, tickets: Sequence[int]) -> dict[int, JobState]:
+        """The states of those that are there. Quick, also for thousands."""
+        found: dict[int, JobState] = {}
+        for start in range(0, len(tickets), STATES_AT_ONCE):
+            some = tickets[start : start + STATES_AT_ONCE]
+            with self.redis.pipeline(transaction=False) as pipeline:
+                for ticket in some:
+                    pipeline.hget(keys.task(ticket), "state")
+                answers = pipeline.execute()
+            found |= {ticket: JobState(state.decode()) for ticket, state in zip(some, answers, strict=True) if state}
+        return found
+
     def list_jobs(
         self,
         owner: str | None = None,
@@ -272,6 +286,17 @@ class Engine:
     def expire(self, ticket: int, reason: str) -> bool:
         """Give up a job that waits or runs for too long. False where it has ended already."""
         return self._end(ticket, JobFailure(code="expired", message=reason), JobState.FAILED)
+
+    def signal(self, ticket: int, which: Signal) -> JobState:
+        """Have the program of a running job get a signal. Answers the job's state: only where it runs this is done.
+
+        Raises:
+            JobNotFound: there is no such job (any more).
+        """
+        found = self.ledger.want_signal(ticket, which)
+        if found == "missing":
+            raise JobNotFound(f"There is no task {ticket}.", ticket=ticket)
+        return JobState(found)
 
     def _end(self, ticket: int, failure: JobFailure, state: JobState) -> bool:
         found = self.ledger.want_cancelled(ticket, failure)

@@ -13,8 +13,9 @@ knossos:task:<ticket>      hash     the record (see ``records.py``) and the book
                                     the execution that may write), ``seq`` (last event number of that execution),
                                     ``lines``, ``head`` (where cutting the log goes on), ``last:<type>`` (entry of which
                                     only the newest is kept), ``question``, ``question_id``, ``answered``, ``cancel``,
-                                    ``cancel_failure``, ``then``; expires when its task has ended for long enough; the
-                                    scripts of ``scripts.py``
+                                    ``cancel_failure``, ``then``, ``terminate`` and ``kill`` (how often somebody wished
+                                    that its program gets that signal, in this attempt); expires when its task has ended
+                                    for long enough; the scripts of ``scripts.py``
 knossos:events:<ticket>    stream   what happened, oldest first; lives as long as the record; scripts
 knossos:result:<ticket>    string   the result as JSON, deflated; lives as long as the record; scripts
 knossos:answer:<t>:<q>     list     answers to question q of task t; an hour; ``Engine.answer``

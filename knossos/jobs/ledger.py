@@ -16,7 +16,7 @@ from rq.defaults import RQ_KEY_PREFIX
 
 from knossos.jobs import keys, scripts
 from knossos.jobs.records import JobFailure
-from knossos.jobs.states import JobState, states_before
+from knossos.jobs.states import JobState, Signal, states_before
 
 if TYPE_CHECKING:
     import redis
@@ -97,6 +97,10 @@ class Ledger:
         """Note that a running job shall end. Answers the state it has, or ``missing``."""
         arguments = (keys.task(ticket), self.keep_seconds, failure.model_dump_json())
         return _text(self.connection.eval(scripts.CANCEL, 1, *arguments))
+
+    def want_signal(self, ticket: int, which: Signal) -> str:
+        """Note that the program of a running job shall get a signal. Answers the state it has, or ``missing``."""
+        return _text(self.connection.eval(scripts.SIGNAL, 1, keys.task(ticket), which))
 
     def ask(self, ticket: int, fence: str, question: str, kind: str, data: dict[str, Any]) -> str:
         """Put a question to whoever watches. Answers ``ok`` or ``superseded``."""

@@ -77,7 +77,7 @@ end
 if target == 'running' then
     redis.call('HINCRBY', KEYS[1], 'attempt', 1)
     redis.call('HSET', KEYS[1], 'started_at', ARGV[5], 'worker', ARGV[13])
-    redis.call('HDEL', KEYS[1], 'progress')
+    redis.call('HDEL', KEYS[1], 'progress', 'terminate', 'kill')
     for _, type in ipairs({'progress', 'files'}) do
         local before = redis.call('HGET', KEYS[1], 'last:' .. type)
         if before then
@@ -116,6 +116,15 @@ if state == 'running' then
     redis.call('HSETNX', KEYS[1], 'cancel', ARGV[1])
     redis.call('HSETNX', KEYS[1], 'cancel_failure', ARGV[2])
 end
+return state or 'missing'
+"""
+
+#: Wish that the program of a running job gets a signal. Answers the job's state; only where that is ``running`` the
+#: wish is counted.
+#: KEYS: task. ARGV: "terminate" or "kill".
+SIGNAL = """
+local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'running' then redis.call('HINCRBY', KEYS[1], ARGV[1], 1) end
 return state or 'missing'
 """
 

@@ -25,6 +25,15 @@ class JobState(StrEnum):
         return not MOVES[self]
 
 
+class Signal(StrEnum):
+    """What the program that a running job has started can be sent."""
+
+    #: It is asked to end: SIGTERM, which it may answer as it likes.
+    TERMINATE = "terminate"
+    #: It is ended: SIGKILL.
+    KILL = "kill"
+
+
 #: From each state, the states that may follow. RUNNING goes back to QUEUED when its worker was lost or handed it back.
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.FAILED, JobState.CANCELLED}),

@@ -14,13 +14,15 @@ from knossos.scripting.authtokens import AuthTokens
 from knossos.scripting.calculations.calculations import find_program, is_offered
 from knossos.scripting.calculations.commands import batch_scripts
 from knossos.scripting.catalogue import Catalogue
+from knossos.scripting.interpreter import interpreter
 from knossos.scripting.runners.folder import Runners
 from knossos.settings import ROOT, Settings
 
 
 def is_configured(settings: Settings) -> bool:
-    """Whether the operator offers scripts, runners or calculations at all."""
-    return bool(settings.server_side_scripting_bin_dirs or settings.runners_dir or is_offered(settings))
+    """Whether the operator offers scripts, runners or calculations, or lets people send scripts of theirs."""
+    offered = settings.server_side_scripting_bin_dirs or settings.runners_dir or settings.command
+    return bool(offered) or is_offered(settings)
 
 
 def problems(settings: Settings) -> list[str]:
@@ -43,6 +45,7 @@ def problems(settings: Settings) -> list[str]:
             if not catalogue.has(name)
         ),
         *_missing_read_paths(settings),
+        *_missing_interpreter(settings),
         *(
             f"calculations will not be started: {script} cannot be run on this machine"
             for script in batch_scripts(settings)
@@ -56,6 +59,14 @@ def _check_home(settings: Settings) -> None:
     if home is not None and not home.is_dir():
         name = "SERVER_SIDE_SCRIPTING_HOME_DIR"
         raise SettingsError(f"{name}: {home} is no folder; expected one that is copied for each script", setting=name)
+
+
+def _missing_interpreter(settings: Settings) -> Iterator[str]:
+    if settings.command:
+        try:
+            interpreter(settings)
+        except SettingsError as error:
+            yield error.message
 
 
 def _missing_read_paths(settings: Settings) -> Iterator[str]:

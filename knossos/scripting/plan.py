@@ -26,6 +26,8 @@ class RunKind(StrEnum):
     RUNNER = "runner"
     #: CALCULATION_COMMAND, or a batch system, with an ``input.xml`` (calculation.md).
     CALCULATION = "calculation"
+    #: A script that somebody has sent, in their home (script-server.md).
+    HOME = "home"
 
 
 class RunOutcome(StrEnum):
@@ -129,6 +131,13 @@ class RunPlan(Model):
     folders: tuple[str, ...] = ()
     #: Folder in which the run's directory is made; "" for the task's own.
     parent: str = ""
+    #: A folder that is there and is the run's directory itself, such as a home: it is neither copied nor removed, and
+    #: belongs to whom scripts run as. "": the run gets one of its own.
+    folder: str = ""
+    #: Most bytes that ``folder`` may hold, with what was in it before.
+    folder_bytes: int | None = None
+    #: Where the storage has what the program reads on its standard input; "": nothing.
+    stdin_key: str = ""
     #: Files and folders that the run may read besides the system and its program.
     read_paths: tuple[str, ...] = ()
     limits: RunLimits = RunLimits()

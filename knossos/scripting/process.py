@@ -10,10 +10,11 @@ import contextlib
 import os
 import selectors
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from knossos.jobs import Signal
 from knossos.scripting.channel import ChannelReader, Message
 from knossos.scripting.output import Output
 from knossos.scripting.plan import FileRole, RunOutcome
@@ -61,7 +62,11 @@ class Ended:
 
 
 class Follower:
-    """Follows one run. ``heard`` is told each message of the channel, ``check`` raises where the run must end."""
+    """Follows one run.
+
+    ``heard`` is told each message of the channel, ``check`` raises where the run must end, ``signals`` says what
+    somebody wants it to be sent. What it may write counts from ``disk_before`` on, and all is at most ``disk_most``.
+    """
 
     def __init__(
         self,
@@ -71,6 +76,8 @@ class Follower:
         heard: Callable[[Message], None],
         check: Callable[[], None],
         disk_before: int = 0,
+        disk_most: int | None = None,
+        signals: Callable[[], Iterable[Signal]] = tuple,
     ) -> None:
         self._running = running
         self._limits = limits
@@ -78,6 +85,9 @@ class Follower:
         self._heard = heard
         self._check = check
         self._most_disk = limits.disk_bytes + disk_before
+        if disk_most is not None:
+            self._most_disk = min(self._most_disk, disk_most)
+        self._signals = signals
         self._reader = ChannelReader()
         self._selector = selectors.DefaultSelector()
         self._started = time.monotonic()
@@ -145,6 +155,8 @@ class Follower:
     def _watch(self) -> None:
         """Look whether the run keeps within its limits, also in the moment that it has to end by itself."""
         self._check()
+        for which in self._signals():
+            self._running.kill() if which is Signal.KILL else self._running.terminate()
         self._messages_left = min(MESSAGES_AT_ONCE, self._messages_left + MESSAGES_PER_SECOND * WATCH_PAUSE)
         now = time.monotonic()
         if self._kill_at is not None and now >= self._kill_at:

@@ -48,7 +48,7 @@ TAIL_CHARS = 2_000
 _WORDS = {
     RunOutcome.TIMEOUT: "It took longer than the {0.timeout_seconds:g} seconds that it may take.",
     RunOutcome.MEMORY: "It used more than the {0.memory_bytes} bytes of memory that it may use.",
-    RunOutcome.DISK: "It wrote more than the {0.disk_bytes} bytes that it may write.",
+    RunOutcome.DISK: "It wrote more than the {0.disk_bytes} bytes that it may write, or more than its folder may hold.",
 }
 #: What the kernel's limits are called where they end a process.
 _SIGNAL_WORDS = {
@@ -198,12 +198,28 @@ class _RunJob:
             limits=self._limits,
             network=plan.network,
             door=callback_address(settings) if plan.token is not None else None,
+            stdin=staged.stdin,
+            folder_is_theirs=not staged.is_ours,
         )
 
     def _follow(self, sandboxed: Sandboxed, output: Output) -> Ended:
-        if self._plan.inputs or self._plan.template:
-            self._before = sandboxed.disk_bytes(self._limits.disk_bytes)
-        return Follower(sandboxed, self._limits, output, self._heard, self._context.check, self._before).follow()
+        plan, most = self._plan, self._plan.folder_bytes
+        before = 0
+        if plan.inputs or plan.template or plan.folder:
+            before = sandboxed.disk_bytes(self._limits.disk_bytes if most is None else most)
+        if not plan.folder:
+            self._before = before
+        follower = Follower(
+            sandboxed,
+            self._limits,
+            output,
+            self._heard,
+            self._context.check,
+            disk_before=before,
+            disk_most=most,
+            signals=self._context.signals if plan.kind is RunKind.HOME else tuple,
+        )
+        return follower.follow()
 
     def _heard(self, message: channel.Message) -> None:
         """What the script says on its channel."""

@@ -97,6 +97,18 @@ class Run:
 
 
 @dataclass(frozen=True)
+class BriefRun:
+    """What lists of runs say of one."""
+
+    run_id: str
+    ticket: int
+    owner: str
+    started_at: float | None
+    outcome: str | None
+    exit_code: int | None
+
+
+@dataclass(frozen=True)
 class Ending:
     """What came of a run, as the worker tells it."""
 
@@ -124,6 +136,7 @@ class Runs:
         title: str,
         shown: Sequence[str],
         concurrency: int | None = None,
+        limit_key: str = "",
         retries: int = 0,
         function: str = FUNCTION,
         queue: str = "",
@@ -133,7 +146,7 @@ class Runs:
 
         Args:
             shown: what was called, without anything secret.
-            concurrency: how many runs of this name may be under way at once.
+            concurrency: how many runs of this name, or with this ``limit_key``, may be under way at once.
             function: the job that runs the plan; ``queue``: where it waits, "" for SCRIPT_QUEUE; ``then``: the job that
                 follows it, however it ends.
 
@@ -154,7 +167,7 @@ class Runs:
             + 60,
             retries=retries,
             once=retries == 0,
-            limit_key=f"{plan.kind}:{plan.name}" if concurrency else f"script-owner:{owner}",
+            limit_key=(limit_key or f"{plan.kind}:{plan.name}") if concurrency else f"script-owner:{owner}",
             limit=concurrency or self._settings.script_owner_concurrency,
             turns=bool(concurrency),
         )
@@ -235,7 +248,9 @@ class Runs:
     def of_ticket(self, ticket: int) -> Run | None:
         """The run of the engine's job with that number."""
         with self._database.reading() as session:
-            row = session.scalar(select(ScriptRun).where(ScriptRun.ticket == ticket))
+            # A Redis that lost everything counts from 1 again: the newest is meant.
+            query = select(ScriptRun).where(ScriptRun.ticket == ticket).order_by(ScriptRun.created_at.desc())
+            row = session.scalar(query.limit(1))
             return None if row is None else _load(session, row)
 
     def of_shared_name(self, shared_name: str) -> Run:
@@ -256,6 +271,57 @@ class Runs:
             query = query.where(ScriptRun.created_at < before)
         with self._database.reading() as session:
             return [_as_run(row, ()) for row in session.scalars(query.limit(limit))]
+
+    def brief(
+        self, kind: RunKind, owner: str | None, before: int | None = None, limit: int | None = None
+    ) -> list[BriefRun]:
+        """Runs of a kind and an owner (None: of all), newest first, settled; quick, also for thousands.
+
+        Args:
+            before: only those whose job has a lower number.
+        """
+        columns = (ScriptRun.id, ScriptRun.ticket, ScriptRun.owner, ScriptRun.started_at, ScriptRun.outcome)
+        query = select(*columns, ScriptRun.exit_code).where(
+            ScriptRun.kind == kind, ScriptRun.expires_at > time.time(), ScriptRun.ticket.is_not(None)
+        )
+        if owner is not None:
+            query = query.where(ScriptRun.owner == owner)
+        if before is not None:
+            query = query.where(ScriptRun.ticket < before)
+        query = query.order_by(ScriptRun.created_at.desc(), ScriptRun.ticket.desc())
+        with self._database.reading() as session:
+            rows = session.execute(query if limit is None else query.limit(limit)).all()
+        states = self._engine.states([row.ticket for row in rows if row.outcome is None])
+        found = []
+        for row in rows:
+            brief = BriefRun(row.id, row.ticket, row.owner, row.started_at, row.outcome, row.exit_code)
+            if brief.outcome is None and ((state := states.get(brief.ticket)) is None or state.finished):
+                run = self.get(brief.run_id)
+                brief = BriefRun(run.run_id, brief.ticket, run.owner, run.started_at, run.outcome, run.exit_code)
+            found.append(brief)
+        return found
+
+    def count_open(self, kind: RunKind, owner: str | None = None, before: int | None = None) -> tuple[int, int]:
+        """How many runs of a kind are running, and how many wait; of one owner, or before the job with that number.
+
+        The oldest are settled first, so that what lost its worker does not count for ever.
+        """
+        chosen = [ScriptRun.kind == kind, ScriptRun.outcome.is_(None), ScriptRun.expires_at > time.time()]
+        if owner is not None:
+            chosen.append(ScriptRun.owner == owner)
+        if before is not None:
+            chosen.append(ScriptRun.ticket < before)
+        oldest = select(ScriptRun).where(*chosen, ScriptRun.ticket.is_not(None)).order_by(ScriptRun.created_at)
+        with self._database.reading() as session:
+            rows = [_as_run(row, ()) for row in session.scalars(oldest.limit(PAGE))]
+        states = self._engine.states([run.ticket for run in rows if run.ticket is not None])
+        for run in rows:
+            if run.ticket not in states or states[run.ticket].finished:
+                self._settled(run)
+        with self._database.reading() as session:
+            counts = select(func.count(ScriptRun.started_at), func.count(ScriptRun.id)).where(*chosen)
+            running, both = session.execute(counts).one()
+        return running, both - running
 
     def read(self, file: KeptFile) -> Generator[bytes, None, None]:
         """The bytes of a kept file, in pieces."""

@@ -1,5 +1,7 @@
 """The folders of a run, made before it starts: its directory with what belongs in it, SHARED_DIR, and its own /tmp.
 
+A run in a folder that is there already, such as a home, gets that one as it is, and nothing is put into it.
+
 Paths of the operator's (the home template, the folder to copy) are copied as they are, links as links; files that came
 with a call lie in the plan's folder for them under names that were checked when the plan was made.
 """
@@ -36,10 +38,14 @@ class Stage:
     folder: Path
     shared: Path
     temporary: Path
+    #: What the program reads on its standard input; None: nothing.
+    stdin: Path | None = None
+    #: False: the run's directory was there before, and stays.
+    is_ours: bool = True
 
     def remove(self) -> None:
         """Remove what does not go with the job's workspace."""
-        if self.folder.name.startswith(PARENT_PREFIX):
+        if self.is_ours and self.folder.name.startswith(PARENT_PREFIX):
             with contextlib.suppress(OSError):  # the daily clean-up tries again
                 remove_tree(self.folder)
 
@@ -50,12 +56,18 @@ def stage(plan: RunPlan, workspace: Path, shared_name: str, storage: Storage) ->
     Raises:
         CannotStage
     """
+    stdin = workspace / "stdin" if plan.stdin_key else None
+    if plan.folder:
+        return _stage_in(
+            Stage(Path(plan.folder), *_beside(workspace, shared_name), stdin, is_ours=False), plan, storage
+        )
     folder = Path(plan.parent, PARENT_PREFIX + plan.run_id) if plan.parent else workspace / "run"
-    made = Stage(folder, workspace / "shared" / shared_name, workspace / "tmp")
+    made = Stage(folder, *_beside(workspace, shared_name), stdin)
     try:
         made.remove()  # of an earlier try, whose worker was lost
         for path in (made.folder, made.shared, made.temporary):
             path.mkdir(parents=path != folder or not plan.parent)
+        _fetch_stdin(made, plan, storage)
         if plan.template:
             shutil.copytree(plan.template, folder, symlinks=True, dirs_exist_ok=True)
         for name in plan.folders:
@@ -77,6 +89,28 @@ def _reason(error: Exception) -> str:
         return "the files that came with the call cannot be read"
     # One of many files has no one reason.
     return error.strerror if isinstance(error, OSError) and error.strerror else "its template cannot be copied"
+
+
+def _beside(workspace: Path, shared_name: str) -> tuple[Path, Path]:
+    return workspace / "shared" / shared_name, workspace / "tmp"
+
+
+def _stage_in(made: Stage, plan: RunPlan, storage: Storage) -> Stage:
+    """Make what a run needs beside a folder that is there."""
+    if made.folder.is_symlink() or not made.folder.is_dir():
+        raise CannotStage("The folder of this run is gone.")
+    try:
+        for path in (made.shared, made.temporary):
+            path.mkdir(parents=True)
+        _fetch_stdin(made, plan, storage)
+    except OSError as error:
+        raise CannotStage(f"What this run needs cannot be made: {error.strerror}.") from error
+    return made
+
+
+def _fetch_stdin(made: Stage, plan: RunPlan, storage: Storage) -> None:
+    if made.stdin is not None:
+        storage.fetch(plan.stdin_key, made.stdin)
 
 
 def tell_client(folder: Path, server_url: str) -> None:

@@ -9,7 +9,7 @@ import logging
 
 from flask import Flask, Response, jsonify
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, PathConverter
 
 from knossos.accounts import Accounts, Session, Sessions
 from knossos.database import Database
@@ -41,6 +41,7 @@ from knossos.web import (
     runners,
     script_commands,
     script_pages,
+    script_server,
     security,
     storage_files,
     task_feeds,
@@ -68,6 +69,13 @@ class TicketConverter(BaseConverter):
         return int(value)
 
 
+class HomePathConverter(PathConverter):
+    """A path in a home in a URL: all that follows, also where it begins with a slash."""
+
+    part_isolating = False
+    regex = r"(?s:.+?)"
+
+
 def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = None) -> Flask:
     """Make the app. Tables and secrets are there already (`knossos.accounts.first_start`)."""
     app = Flask("knossos.web", static_folder=None)
@@ -80,6 +88,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters["ticket"] = TicketConverter
     app.url_map.converters["sha1"] = calculations.Sha1Converter
+    app.url_map.converters["home_path"] = HomePathConverter
     database = Database(settings)
     app.extensions[EXTENSION] = Services(
         settings=settings,
@@ -120,6 +129,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
         nebula,
         runners,
         linkahead,
+        script_server,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(calculations.blueprint, url_prefix=f"/{settings.calculation_path}".rstrip("/") or None)

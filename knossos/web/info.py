@@ -1,4 +1,4 @@
-"""What this server is and where its WebSockets are, for clients that only know its address."""
+"""What this server is, what it is at, and where its WebSockets are, for clients that only know its address."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ blueprint = Blueprint("info", __name__)
 @blueprint.get("/api/info")
 def info() -> Response:
     session = current_session()
+    running, waiting = services().home_scripts.counts()
     return jsonify(
-        name="Knossos",
+        name=services().settings.name,
         version=__version__,
         username=session.name if session else None,
+        jobs_running=running,
+        jobs_waiting=waiting,
         ws_url=websocket_base(services().settings, request.scheme, request.host),
     )

@@ -24,6 +24,8 @@ from knossos.web.waiting import Seats
 
 if TYPE_CHECKING:
     from knossos.accounts.openid import OpenIdIssuer
+    from knossos.homes import Homes
+    from knossos.homes.scripts import HomeScripts
     from knossos.publishing.publisher import Publisher
     from knossos.scripting.calls import Scripting
 
@@ -71,6 +73,19 @@ class Services:
         from knossos.scripting.calls import Scripting
 
         return Scripting(self.settings, self.database, self.engine)
+
+    @cached_property
+    def homes(self) -> Homes:
+        from knossos.homes import Homes
+
+        return Homes(self.settings)
+
+    @cached_property
+    def home_scripts(self) -> HomeScripts:
+        from knossos.homes.scripts import HomeScripts
+
+        scripting = self.scripting
+        return HomeScripts(self.settings, self.database, scripting.storage, self.engine, scripting.runs, self.homes)
 
     @cached_property
     def seats(self) -> Seats:

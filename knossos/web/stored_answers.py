@@ -6,7 +6,10 @@ HEAD. Memory stays flat whatever the size. Which file a URL stands for, and who 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from flask import Response, request
 from werkzeug.http import parse_if_range_header, unquote_etag
@@ -26,6 +29,10 @@ NO_RIGHTS = {
 }
 
 
+#: Answers bytes of a file, in pieces: from a start on, so many.
+Reader = Callable[[int, int], Iterable[bytes]]
+
+
 class NoSuchRange(Exception):
     """Nothing of the file lies in the range that was asked for."""
 
@@ -43,7 +50,13 @@ def stored_answer(storage: Storage, key: str, *, content_type: str, cache: str, 
     about = storage.head(key)
     if about is None:
         raise NotFound("There is nothing at this address.")
-    etag = etag or about.etag
+    read = partial(storage.read, key)
+    return file_answer(replace(about, etag=etag or about.etag), read, content_type=content_type, cache=cache)
+
+
+def file_answer(about: StoredObject, read: Reader, *, content_type: str, cache: str) -> Response:
+    """A file, as the current request asks for it. ``read`` answers so many bytes from a start on, in pieces."""
+    etag = about.etag
     response = Response(content_type=content_type, headers={"Accept-Ranges": "bytes", "Cache-Control": cache})
     response.set_etag(etag)
     response.last_modified = modified = datetime.fromtimestamp(about.modified, UTC).replace(microsecond=0)
@@ -63,7 +76,7 @@ def stored_answer(storage: Storage, key: str, *, content_type: str, cache: str, 
         response.status_code = 416
         response.headers["Content-Range"] = f"bytes */{about.size}"
         return response
-    return _send(response, storage, key, about, span)
+    return _send(response, read, about, span)
 
 
 def requested_span(header: str, size: int) -> tuple[int, int] | None:
@@ -104,15 +117,13 @@ def _may_be_part(etag: str, modified: datetime) -> bool:
     return parse_if_range_header(header).date == modified
 
 
-def _send(
-    response: Response, storage: Storage, key: str, about: StoredObject, span: tuple[int, int] | None
-) -> Response:
+def _send(response: Response, read: Reader, about: StoredObject, span: tuple[int, int] | None) -> Response:
     start, end = span or (0, about.size)
     if span:
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{about.size}"
     response.content_length = end - start
     if request.method != "HEAD":
-        response.response = storage.read(key, start, end - start)
+        response.response = read(start, end - start)
         response.direct_passthrough = True
     return response

@@ -27,6 +27,7 @@ KIND_NAMES = {
     "runner": "Runner",
     "calculation": "Calculation",
     "calculation-end": "End of a calculation",
+    "home": "Own script",
 }
 
 #: Most reasons, and most values of one fact, that are shown.

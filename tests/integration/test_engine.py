@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from knossos.jobs import Engine, Event, JobNotFinished, JobNotFound, JobRecord, JobSpec, JobState, keys
+from knossos.jobs import Engine, Event, JobNotFinished, JobNotFound, JobRecord, JobSpec, JobState, Signal, keys
 from knossos.jobs.retention import purge
 from knossos.jobs.rq_worker import DEQUEUE_SECONDS
 from knossos.settings import Settings
@@ -178,6 +178,22 @@ def test_a_waiting_job_is_cancelled_at_once_and_never_runs(
     ended(engine, other)
     assert not (tmp_path / "runs").exists()
     assert kinds(engine.events(ticket)).count("done") == 1
+
+
+def test_only_a_running_job_is_told_of_signals_and_of_each_once(engine: Engine, start_worker: StartWorker) -> None:
+    ticket = engine.submit(spec("tell_signals")).ticket
+    assert engine.signal(ticket, Signal.KILL) is JobState.QUEUED
+    start_worker()
+    begun(engine, ticket, "began")
+    assert engine.states([ticket, ticket + 1]) == {ticket: JobState.RUNNING}
+    assert engine.signal(ticket, Signal.KILL) is JobState.RUNNING
+    assert engine.signal(ticket, Signal.TERMINATE) is JobState.RUNNING
+    ended(engine, ticket)
+    # Both came between two looks, or one after the other; a kill never hides behind what is gentle.
+    assert engine.result(ticket) in (["terminate", "kill"], ["kill"])
+    assert engine.signal(ticket, Signal.KILL) is JobState.SUCCEEDED
+    with pytest.raises(JobNotFound):
+        engine.signal(ticket + 1, Signal.KILL)
 
 
 def test_cancelling_a_running_job_ends_its_whole_process_group_and_removes_its_folder(

@@ -344,6 +344,7 @@ def test_when_redis_is_gone_the_answer_is_a_503_in_json(settings: Settings) -> N
 def test_a_client_that_knows_only_the_address_is_told_where_the_websockets_are(
     settings: Settings, engine: Engine
 ) -> None:
+    session_of(settings, "dora")  # makes the tables
     told = client_with(settings, engine, ws_listen=("127.0.0.1", 9999)).get("/api/info").get_json()
     assert told["ws_url"] == "ws://localhost:9999"
     assert told["username"] is None

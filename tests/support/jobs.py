@@ -116,3 +116,13 @@ def note_run(context: JobContext, payload: dict[str, Any]) -> None:
     """Add a line to a file for each run."""
     with open(payload["file"], "a") as file:
         file.write(f"{payload.get('ticket', context.ticket)}\n")
+
+
+def tell_signals(context: JobContext, payload: dict[str, Any]) -> list[str]:
+    """Note which signals its program should get, until that is to be killed."""
+    context.info("began")
+    wished: list[str] = []
+    while "kill" not in wished:
+        wished += context.signals()
+        time.sleep(0.02)
+    return wished

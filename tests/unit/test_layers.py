@@ -17,6 +17,7 @@ FLOORS = (
     {"jobs", "outgoing", "database", "schema", "storage", "logs"},
     {"packaging", "accounts", "backup"},
     {"publishing", "scripting", "migrations"},
+    {"homes"},
     {"web", "live", "client"},
     {"launch"},
 )

@@ -129,7 +129,7 @@ def start(settings: Settings, spec: SandboxSpec) -> Bubblewrapped:
     stage = Stage([bind.source for bind in bound])
     try:
         if stage.used:
-            for folder in (spec.folder, spec.shared, spec.temporary):
+            for folder in (spec.shared, spec.temporary, *(() if spec.folder_is_theirs else (spec.folder,))):
                 give_away(folder)
         kernel.adopt_orphans()
         with _Wires(spec) as wires:

@@ -50,6 +50,8 @@ class SandboxSpec:
     door: tuple[str, int] | None
     #: File for standard input; None: there is none to read.
     stdin: Path | None = None
+    #: True: ``folder`` belongs to whom scripts run as already, as a home does, and may be in use by others.
+    folder_is_theirs: bool = False
 
 
 @dataclass(frozen=True)

@@ -93,11 +93,15 @@ def check(settings: Settings) -> None:
 
 def _check_read_paths(settings: Settings) -> None:
     """The settings' folders of scripts, and what these may read, must not hold the server's data."""
-    secret = settings.data_path.resolve()
+    secrets = {
+        "DATA_PATH with the server's keys": settings.data_path.resolve(),
+        "HOMES_PATH with everybody's homes": settings.homes_folder.resolve(),
+    }
     for setting in ("script_read_paths", "server_side_scripting_bin_dirs"):
         for path in getattr(settings, setting):
-            if secret.is_relative_to((ROOT / path).resolve()):
-                raise SettingsError(
-                    f"{setting.upper()}: {path} holds DATA_PATH with the server's keys; expected folders beside it",
-                    setting=setting.upper(),
-                )
+            for what, secret in secrets.items():
+                if secret.is_relative_to((ROOT / path).resolve()):
+                    raise SettingsError(
+                        f"{setting.upper()}: {path} holds {what}; expected folders beside it",
+                        setting=setting.upper(),
+                    )

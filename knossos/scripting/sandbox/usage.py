@@ -105,7 +105,13 @@ class Disk:
     def add_tree(self, folder: str) -> None:
         """All that is in a folder."""
         with contextlib.suppress(OSError):
-            self._walk(os.open(folder, _FOLDER), 0)
+            try:
+                descriptor = os.open(folder, _FOLDER)
+            except PermissionError:
+                # A script that stands in a folder below goes on writing there.
+                _make_readable(None, folder)
+                descriptor = os.open(folder, _FOLDER)
+            self._walk(descriptor, 0)
 
     def add_open_files(self, proc: int, numbers: Iterable[str]) -> None:
         """Files that have no name any more and are still open in a process."""
@@ -153,7 +159,7 @@ class Disk:
         self.bytes += max(about.st_blocks * _BLOCK, LEAST_BYTES)
 
 
-def _make_readable(parent: int, name: str) -> None:
+def _make_readable(parent: int | None, name: str) -> None:
     descriptor = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
         os.chmod(f"/proc/self/fd/{descriptor}", 0o700)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knossos.web.openapi.parts import Paths, answer, anything, const, errors, obj, operation, or_null, text
+from knossos.web.openapi.parts import Paths, answer, anything, const, errors, obj, operation, or_null, text, whole
 
 TAG = "Server"
 ABOUT = "What this server is, and whether it is well."
@@ -10,9 +10,11 @@ ABOUT = "What this server is, and whether it is well."
 
 def paths() -> Paths:
     info = obj(
-        name=const("Knossos"),
+        name=text("The setting NAME.", example="Knossos"),
         version=text(example="1.0.0"),
         username=or_null(text("Who is logged in with the session of this browser.")),
+        jobs_running=whole("Scripts that people have sent, and that run."),
+        jobs_waiting=whole("Those that wait for their turn."),
         ws_url=text("Where the WebSockets are.", example="wss://mods.example.org"),
     )
     return {

@@ -1,0 +1,58 @@
+"""Who asks, and what they sent: the session of a person, and a JSON object."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import request
+
+from knossos.accounts import Account
+from knossos.errors import AccessDenied, InvalidInput
+from knossos.scripting.calls import NotLoggedIn
+from knossos.web.authentication import SAFE_METHODS, cookie_holder, is_no_browser, is_same_origin, refuse_runs
+
+
+def caller() -> Account:
+    """Whose session it is.
+
+    Raises:
+        AccessDenied: a page of another site wants to change something; or a script asks, with the token of its run.
+        NotLoggedIn
+    """
+    if request.method not in SAFE_METHODS:
+        refuse_other_pages()
+    refuse_runs()
+    holder = cookie_holder()
+    if holder is None or holder.caller.account is None:
+        raise NotLoggedIn("Log in first: POST /api/login with a username and a password.")
+    return holder.caller.account
+
+
+def refuse_other_pages() -> None:
+    """Raise AccessDenied where a page of another site sent the request; programs may, and our own pages."""
+    if not (is_no_browser() or is_same_origin()):
+        raise AccessDenied("This was sent from a page of another site.")
+
+
+def json_object() -> dict[str, Any]:
+    """The JSON object that is the request's body. Raises InvalidInput where it is none."""
+    try:
+        data = json.loads(request.get_data(cache=False))
+    except (ValueError, RecursionError) as error:
+        raise invalid("", f"expected JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise invalid("", "expected a JSON object")
+    return data
+
+
+def text_of(data: dict[str, Any], name: str) -> str:
+    """A field that is a text, and not an empty one. Raises InvalidInput."""
+    value = data.get(name)
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise invalid(name, "expected a text")
+    return value
+
+
+def invalid(path: str, message: str) -> InvalidInput:
+    return InvalidInput(f"{path}: {message}" if path else message, errors=[{"path": path, "message": message}])
