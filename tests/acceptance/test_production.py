@@ -31,7 +31,7 @@ from tests.support.big_bodies import REFUSALS, check_refusal, drop_path
 from tests.support.file_server import FileServer
 from tests.support.people import add_account
 from tests.support.processes import Process, wait_for, write_settings
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer, empty, free_port
 from tests.support.system import program
 
 KEY = "key-of-the-production"
@@ -119,6 +119,7 @@ class Production:
 @pytest.fixture(scope="module")
 def production(redis_server: RedisServer) -> Iterator[Production]:
     nginx = program("nginx")
+    empty(redis_server.url)
     folder = Path(tempfile.mkdtemp(prefix="knossos-"))  # short enough for a Unix socket
     site = Production(folder, redis_server.url)
     try:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,7 +123,11 @@ def wait_for(condition: Callable[[], Any]) -> Any:
 
 
 @pytest.fixture
-def servers(settings: Settings, engine: Engine, tmp_path: Path, websocket: Websocket) -> Iterator[Servers]:
+def servers(
+    settings: Settings, engine: Engine, tmp_path: Path, websocket: Websocket, sqlite_template: Path
+) -> Iterator[Servers]:
+    settings.data_path.mkdir(exist_ok=True)
+    shutil.copy(sqlite_template, settings.data_path)
     websocket.start()
     wait_for(lambda: websocket.watchers() == 0)  # those of the last test have left
     made = Servers(settings, engine, tmp_path, websocket)

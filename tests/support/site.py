@@ -16,7 +16,7 @@ from knossos.jobs import Engine
 from knossos.settings import Settings
 from knossos.web import third_party
 from tests.support.processes import Process, wait_for, write_settings
-from tests.support.redis_server import free_port
+from tests.support.redis_server import empty, free_port
 
 API_KEY = "key-of-the-tests"
 PASSWORD = "correct horse"
@@ -51,6 +51,7 @@ class Site:
 
     def __enter__(self) -> Self:
         third_party.install()
+        empty(self.settings.redis)
         database = Database(self.settings)
         prepare(self.settings, database)
         Accounts(database).add("dora", PASSWORD)
