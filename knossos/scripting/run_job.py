@@ -130,7 +130,8 @@ class _RunJob:
                 ending = Ending(RunOutcome.FAILED, error=f"This server cannot run it: {_reason(error)}.")
             finally:
                 staged.remove()
-        self._tokens.end(plan.run_id)
+        if plan.token is not None:
+            self._tokens.end(plan.run_id)
         self._runs.end(plan.run_id, ending, kept, plan.keep_seconds)
         if ending.error:
             raise RunFailed(
@@ -185,7 +186,9 @@ class _RunJob:
 
     def _spec(self, staged: Stage) -> SandboxSpec:
         plan, settings = self._plan, self._settings
-        helper = provide(settings.data_path / HELPER_FOLDER)
+        helper = settings.data_path / HELPER_FOLDER
+        if not helper.is_dir():  # the worker has brought it up to date as it started
+            provide(helper)
         readable = [helper, *(ROOT / path for path in (*settings.script_read_paths, *plan.read_paths))]
         return SandboxSpec(
             program=Path(plan.program),
