@@ -85,6 +85,7 @@ def test_a_mod_goes_from_nothing_to_the_repository(visit: Visit, site: Site, tmp
     page = visit.page
     make_mod(page, "Long Way Home", "LongWayHome")
     page.get_by_role("link", name="Publish the first version").click()
+    page.wait_for_url("**/publish/LongWayHome/release")  # with its scripts
     Image.new("RGB", (150, 225), (40, 80, 160)).save(tmp_path / "tile.png")
     page.get_by_label("Tile").set_input_files(tmp_path / "tile.png")
     expect(page.locator("[data-picture=tile] img")).to_be_visible()

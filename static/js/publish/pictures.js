@@ -21,11 +21,14 @@ export class Pictures {
     this.#several = field.multiple;
     this.#onChange = onChange;
     for (const name of names) this.#add(name);
-    field.addEventListener("change", async () => {
+    const take = async () => {
       const chosen = Array.from(field.files);
       field.value = "";
       for (const file of chosen) await this.#store(file);
-    });
+    };
+    field.addEventListener("change", take);
+    // Somebody may have been quicker than this script.
+    if (field.files.length) take();
   }
 
   /** What is sent: their SHA-256. */
