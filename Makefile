@@ -7,7 +7,7 @@ PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow lint format bench screenshots system template pins clean
+.PHONY: help run demo test test-slow again lint format bench screenshots system template pins clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -23,6 +23,9 @@ test: py-env system ## Run the tests, all but the slow ones
 
 test-slow: py-env system ## Run the slow tests: fresh installations, all processes, big archives
 	$(PYTHON) -m pytest -n auto -m slow $(ARGS)
+
+again: py-env ## Run what failed last once more, one by one
+	$(PYTHON) -m pytest -n 1 --last-failed --last-failed-no-failures none $(ARGS)
 
 lint: py-env ## Check style and types
 	$(PYTHON) -m ruff check .
