@@ -15,10 +15,9 @@ import re
 from dataclasses import dataclass, field
 
 from knossos.errors import InvalidInput
+from knossos.scripting.plan import UPLOADS
 from knossos.settings import Settings
 
-#: Folder in the working directory of a run that has the files that came with the call.
-UPLOAD_FOLDER = ".upload_files"
 #: Longest single argument in bytes: what Linux takes, without the NUL at its end.
 MAX_ONE_ARGUMENT_BYTES = 128 * 1024 - 1
 #: Longest name of a file in bytes: what file systems take.
@@ -99,7 +98,7 @@ class CallFields:
         self._count_one(name)
         self._files[base] = name
         if name.startswith("-"):
-            self._put(name, f"{UPLOAD_FOLDER}/{base}")
+            self._put(name, f"{UPLOADS}/{base}")
         return base
 
     def call(self) -> ScriptCall:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from knossos.errors import InvalidInput
-from knossos.scripting.arguments import UPLOAD_FOLDER, BadArgument, fields_of
+from knossos.scripting.arguments import BadArgument, fields_of
 from knossos.scripting.form_fields import Form
+from knossos.scripting.plan import UPLOADS
 from knossos.settings import Settings
 
 PLAIN_FORM = Form.model_validate(
@@ -47,7 +48,7 @@ PLAIN_FORM = Form.model_validate(
                 "name": "files",
                 "label": "Files",
                 "multiple": True,
-                "help": f"The script finds them in {UPLOAD_FOLDER}, which is also how an argument names one of them.",
+                "help": f"The script finds them in {UPLOADS}, which is also how an argument names one of them.",
             },
         ]
     }

@@ -17,7 +17,6 @@ from flask import Blueprint, Flask, Response, make_response, redirect, render_te
 
 from knossos.errors import InvalidInput
 from knossos.scripting.access import Caller, caller_of, may_call_runner, may_execute
-from knossos.scripting.arguments import UPLOAD_FOLDER
 from knossos.scripting.calls import NotLoggedIn, Started
 from knossos.scripting.catalogue import Script
 from knossos.scripting.form_fields import Form
@@ -25,6 +24,7 @@ from knossos.scripting.form_values import FORM_NAME
 from knossos.scripting.forms import beginning, called, check, document, nested, with_row
 from knossos.scripting.incoming import IncomingFiles
 from knossos.scripting.plain_form import PLAIN_FORM, arguments_of, values_of
+from knossos.scripting.plan import UPLOADS
 from knossos.scripting.runners.folder import Runner
 from knossos.scripting.runs import NoSuchRun
 from knossos.web.authentication import current_session, page_account, refuse_other_sites
@@ -142,7 +142,7 @@ def _start(found: Script, form: Form, values: dict[str, Any], sent: Sent, places
     if form is PLAIN_FORM:
         arguments = arguments_of(services().settings, checked)
     else:
-        arguments = (f"{UPLOAD_FOLDER}/{FORM_NAME}",)
+        arguments = (f"{UPLOADS}/{FORM_NAME}",)
         places.add(FORM_NAME).write(document(checked))
     return services().scripting.start(found, page_caller(), arguments, places.complete())
 

@@ -3,6 +3,7 @@
 
 import { element, setText, show } from "./dom.js";
 import * as format from "./format.js";
+import { GrowingList } from "./growing_list.js";
 
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"];
 const MOST_PER_FRAME = 500;
@@ -10,12 +11,9 @@ const BLOCK_LINES = 100;
 const LINE = /^(DEBUG|INFO|WARNING|ERROR|CRITICAL|EXCEPTION): ?([^]*)$/;
 const CUT = /^\.\.\. .*cut here/;
 
-export class LogView {
+export class LogView extends GrowingList {
   constructor(root, { onSerious }) {
-    this.list = root.querySelector("[data-lines]");
-    this.counter = root.querySelector("[data-count]");
-    this.empty = root.querySelector("[data-empty]");
-    this.followButton = root.querySelector("[data-follow]");
+    super(root);
     this.level = root.querySelector("[data-level]");
     this.search = root.querySelector("[data-search]");
     this.onSerious = onSerious;
@@ -25,11 +23,8 @@ export class LogView {
     this.visible = 0;
     this.frame = 0;
     this.ended = false;
-    this.follow(true);
-    this.followButton.addEventListener("click", () => this.follow(!this.following));
     this.level.addEventListener("change", () => this.refilter());
     this.search.addEventListener("input", () => this.refilter());
-    this.list.addEventListener("scroll", () => this.noticeScroll(), { passive: true });
     this.count();
   }
 
@@ -102,26 +97,5 @@ export class LogView {
     setText(this.counter, this.visible === total ? all : `${this.visible.toLocaleString("en-GB")} of ${all}`);
     setText(this.empty, total > 0 ? "No line passes the filter." : this.ended ? "Nothing was written." : "Nothing has been written yet.");
     show(this.empty, this.visible === 0);
-  }
-
-  follow(following) {
-    this.following = following;
-    this.followButton.setAttribute("aria-pressed", String(following));
-    setText(this.followButton, following ? "Following" : "Follow");
-    if (following) this.toEnd();
-  }
-
-  toEnd() {
-    this.list.scrollTop = this.list.scrollHeight;
-    this.lastTop = this.list.scrollTop;
-  }
-
-  // Scrolling up means "let me read"; coming back to the end means "go on".
-  noticeScroll() {
-    const { scrollTop, scrollHeight, clientHeight } = this.list;
-    const atEnd = scrollHeight - scrollTop - clientHeight < 8;
-    if (this.following && scrollTop < this.lastTop - 8 && !atEnd) this.follow(false);
-    else if (!this.following && atEnd && scrollTop > this.lastTop) this.follow(true);
-    this.lastTop = scrollTop;
   }
 }

@@ -4,6 +4,7 @@
 import { AnsiReader } from "./ansi.js";
 import { element, setText, show } from "./dom.js";
 import * as format from "./format.js";
+import { GrowingList } from "./growing_list.js";
 
 const MOST_LINES = 20000;
 const BLOCK_LINES = 200;
@@ -16,14 +17,11 @@ const MILLISECONDS_WHERE_MUCH_WAITS = 40;
 const PIECE_CHARS = 8192;
 const MARKS = { stdout: "out", stderr: "err" };
 
-export class OutputView {
+export class OutputView extends GrowingList {
   /** @param {HTMLElement} root with the markup of templates/scripts/output.html */
   constructor(root) {
+    super(root);
     this.root = root;
-    this.list = root.querySelector("[data-lines]");
-    this.counter = root.querySelector("[data-count]");
-    this.empty = root.querySelector("[data-empty]");
-    this.followButton = root.querySelector("[data-follow]");
     this.choice = root.querySelector("[data-streams]");
     this.waiting = [];
     this.streams = {};
@@ -32,10 +30,7 @@ export class OutputView {
     this.dropped = 0;
     this.frame = 0;
     this.ended = false;
-    this.follow(true);
-    this.followButton.addEventListener("click", () => this.follow(!this.following));
     this.choice?.addEventListener("change", () => this.choose());
-    this.list.addEventListener("scroll", () => this.noticeScroll(), { passive: true });
     if (this.choice) this.list.dataset.show = this.choice.value;
     this.count();
   }
@@ -150,26 +145,5 @@ export class OutputView {
     const words = this.total > 0 ? "Nothing of this kind was written." : "Nothing was written.";
     setText(this.empty, this.ended ? words : "Nothing has been written yet.");
     show(this.empty, isEmpty && this.waiting.length === 0);
-  }
-
-  follow(following) {
-    this.following = following;
-    this.followButton.setAttribute("aria-pressed", String(following));
-    setText(this.followButton, following ? "Following" : "Follow");
-    if (following) this.toEnd();
-  }
-
-  toEnd() {
-    this.list.scrollTop = this.list.scrollHeight;
-    this.lastTop = this.list.scrollTop;
-  }
-
-  // Scrolling up means "let me read"; coming back to the end means "go on".
-  noticeScroll() {
-    const { scrollTop, scrollHeight, clientHeight } = this.list;
-    const atEnd = scrollHeight - scrollTop - clientHeight < 8;
-    if (this.following && scrollTop < this.lastTop - 8 && !atEnd) this.follow(false);
-    else if (!this.following && atEnd && scrollTop > this.lastTop) this.follow(true);
-    this.lastTop = scrollTop;
   }
 }

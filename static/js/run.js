@@ -7,16 +7,8 @@ import { Feed, FeedState } from "./feed.js";
 import * as format from "./format.js";
 import { LogView } from "./log_view.js";
 import { OutputView } from "./output_view.js";
+import { FEED_STATES, STATES } from "./task_words.js";
 
-const STATES = { queued: "Waiting", running: "Running", succeeded: "Done", failed: "Failed", cancelled: "Cancelled" };
-const FEED_STATES = {
-  [FeedState.CONNECTING]: "Connecting",
-  [FeedState.LIVE]: "Live",
-  [FeedState.POLLING]: "Updating every 2 s",
-  [FeedState.OFFLINE]: "Connection lost, trying again",
-  [FeedState.ENDED]: "Complete",
-  [FeedState.MISSING]: "Gone",
-};
 // Output that is a page is loaded anew as more of it comes, but not more often than this.
 const FRAME_EVERY_MS = 2000;
 // Of output that is not live any more the end is shown, up to so many bytes of each stream.

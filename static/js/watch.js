@@ -8,16 +8,8 @@ import * as format from "./format.js";
 import { LogView } from "./log_view.js";
 import { offerPublishing } from "./publish/converted.js";
 import { resultView } from "./result_view.js";
+import { FEED_STATES, STATES } from "./task_words.js";
 
-const STATES = { queued: "Waiting", running: "Running", succeeded: "Done", failed: "Failed", cancelled: "Cancelled" };
-const FEED_STATES = {
-  [FeedState.CONNECTING]: "Connecting",
-  [FeedState.LIVE]: "Live",
-  [FeedState.POLLING]: "Updating every 2 s",
-  [FeedState.OFFLINE]: "Connection lost, trying again",
-  [FeedState.ENDED]: "Complete",
-  [FeedState.MISSING]: "Gone",
-};
 // Parts of the way that are told to screen readers; more often would be noise.
 const ANNOUNCE_EVERY_PERCENT = 20;
 
