@@ -26,6 +26,7 @@ from knossos.scripting.runs import NoSuchRun, Run
 from knossos.settings import ROOT
 from knossos.web.addresses import websocket_base
 from knossos.web.authentication import current_session, page_account, refuse_other_sites, task_token
+from knossos.web.run_kinds import kind_of
 from knossos.web.run_views import ending_of, file_name, file_views, plain_text, runtime_of, state_of
 from knossos.web.services import services
 from knossos.web.stored_answers import stored_answer
@@ -137,8 +138,9 @@ def run(run_id: str) -> str:
     found, record = visible_run(run_id)
     g.shows_frames = True
     state, script = state_of(found, record), _script_of(found)
+    kind = kind_of(found)
     return render_template(
-        "scripts/run.html",
+        kind.template,
         run=found,
         record=record,
         title=_title(found, record, script),
@@ -157,6 +159,7 @@ def run(run_id: str) -> str:
         token_query={"token": task_token() or None},
         sockets=websocket_base(services().settings, request.scheme, request.host),
         now=time.time(),
+        **kind.about(found, record),
     )
 
 

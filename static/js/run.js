@@ -1,5 +1,8 @@
 // The page /runs/<id>: what a run writes as it writes it, how far it is, and how it ended. What comes at its end (files,
 // errors, times) is taken from the page as the server renders it then.
+//
+// Pages of a kind of runs listen on [data-run] for the events run:output (detail {stream, text}), run:again (it starts
+// once more, what was written counts no more), run:state (detail the state) and run:end (the page has been renewed).
 
 import { serverTime, setServerTime } from "./clock.js";
 import { setText, show } from "./dom.js";
@@ -33,6 +36,7 @@ let frameTimer = null;
 const handlers = {
   output: ([stream, text]) => {
     output.add(stream, text);
+    tell("output", { stream, text });
     if (stream === "stdout") frameSoon();
   },
   log_message: ([line]) => {
@@ -60,19 +64,27 @@ function begin() {
   new Feed({ socketUrl, eventsUrl, token, onMessage: (event, args) => handlers[event]?.(args), onState: showFeed }).run();
 }
 
+function tell(what, detail) {
+  page.dispatchEvent(new CustomEvent(`run:${what}`, { detail }));
+}
+
 function showFeed(state) {
   setText(view.feed, FEED_STATES[state]);
   view.feed.dataset.feed = state;
 }
 
 function showState({ state, text }) {
-  if (state === "retrying") output.note(text ?? "It is started once more");
+  if (state === "retrying") {
+    output.note(text ?? "It is started once more");
+    tell("again");
+  }
   if (wasOver) return;
   setBadge(state === "queued" || state === "retrying" ? "queued" : state);
   if (state === "running" && !startedAt) startedAt = serverTime();
 }
 
 function setBadge(state) {
+  tell("state", state);
   setText(view.badge, STATES[state] ?? state);
   view.badge.dataset.state = state;
 }
@@ -116,6 +128,7 @@ async function finish(success, details) {
   if (find("cancel")) show(find("cancel"), false);
   document.title = `${STATES[state]} · ${title}`;
   await takeOver();
+  tell("end");
   setText(find("announce"), `${STATES[state]}. ${find("ending").textContent}`);
 }
 
@@ -154,7 +167,9 @@ async function showKept() {
     if (!response?.ok) continue;
     const first = Number(/bytes (\d+)-/.exec(response.headers.get("Content-Range") ?? "")?.[1] ?? 0);
     if (first > 0) output.note(`${format.bytes(first)} of ${stream} before this are not shown here; the download has them`);
-    output.add(stream, await response.text());
+    const text = await response.text();
+    output.add(stream, text);
+    tell("output", { stream, text });
   }
   output.end();
 }

@@ -1,0 +1,30 @@
+"""What the page of a run shows besides, by what kind of run it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from knossos.jobs import JobRecord
+from knossos.scripting.plan import RunKind
+from knossos.scripting.runs import Run
+
+
+def _nothing(run: Run, record: JobRecord | None) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class KindOfPage:
+    """``template`` extends scripts/run.html, and gets what ``about`` says of a run, beside what all runs' pages get."""
+
+    template: str = "scripts/run.html"
+    about: Callable[[Run, JobRecord | None], Mapping[str, Any]] = _nothing
+
+
+_KINDS: dict[RunKind, KindOfPage] = {}
+
+
+def kind_of(run: Run) -> KindOfPage:
+    return _KINDS.get(run.kind, KindOfPage())
