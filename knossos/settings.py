@@ -336,6 +336,8 @@ class Settings(BaseModel):
     args: Strings = ()
     #: Scripts of all people together that run at once; the others wait their turn.
     max_running: Few = 1
+    #: Of those, scripts of one user. 0: as many as there is room for.
+    max_running_per_user: FewOrNone = 0
     #: Largest script in bytes.
     max_script_bytes: Annotated[int, whole(1, 64 * MIB)] = 4 * MIB
     #: Folder of the homes of accounts, one folder each, named by the account's number. None: ``<data_path>/homes``.

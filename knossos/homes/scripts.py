@@ -2,7 +2,7 @@
 
 What always holds: one script that was accepted is one run and one job, whose number is the job's in script-server.md;
 the row of the run says what came of it, whatever becomes of the processes and of Redis. MAX_RUNNING counts all people's
-scripts, in the workers of all machines together.
+scripts, MAX_RUNNING_PER_USER one's own, in the workers of all machines together; whose wait take turns.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from knossos.accounts.directory import spellings
 from knossos.database import Database
 from knossos.errors import InvalidInput, KnossosError, NotFound
 from knossos.homes.homes import Homes
-from knossos.jobs import Engine, JobNotFound, JobRecord, JobState, Signal
+from knossos.jobs import Engine, JobNotFound, JobRecord, JobState, Limit, Signal
 from knossos.scripting.interpreter import interpreter
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.runs import BriefRun, Run, Runs, new_run_id, run_prefix
 from knossos.settings import Settings
 from knossos.storage import Storage
 
-#: All scripts of people share the slots of this one.
+#: All scripts of people share the slots of this limit.
 LIMIT_KEY = "home-scripts"
 #: Characters of the line that is a script's title.
 TITLE_CHARS = 80
@@ -120,13 +120,18 @@ class HomeScripts:
                 owner=owner,
                 title=title_of(script),
                 shown=(),
-                concurrency=self._settings.max_running,
-                limit_key=LIMIT_KEY,
+                limits=self._limits(owner),
             )
         except BaseException:
             self._storage.delete(plan.stdin_key)
             raise
         return record
+
+    def _limits(self, owner: str) -> list[Limit]:
+        limits = [Limit(key=LIMIT_KEY, most=self._settings.max_running)]
+        if self._settings.max_running_per_user:
+            limits.append(Limit(key=f"{LIMIT_KEY}:{owner}", most=self._settings.max_running_per_user))
+        return limits
 
     def _plan(self, user_id: int, program: str) -> RunPlan:
         run_id = new_run_id()
@@ -168,9 +173,6 @@ class HomeScripts:
             texts = self._output_so_far(ticket) if status is JobStatus.RUNNING else dict.fromkeys(streams, "")
         else:
             texts = {stream: self._runs.text(run, stream) for stream in streams}
-        before = None
-        if status is JobStatus.WAITING:
-            _, before = self._runs.count_open(RunKind.HOME, before=ticket)
         return Job(
             run=run,
             ticket=ticket,
@@ -179,8 +181,18 @@ class HomeScripts:
             script=b"".join(self._storage.read(script_key(run.run_id))).decode("utf-8", "replace"),
             out=texts[FileRole.STDOUT],
             err=texts[FileRole.STDERR],
-            waiting_before=before,
+            waiting_before=self._waiting_before(ticket) if status is JobStatus.WAITING else None,
         )
+
+    def _waiting_before(self, ticket: int) -> int:
+        """How many scripts wait before one: for a worker, or before it in the order of turns for MAX_RUNNING."""
+        ahead, for_limit = self._engine.ahead(ticket, LIMIT_KEY)
+        _, waiting = self._runs.count_open(RunKind.HOME)
+        for_worker = max(0, waiting - for_limit)
+        if ahead is not None:
+            return for_worker + ahead
+        _, older = self._runs.count_open(RunKind.HOME, before=ticket)
+        return min(older, max(0, for_worker - 1))
 
     def _find(self, account: Account, ticket: int) -> Run:
         run = self._runs.of_ticket(ticket)

@@ -14,7 +14,7 @@ from knossos.jobs.errors import (
     QuestionTimeout,
 )
 from knossos.jobs.events import Event, FilePhase, FileProgress, parse_entry
-from knossos.jobs.records import JobFailure, JobRecord, JobSpec
+from knossos.jobs.records import JobFailure, JobRecord, JobSpec, Limit
 from knossos.jobs.states import JobState, Signal
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "JobSpec",
     "JobState",
     "JobSuperseded",
+    "Limit",
     "QuestionTimeout",
     "Signal",
     "parse_entry",

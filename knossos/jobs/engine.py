@@ -18,17 +18,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from redis.exceptions import ResponseError
-from rq import RateLimit, Retry
+from rq import Retry
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 
-from knossos.jobs import keys, turns
+from knossos.jobs import keys, limits
 from knossos.jobs.connection import connect
 from knossos.jobs.errors import JobNotFinished, JobNotFound
 from knossos.jobs.events import Event, parse_entry
 from knossos.jobs.ledger import Ledger, dumps
-from knossos.jobs.records import JobFailure, JobRecord, JobSpec
+from knossos.jobs.records import JobFailure, JobRecord, JobSpec, Limit
 from knossos.jobs.rq_job import SERIALIZER, EngineJob
 from knossos.jobs.rq_queue import ReliableQueue
 from knossos.jobs.states import JobState, Signal
@@ -94,7 +94,6 @@ class Engine:
         """
         last = int(self.redis.incrby(keys.TICKET, 2 if then else 1))
         ticket = last - 1 if then else last
-        score = turns.score(spec.limit_key, spec.owner, ticket, self.redis) if spec.turns else None
         with self.redis.pipeline() as pipeline:
             if then:
                 follower = then.model_copy(update={"payload": {**then.payload, "ticket": ticket}})
@@ -102,12 +101,8 @@ class Engine:
                 self._make_job(last, follower, JobStatus.DEFERRED).save(pipeline=pipeline)
                 pipeline.hset(keys.task(ticket), "then", last)
             record = self._write_record(ticket, spec, pipeline, text="Waits for a free worker.")
-            job = self._make_job(ticket, spec, JobStatus.QUEUED)
-            queue = self.queue(spec.queue)
-            pipeline.sadd(queue.redis_queues_keys, queue.key)
-            queue._enqueue_rate_limited_job(job, pipeline=pipeline)
-            if score is not None:
-                pipeline.zadd(turns.waiting_key(spec.limit_key, self.redis), {str(ticket): score}, xx=True)
+            self._make_job(ticket, spec, JobStatus.RATE_LIMITED).save(pipeline=pipeline)
+            limits.enter(ticket, pipeline)
             pipeline.execute()
         return record
 
@@ -123,6 +118,7 @@ class Engine:
             "attempts": self._retries(spec) + 1,
             "created_at": (now := round(time.time(), 6)),
             "changed_at": now,
+            **limits.fields(spec, spec.limits or self._owner_limit(spec.owner)),
         }
         data = dumps({"state": JobState.QUEUED, "attempt": 0, "text": text})
         pipeline.hset(keys.task(ticket), mapping=fields)
@@ -144,11 +140,10 @@ class Engine:
             description=f"{spec.kind} {ticket}",
             meta={"retry_on_error": bool(spec.retry_delays_seconds), "once": spec.once},
             retry=Retry(max=retries, interval=list(spec.retry_delays_seconds) or 0) if retries else None,
-            rate_limit=RateLimit(
-                key=spec.limit_key or f"owner:{spec.owner}",
-                concurrency=spec.limit or self.settings.owner_concurrency,
-            ),
         )
+
+    def _owner_limit(self, owner: str) -> tuple[Limit, ...]:
+        return (Limit(key=f"owner:{owner}", most=self.settings.owner_concurrency),)
 
     def _retries(self, spec: JobSpec) -> int:
         if spec.retries is not None:
@@ -250,6 +245,13 @@ class Engine:
     def position(self, ticket: int, queue: str = "default") -> int | None:
         """How many jobs are before this one in its queue; None where it is not in it."""
         return cast("int | None", self.redis.lpos(self.queue(queue).key, str(ticket)))
+
+    def ahead(self, ticket: int, limit_key: str) -> tuple[int | None, int]:
+        """How many that wait for a limit come before a job (None: it is not among them), and how many wait for it.
+
+        By turns: one that waits for another limit as well may be overtaken.
+        """
+        return limits.ahead(ticket, limit_key, self.redis)
 
     def _read(self, tickets: Sequence[int]) -> list[JobRecord]:
         """The records that are there. One that is no record is passed over: it must not hide the others."""

@@ -13,12 +13,22 @@ knossos:task:<ticket>      hash     the record (see ``records.py``) and the book
                                     the execution that may write), ``seq`` (last event number of that execution),
                                     ``lines``, ``head`` (where cutting the log goes on), ``last:<type>`` (entry of which
                                     only the newest is kept), ``question``, ``question_id``, ``answered``, ``cancel``,
-                                    ``cancel_failure``, ``then``, ``terminate`` and ``kill`` (how often somebody wished
-                                    that its program gets that signal, in this attempt); expires when its task has ended
-                                    for long enough; the scripts of ``scripts.py``
+                                    ``cancel_failure``, ``then``, ``line`` and ``limits`` (where it waits for what),
+                                    ``terminate`` and ``kill`` (how often somebody wished that its program gets that
+                                    signal, in this attempt); expires when its task has ended for long enough; the
+                                    scripts of ``scripts.py``
 knossos:events:<ticket>    stream   what happened, oldest first; lives as long as the record; scripts
 knossos:result:<ticket>    string   the result as JSON, deflated; lives as long as the record; scripts
 knossos:answer:<t>:<q>     list     answers to question q of task t; an hour; ``Engine.answer``
+knossos:limit:<key>        hash     a limit: ``most``, ``used`` (slots that are taken), ``turn`` (the latest that was
+                                    let in); while a slot is taken or a job waits; ``limits.py``, as all below
+knossos:limit-lines:<key>  set      the lines whose jobs have this limit; while they have some
+knossos:waiting:<key>      zset     the lines that wait at this limit, after the ticket of their first, scored by turn
+knossos:line:<line>        zset     tickets of the jobs that wait in a line, scored by themselves. A line's name is the
+                                    JSON of its owner and its limits' keys
+knossos:place:<line>       hash     ``turn`` of a line, ``at`` which limit it waits and its ``member`` there
+knossos:slots              hash     ticket of each job that has its slots -> its line; until it ends or pauses
+knossos:tended             string   there for some seconds after somebody has looked for slots that nobody needs
 knossos:wake               channel  the ticket of a task with new events: a wake-up only, never the truth
 =========================  =======  ================================================================================
 """
@@ -33,6 +43,10 @@ TICKET = PREFIX + "ticket"
 TASKS = PREFIX + "tasks"
 #: Publish/subscribe channel that says which task has new events.
 WAKE = PREFIX + "wake"
+#: Which jobs have the slots of their limits.
+SLOTS = PREFIX + "slots"
+#: There while it is too early to look for forgotten slots again.
+TENDED = PREFIX + "tended"
 #: Start of every record's key, for scripts that must build one.
 TASK_PREFIX = PREFIX + "task:"
 #: Start of every event stream's key.
@@ -62,3 +76,28 @@ def result(ticket: int | str) -> str:
 def answer(ticket: int | str, question: str) -> str:
     """List into which the answer to a question is pushed."""
     return f"{PREFIX}answer:{ticket}:{question}"
+
+
+def limit(key: str) -> str:
+    """A limit, and how much of it is taken."""
+    return f"{PREFIX}limit:{key}"
+
+
+def limit_lines(key: str) -> str:
+    """All lines whose jobs have a limit."""
+    return f"{PREFIX}limit-lines:{key}"
+
+
+def waiting(key: str) -> str:
+    """The lines that wait at a limit."""
+    return f"{PREFIX}waiting:{key}"
+
+
+def line(name: str) -> str:
+    """The jobs that wait in a line."""
+    return f"{PREFIX}line:{name}"
+
+
+def place(name: str) -> str:
+    """Where a line waits."""
+    return f"{PREFIX}place:{name}"

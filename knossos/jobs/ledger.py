@@ -161,8 +161,6 @@ class Ledger:
             result,
             worker,
             f"{RQ_KEY_PREFIX}:job:",
-            f"{RQ_KEY_PREFIX}:queue:",
-            f"{RQ_KEY_PREFIX}:queues",
         )
 
 

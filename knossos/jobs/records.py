@@ -13,15 +13,27 @@ from pydantic import BaseModel, ConfigDict, Field
 from knossos.jobs.states import JobState
 
 
+class Limit(BaseModel):
+    """Of the jobs with one ``key`` at most ``most`` are queued or running in the workers at once.
+
+    Where jobs name one key with different numbers, the last that was submitted counts.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    most: int = Field(ge=1)
+
+
 class JobSpec(BaseModel):
     """What shall be run, for whom and within which limits.
 
     ``function`` is a dotted name, ``package.module.function``, called as ``function(context, payload)``; ``payload``
     is JSON. A job whose worker died is started again up to ``retries`` times (None: TASK_RETRIES). With
     ``retry_delays_seconds`` it is also started again after an error, with these pauses, unless the error's
-    ``retryable`` is False. Of the jobs with one ``limit_key`` at most ``limit`` are in the workers at once; by default
-    those of one owner share OWNER_CONCURRENCY; with ``turns`` the owners of those that wait take turns. ``once``: it
-    may never be begun a second time, also not after its worker was told to stop; then ``retries`` is 0.
+    ``retryable`` is False. Where one of its ``limits`` is reached it waits until none is; by default those of one owner
+    share OWNER_CONCURRENCY. Owners whose jobs wait for the same limit take turns. ``once``: it may never be begun a
+    second time, also not after its worker was told to stop; then ``retries`` is 0.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,9 +47,7 @@ class JobSpec(BaseModel):
     timeout_seconds: float | None = None
     retries: int | None = None
     retry_delays_seconds: tuple[int, ...] = ()
-    limit_key: str = ""
-    limit: int | None = None
-    turns: bool = False
+    limits: tuple[Limit, ...] = ()
     once: bool = False
 
 

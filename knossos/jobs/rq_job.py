@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rq.job import Job, JobStatus
 
-from knossos.jobs import keys
+from knossos.jobs import keys, limits
 from knossos.jobs.errors import JobSuperseded
 from knossos.jobs.ledger import Ledger
 from knossos.jobs.records import JobFailure
@@ -82,9 +82,11 @@ class EngineJob(Job):
         super()._handle_failure(exc_string, pipeline, *args, **kwargs)
 
     def retry(self, queue: Queue, pipeline: Pipeline) -> None:
-        """Go back to the queue, and tell the watchers."""
+        """Go back to the queue, and tell the watchers. Who pauses before that gives its slots to others meanwhile."""
         self.ledger.requeue(self.ticket, self.fence, self.requeue_text, pipeline)
         super().retry(queue, pipeline)
+        if self.get_status(refresh=False) == JobStatus.SCHEDULED:
+            limits.leave(self.ticket, pipeline)
 
     def hand_back(self, queue: Queue, pipeline: Pipeline) -> None:
         """Go back to the head of the queue without using up a retry: the worker was told to stop."""

@@ -25,12 +25,11 @@ from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.queue import Queue
 from rq.registry import clean_registries
-from rq.scheduler import RQScheduler
 from rq.timeouts import JobTimeoutException
 from rq.utils import now
 
 from knossos.errors import KnossosError
-from knossos.jobs import keys, workspace
+from knossos.jobs import keys, limits, workspace
 from knossos.jobs.connection import retry_policy
 from knossos.jobs.context import JobContext
 from knossos.jobs.errors import JobCancelled, JobInterrupted
@@ -87,9 +86,6 @@ class EngineWorker(Worker):
             maintenance_interval=DEQUEUE_SECONDS,
             log_job_description=False,
         )
-        self._retry_scheduler = RQScheduler(
-            self.queues, connection=self.connection, serializer=SERIALIZER, logging_level=logging.WARNING
-        )
 
     @property
     def stopping(self) -> bool:
@@ -137,11 +133,11 @@ class EngineWorker(Worker):
     def run_maintenance_tasks(self) -> None:
         """Look after the queues, retries that are due, and folders that were left behind."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        waiting = any(self.connection.zcard(queue.scheduled_job_registry.key) for queue in self.queues)
-        scheduler: Any = self._retry_scheduler
-        if waiting and scheduler.acquire_locks():
-            scheduler.enqueue_scheduled_jobs()
-            scheduler.release_locks()
+        for registry in (queue.scheduled_job_registry for queue in self.queues):
+            for job_id in registry.get_jobs_to_schedule(round(time.time())):
+                limits.resume(job_id, registry.key, self.connection)
+        for ticket in limits.tend(self.connection):
+            log.warning("task %s is no more and had slots of its limits; they are free again", ticket)
         for name in workspace.sweep(self.engine.settings.work_folder):
             log.warning("removed the folder %s of a worker that is gone", name)
 
@@ -266,6 +262,7 @@ class EngineWorker(Worker):
         log.warning("task %s: this execution does not hold it any more", job.id, extra={"ticket": job.id})
         with self.connection.pipeline() as pipeline:
             self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+            limits.leave_ended(job.id, pipeline)
             pipeline.execute()
         # Asked first: EXPIRE with NX is too new for the oldest Redis that will do.
         if self.connection.ttl(job.key) == NO_EXPIRY:

@@ -8,6 +8,8 @@ exactly one outcome.
 
 from __future__ import annotations
 
+from knossos.jobs.limits import LUA
+
 #: Append an event. Answers ``ok``, ``cancelled`` (stored, but the job should end) or ``superseded`` (refused).
 #: KEYS: task, events. ARGV: fence, seq, type, data, keep (all | last), wake channel, ticket, max lines, record field
 #: that repeats the data ("" for none).
@@ -53,9 +55,10 @@ return answer
 #: Move a job to another state. Answers the state that the job has now; a refused move answers ``!`` and that state.
 #: KEYS: task, events, result. ARGV: new state, states that may come before (comma-separated), fence that must hold
 #: ("" for any), fence from now on ("" for none), time, event type, event data, wake channel, ticket, seconds to keep
-#: ("" while it is unfinished), failure ("" for none), result ("" for none), worker, prefix of RQ's jobs, prefix of
-#: RQ's queues, RQ's set of queues.
-MOVE = """
+#: ("" while it is unfinished), failure ("" for none), result ("" for none), worker, prefix of RQ's jobs.
+MOVE = (
+    LUA
+    + """
 local fields = redis.call('HMGET', KEYS[1], 'state', 'fence', 'cancel', 'then', 'question')
 local state = fields[1]
 if not state then return '!missing' end
@@ -96,17 +99,17 @@ if kind == 'done' then
     redis.call('EXPIRE', KEYS[2], keep)
     if fields[4] then
         local follower = fields[4]
-        local queue = redis.call('HGET', ARGV[14] .. follower, 'origin')
-        if queue then
-            redis.call('HSET', ARGV[14] .. follower, 'status', 'queued')
-            redis.call('SADD', ARGV[16], ARGV[15] .. queue)
-            redis.call('RPUSH', ARGV[15] .. queue, follower)
+        if redis.call('HGET', ARGV[14] .. follower, 'status') == 'deferred' then
+            redis.call('HSET', ARGV[14] .. follower, 'status', 'rate_limited')
+            enter(follower, true)
         end
     end
+    leave(ARGV[9])
 end
 redis.call('PUBLISH', ARGV[8], ARGV[9])
 return target
 """
+)
 
 #: Ask for the end of a running job. Answers its state; only where that is ``running`` the wish is noted.
 #: KEYS: task. ARGV: seconds to keep it once it has ended, failure.

@@ -115,7 +115,7 @@ class Scripting:
             owner=caller.owner,
             title=script.title,
             shown=plan.arguments,
-            concurrency=script.metadata.concurrency,
+            limits=self.runs.limits(plan.kind, plan.name, script.metadata.concurrency, caller.owner),
             retries=script.metadata.retries,
         )
         return Started(run, record)
@@ -132,7 +132,7 @@ class Scripting:
             owner=owner,
             title=runner.title,
             shown=plan.arguments,
-            concurrency=runner.file.concurrency,
+            limits=self.runs.limits(plan.kind, plan.name, runner.file.concurrency, owner),
             retries=runner.file.retries,
         )
         return Started(run, record)

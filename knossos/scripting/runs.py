@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from knossos.database import Database
 from knossos.errors import KnossosError, NotFound
-from knossos.jobs import Engine, JobNotFound, JobRecord, JobSpec, JobState
+from knossos.jobs import Engine, JobNotFound, JobRecord, JobSpec, JobState, Limit
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.tables import ScriptFile, ScriptRun
 from knossos.settings import Settings
@@ -135,8 +135,7 @@ class Runs:
         owner: str,
         title: str,
         shown: Sequence[str],
-        concurrency: int | None = None,
-        limit_key: str = "",
+        limits: Sequence[Limit] = (),
         retries: int = 0,
         function: str = FUNCTION,
         queue: str = "",
@@ -146,7 +145,7 @@ class Runs:
 
         Args:
             shown: what was called, without anything secret.
-            concurrency: how many runs of this name, or with this ``limit_key``, may be under way at once.
+            limits: how many runs may be under way at once; by default SCRIPT_OWNER_CONCURRENCY of the owner's.
             function: the job that runs the plan; ``queue``: where it waits, "" for SCRIPT_QUEUE; ``then``: the job that
                 follows it, however it ends.
 
@@ -167,9 +166,7 @@ class Runs:
             + 60,
             retries=retries,
             once=retries == 0,
-            limit_key=(limit_key or f"{plan.kind}:{plan.name}") if concurrency else f"script-owner:{owner}",
-            limit=concurrency or self._settings.script_owner_concurrency,
-            turns=bool(concurrency),
+            limits=tuple(limits) or (self.owner_limit(owner),),
         )
         try:
             self._refuse_too_many(owner)
@@ -183,6 +180,15 @@ class Runs:
             session.execute(update(ScriptRun).where(ScriptRun.id == plan.run_id).values(ticket=record.ticket))
         row.ticket = record.ticket
         return _as_run(row, ()), record
+
+    def owner_limit(self, owner: str) -> Limit:
+        """How many runs of an owner's may be under way at once, of all scripts and runners together."""
+        return Limit(key=f"script-owner:{owner}", most=self._settings.script_owner_concurrency)
+
+    def limits(self, kind: RunKind, name: str, concurrency: int | None, owner: str) -> tuple[Limit, ...]:
+        """What a script or runner that may have a ``concurrency`` of its own is limited by."""
+        own = (Limit(key=f"{kind}:{name}", most=concurrency),) if concurrency else ()
+        return (*own, self.owner_limit(owner))
 
     def _refuse_too_many(self, owner: str) -> None:
         most = self._settings.script_owner_runs

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from knossos.jobs import Engine, Event, JobNotFinished, JobNotFound, JobRecord, JobSpec, JobState, Signal, keys
+from knossos.jobs import Engine, Event, JobNotFinished, JobNotFound, JobRecord, JobSpec, JobState, Limit, Signal, keys
 from knossos.jobs.retention import purge
 from knossos.jobs.rq_worker import DEQUEUE_SECONDS
 from knossos.settings import Settings
@@ -394,7 +394,9 @@ def test_jobs_share_the_limit_of_their_key(settings: Settings, start_worker: Sta
     engine = Engine(settings)
     until = tmp_path / "go"
     jobs = [
-        spec("linger", until=str(until)).model_copy(update={"limit_key": "one", "limit": 1, "owner": f"key:{number}"})
+        spec("linger", until=str(until)).model_copy(
+            update={"limits": (Limit(key="one", most=1),), "owner": f"key:{number}"}
+        )
         for number in range(2)
     ]
     first, second = (engine.submit(job).ticket for job in jobs)
@@ -409,7 +411,7 @@ def test_jobs_share_the_limit_of_their_key(settings: Settings, start_worker: Sta
 
 
 def test_owners_take_turns_at_a_limit_that_they_share(engine: Engine, start_worker: StartWorker) -> None:
-    shared = spec("echo").model_copy(update={"limit_key": "one", "limit": 1, "turns": True})
+    shared = spec("echo").model_copy(update={"limits": (Limit(key="one", most=1),)})
     owners = "aaaaabbc"
     tickets = {engine.submit(shared.model_copy(update={"owner": f"key:{owner}"})).ticket: owner for owner in owners}
     start_worker()

@@ -87,6 +87,19 @@ def bench(site: Settings, tmp_path: Path) -> Iterator[Bench]:
     made.database.close()
 
 
+def test_a_concurrency_of_its_own_does_not_pass_by_what_its_owner_may_run(bench: Bench) -> None:
+    def submit(name: str, owner: str) -> int:
+        plan = RunPlan(run_id=new_run_id(), kind=RunKind.SCRIPT, name=name, program="/bin/true", keep_seconds=60)
+        limits = bench.runs.limits(plan.kind, name, 100, owner)
+        return bench.runs.submit(plan, owner=owner, title="A script", shown=(), limits=limits)[1].ticket
+
+    most = bench.settings.script_owner_concurrency
+    mine = [submit(f"script-{number % 2}.sh", "account:dora") for number in range(most + 2)]
+    other = submit("script-0.sh", "account:emil")
+    assert [bench.engine.position(ticket) for ticket in mine] == [*range(most), None, None]
+    assert bench.engine.position(other) == most
+
+
 def test_output_exit_code_and_shared_files_are_kept(bench: Bench, start_worker: StartWorker) -> None:
     start_worker(scripts=True)
     run = bench.finish('echo out; echo err >&2; echo shared > "$SHARED_DIR/a.txt"; ln -s /etc/passwd "$SHARED_DIR/b"')

@@ -328,6 +328,30 @@ def send(client: FlaskClient, script: bytes = b"echo 1") -> int:
     return int((answer.json or {})["job_id"])
 
 
+def test_one_users_second_script_waits_while_those_of_others_run(
+    settings: Settings, engine: Engine, people: dict[str, Account]
+) -> None:
+    bounded = settings.model_copy(update={"max_running": 3, "max_running_per_user": 1})
+    anyone = with_cheap_passwords(create_app(bounded, engine)).test_client()
+    dora, emil = log_in(anyone, "dora"), log_in(anyone, "emil")
+    first, second, third = (send(dora) for _ in range(3))
+    other = send(emil)
+    queue: Any = engine.redis.lrange(engine.queue("default").key, 0, -1)
+    assert [int(ticket) for ticket in queue] == [first, other]
+    told = [(dora.get(f"/api/jobs/{ticket}").json or {})["waiting_before"] for ticket in (first, second, third)]
+    assert told == [0, 2, 3]
+    assert (emil.get(f"/api/jobs/{other}").json or {})["waiting_before"] == 1
+
+
+def test_a_place_in_the_queue_is_that_in_the_order_of_turns(dora: FlaskClient, anyone: FlaskClient) -> None:
+    tickets = [send(dora) for _ in range(3)]
+    emils = [send(log_in(anyone, "emil")) for _ in range(2)]
+    olga = log_in(anyone, "olga")
+    told = {ticket: (olga.get(f"/api/jobs/{ticket}").json or {})["waiting_before"] for ticket in tickets + emils}
+    assert sorted(told, key=told.__getitem__) == [*tickets[:3], *emils]
+    assert list(told.values()) == [0, 1, 2, 3, 4]
+
+
 def test_a_script_waits_with_its_text_until_it_has_its_turn(dora: FlaskClient) -> None:
     first, second = send(dora, "echo 'ü'\n".encode()), send(dora)
     told = dora.get(f"/api/jobs/{first}").json

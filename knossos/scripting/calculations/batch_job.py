@@ -17,7 +17,7 @@ from typing import Any
 
 from knossos.database import Database
 from knossos.errors import KnossosError
-from knossos.jobs import JobContext, JobSpec
+from knossos.jobs import JobContext, JobSpec, Limit
 from knossos.scripting.calculations.commands import STARTED_FILE, BatchFailed, BatchScripts, read_start
 from knossos.scripting.calculations.progress import note_batch
 from knossos.scripting.calculations.states import CalculationState, Report, read_report
@@ -62,8 +62,7 @@ def closing(run_id: str, queue: str) -> JobSpec:
         timeout_seconds=600,
         retries=len(CLOSE_PAUSES),
         retry_delays_seconds=CLOSE_PAUSES,
-        limit_key=CLOSE_KIND,
-        limit=CLOSE_CONCURRENCY,
+        limits=(Limit(key=CLOSE_KIND, most=CLOSE_CONCURRENCY),),
     )
 
 

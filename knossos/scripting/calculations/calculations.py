@@ -19,7 +19,7 @@ from sqlalchemy import delete, select, update
 
 from knossos.database import Database, insert_into
 from knossos.errors import NotFound, SettingsError
-from knossos.jobs import Engine, JobNotFound, JobRecord
+from knossos.jobs import Engine, JobNotFound, JobRecord, Limit
 from knossos.scripting.calculations import batch_job
 from knossos.scripting.calculations.input import check_input
 from knossos.scripting.calculations.states import CalculationState, plain, state_of
@@ -164,7 +164,7 @@ class Calculations:
             owner=OWNER,
             title=f"Calculation {sha1[:12]}",
             shown=[sha1],
-            concurrency=settings.calculation_concurrency,
+            limits=[Limit(key=f"{plan.kind}:{plan.name}", most=settings.calculation_concurrency)],
             # The same input gives the same results, and what is in a batch system is found there again.
             retries=settings.task_retries,
             function=batch_job.FUNCTION if in_batch else FUNCTION,
