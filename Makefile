@@ -36,7 +36,7 @@ format: py-env ## Bring the code into shape
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-bench: py-env ## Measure the figures that the server must reach
+bench: py-env ## Measure the figures that the server must reach, at most 10 minutes (peers: requirements-bench.txt)
 	$(PYTHON) -m benchmarks
 
 screenshots: py-env system ## Take docs/images anew

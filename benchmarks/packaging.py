@@ -1,0 +1,145 @@
+"""Reading archives with all that is known of them afterwards, beside three ways to do that with other programs.
+
+The peers: ``7zz t``, which only checks the CRCs; ``7zz x`` and then ``md5sum`` of what it wrote; and libarchive, which
+hashes the files as it reads. One archive, and ten at once in two processes; and ours with two processes beside one.
+All take turns, so that whatever else the machine does hits all of them; medians are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import random
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks import inspection
+from benchmarks.engine import Row
+from knossos.errors import MissingDependency
+from knossos.packaging.archives import Limits, SevenZip, inspect_archive
+from knossos.settings import Settings
+
+#: What the archive holds: this many files of so many bytes.
+FILES, FILE_BYTES = 8, 2_500_000
+#: Turns with one archive, and with ten.
+ROUNDS, TEN_ROUNDS = 5, 2
+#: Two processes in the time of one: 1.8 times the throughput.
+TWO_LIMIT = round(1 / 1.8, 3)
+
+T = TypeVar("T")
+
+
+def run(folder: Path) -> list[Row]:
+    """Measure, in about a minute.
+
+    Raises:
+        MissingDependency: libarchive is not there.
+    """
+    if find_spec("libarchive") is None:
+        raise MissingDependency(
+            "libarchive-c is not installed: py-env/bin/pip install -r requirements-bench.txt"
+            " (and libarchive13 from the system)",
+            needed="libarchive-c",
+        )
+    archive = some_files(folder)
+    archive.read_bytes()  # all find it in memory
+    peers = {
+        "7zz t": _test,
+        "7zz x, then md5sum": partial(_extract, folder),
+        "libarchive, md5 as it reads": _libarchive,
+    }
+    limits = {"7zz t": 1.25, "7zz x, then md5sum": 1.0, "libarchive, md5 as it reads": 1.0}
+    one = _in_turns({"ours": _ours, **peers}, ROUNDS, lambda reader: reader(archive))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, context) as two, ProcessPoolExecutor(1, context) as single:
+        for pool in (two, single):
+            list(pool.map(_ours, [archive] * 4))  # all is loaded
+        ten = _in_turns({"ours": _ours, **peers}, TEN_ROUNDS, lambda reader: list(two.map(reader, [archive] * 10)))
+        both = _in_turns({"two": two, "one": single}, TEN_ROUNDS, lambda pool: list(pool.map(_ours, [archive] * 10)))
+    megabytes = FILES * FILE_BYTES // 10**6
+    return [
+        *(_row(f"a 7z of {megabytes} MB", one["ours"], one[name], name, limits[name]) for name in peers),
+        *(_row("ten of them, two at once", ten["ours"], ten[name], name, limits[name]) for name in peers),
+        _row("ten of them, two processes", both["two"], both["one"], "one process", TWO_LIMIT),
+    ]
+
+
+def some_files(folder: Path) -> Path:
+    """A 7z of some files that packs to about half, in one block, which no number of threads reads any faster."""
+    archive = folder / "some.7z"
+    if not archive.exists():
+        source = folder / "some"
+        source.mkdir(exist_ok=True)
+        chance = random.Random(3)
+        words = [chance.randbytes(chance.randrange(4, 40)) for _ in range(3000)]
+        for number in range(FILES):
+            with open(source / f"data-{number:02}.vp", "wb") as file:
+                while file.tell() < FILE_BYTES:
+                    file.write(inspection._chunk(chance, words)[: FILE_BYTES - file.tell()])
+        inspection._pack(source, archive, "-mx=1", "-mmt=1")
+    return archive
+
+
+def _in_turns(sides: dict[str, T], rounds: int, do: Callable[[T], object]) -> dict[str, float]:
+    """Medians in seconds."""
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            began = time.perf_counter()
+            do(side)
+            times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def _ours(archive: Path) -> None:
+    inspect_archive(archive, limits=Limits(), sevenzip=SevenZip.locate(Settings()))
+
+
+def _test(archive: Path) -> None:
+    _call("t", "-bd", "-p", "--", str(archive))
+
+
+def _extract(folder: Path, archive: Path) -> None:
+    made = tempfile.mkdtemp(dir=folder)
+    try:
+        _call("x", "-bd", "-p", f"-o{made}", "--", str(archive))
+        files = [str(path) for path in Path(made).rglob("*") if path.is_file()]
+        subprocess.run(["md5sum", "--", *files], check=True, stdout=subprocess.DEVNULL)
+    finally:
+        shutil.rmtree(made)
+
+
+def _call(*arguments: str) -> None:
+    program = str(SevenZip.locate(Settings()).program)
+    subprocess.run([program, *arguments], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def _libarchive(archive: Path) -> None:
+    import libarchive
+
+    with libarchive.file_reader(str(archive)) as entries:
+        for entry in entries:
+            digest = hashlib.md5(usedforsecurity=False)
+            for block in entry.get_blocks():
+                digest.update(block)
+
+
+def _row(name: str, ours: float, peer: float, peer_name: str, limit: float) -> Row:
+    return {
+        "name": name,
+        "ours": round(ours, 3),
+        "peer": round(peer, 3),
+        "peer_name": peer_name,
+        "unit": "s",
+        "ratio": round(ours / peer, 3),
+        "limit": limit,
+    }
