@@ -22,7 +22,7 @@ match os.environ["BENCH_SIDE"]:
         import dramatiq
         from dramatiq.brokers.redis import RedisBroker
 
-        app = RedisBroker(url=os.environ["BENCH_REDIS"], middleware=[])  # type: ignore[no-untyped-call]
+        app = RedisBroker(url=os.environ["BENCH_REDIS"])  # type: ignore[no-untyped-call]
         dramatiq.set_broker(app)
         tell = dramatiq.actor(queue_jobs.tell, actor_name="tell").send
         slow = dramatiq.actor(queue_jobs.slow, actor_name="slow").send
