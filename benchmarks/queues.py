@@ -82,7 +82,7 @@ def run(folder: Path) -> list[Row]:
 
 
 def _measure(side: str, url: str, folder: Path, client: redis.Redis) -> tuple[float, float, float, float]:
-    """p50 and p99, and milliseconds for each of many jobs; 1 where the job of a killed worker was not done in time, else 0."""
+    """p50 and p99, and milliseconds for each of many jobs; 1 where a killed job was not done in time, else 0."""
     settings = Settings(data_path=folder / "queues-data", redis=url, owner_concurrency=AT_ONCE)
     environment = {
         **os.environ,
