@@ -251,6 +251,10 @@ class Engine:
         """How many jobs are before this one in its queue; None where it is not in it."""
         return cast("int | None", self.redis.lpos(self.queue(queue).key, str(ticket)))
 
+    def places(self, limit_key: str, tickets: Sequence[int]) -> dict[int, int]:
+        """How many jobs with that ``limit_key`` are to begin before each of these; without those that do not wait."""
+        return turns.places(limit_key, tickets, self.redis) if tickets else {}
+
     def _read(self, tickets: Sequence[int]) -> list[JobRecord]:
         """The records that are there. One that is no record is passed over: it must not hide the others."""
         with self.redis.pipeline(transaction=False) as pipeline:

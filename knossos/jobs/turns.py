@@ -7,11 +7,13 @@ than one job of each of the others before each of their own. Within a turn, who 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rq.rate_limit import RateLimitRegistry
 
 from knossos.jobs import keys
+from knossos.jobs.states import JobState
 
 if TYPE_CHECKING:
     import redis
@@ -40,3 +42,24 @@ def score(limit_key: str, owner: str, ticket: int, connection: redis.Redis) -> f
     own = [turn for (_, turn), found in zip(waiting, owners, strict=True) if found == owner.encode()]
     turn = max(own) + 1 if own else waiting[0][1]
     return turn + ticket / _TICKETS
+
+
+def places(limit_key: str, tickets: Sequence[int], connection: redis.Redis) -> dict[int, int]:
+    """How many of those that share a limit are to begin before each of the given jobs; without those that do not wait.
+
+    As it stands: whoever has fewer waiting may still come before one that waits already. One that has been let in waits
+    for nothing but a worker. Quick, also where thousands wait.
+    """
+    with connection.pipeline(transaction=False) as pipeline:
+        pipeline.zrange(RateLimitRegistry(limit_key, connection).allowed_key, 0, -1)
+        for ticket in tickets:
+            pipeline.zrank(waiting_key(limit_key, connection), str(ticket))
+        allowed, *ranks = pipeline.execute()
+    with connection.pipeline(transaction=False) as pipeline:
+        for member in allowed:
+            pipeline.hget(keys.task(member.decode()), "state")
+        states = pipeline.execute()
+    let_in = [int(member) for member, state in zip(allowed, states, strict=True) if state == JobState.QUEUED.encode()]
+    found = {ticket: number for number, ticket in enumerate(let_in) if ticket in tickets}
+    behind = {ticket: len(let_in) + rank for ticket, rank in zip(tickets, ranks, strict=True) if rank is not None}
+    return found | behind

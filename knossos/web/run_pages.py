@@ -143,7 +143,6 @@ def run(run_id: str) -> str:
         kind.template,
         run=found,
         record=record,
-        title=_title(found, record, script),
         state=state,
         state_names=STATE_NAMES,
         ending=ending_of(found),
@@ -159,7 +158,7 @@ def run(run_id: str) -> str:
         token_query={"token": task_token() or None},
         sockets=websocket_base(services().settings, request.scheme, request.host),
         now=time.time(),
-        **kind.about(found, record),
+        **{"title": _title(found, record, script), **kind.about(found, record)},
     )
 
 
