@@ -112,7 +112,8 @@ def new() -> Response:
     try:
         return _editor(_first_draft(visitor))
     except KnossosError as error:
-        return _editor(Draft(error=error.message, status=status_of(error)))
+        where = "" if request.args.get("again") else f"{request.args['file']}: "
+        return _editor(Draft(error=where + error.message, status=status_of(error)))
 
 
 @blueprint.post("/jobs/new")
@@ -160,9 +161,9 @@ def _file_of_home(visitor: Account, path: str) -> bytes:
         found = home.open(path)
     try:
         if not isinstance(found, OpenedFile):
-            raise InvalidInput(f"{path} is a folder: expected a file.")
+            raise InvalidInput("This is a folder: expected a file.")
         if found.size > most:
-            raise InvalidInput(f"{path} has {found.size:,} bytes: a script may have at most {most:,}.")
+            raise InvalidInput(f"It has {found.size:,} bytes: a script may have at most {most:,}.")
         return b"".join(found.read(0, found.size))
     finally:
         found.close()
