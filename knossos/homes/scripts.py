@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from knossos.accounts import Account
 from knossos.accounts.access import owner_of_account
@@ -19,14 +20,17 @@ from knossos.homes.homes import Homes
 from knossos.jobs import Engine, JobNotFound, JobRecord, JobState, Limit, Signal
 from knossos.scripting.interpreter import interpreter
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
-from knossos.scripting.runs import BriefRun, Run, Runs, new_run_id, run_prefix
+from knossos.scripting.runs import BriefRun, NoSuchRun, Run, Runs, new_run_id, run_prefix
 from knossos.settings import Settings
-from knossos.storage import Storage
+from knossos.storage import NoSuchObject, Storage
 
 #: All scripts of people share the slots of this limit.
 LIMIT_KEY = "home-scripts"
-#: Characters of the line that is a script's title.
+#: Characters of the line that is a script's title, and bytes of the script in which that is looked for.
 TITLE_CHARS = 80
+TITLE_BYTES = 4096
+#: Titles that a process remembers: lists are asked for again and again, and a script never changes.
+TITLES = 4096
 
 _OWNER_PREFIX = owner_of_account("")
 
@@ -66,8 +70,20 @@ class ListedJob:
 
 
 @dataclass(frozen=True)
+class JobRow:
+    """A job as a list for people has it. ``waiting_before`` is how many are to begin before it, None where it does not
+    wait."""
+
+    run: BriefRun
+    status: JobStatus
+    user: str
+    title: str
+    waiting_before: int | None
+
+
+@dataclass(frozen=True)
 class Job:
-    """A job, whole. ``waiting_before`` is how many wait before it, None where it does not wait."""
+    """A job, whole. ``waiting_before`` is how many are to begin before it, None where it does not wait."""
 
     run: Run
     ticket: int
@@ -91,6 +107,7 @@ class HomeScripts:
         self._engine = engine
         self._runs = runs
         self._homes = homes
+        self._title_of = lru_cache(TITLES)(self._read_title)
 
     # --- send -------------------------------------------------------------------------------------
 
@@ -160,6 +177,53 @@ class HomeScripts:
         names = self._names({one.owner for one in found})
         return [ListedJob(one.ticket, status_of(one), names[one.owner]) for one in found]
 
+    def rows(self, account: Account, *, everyone: bool, before: int | None, limit: int) -> list[JobRow]:
+        """The account's jobs, newest first, as people see them; an operator's may be everyone's."""
+        owner = None if everyone and account.is_operator else owner_of_account(account.name)
+        found = self._runs.brief(RunKind.HOME, owner, before, limit)
+        waiting = [one.ticket for one in found if status_of(one) is JobStatus.WAITING]
+        places, names = self._engine.places(LIMIT_KEY, waiting), self._names({one.owner for one in found})
+        return [
+            JobRow(
+                run=one,
+                status=(status := status_of(one)),
+                user=names[one.owner],
+                title=self._title_of(one.run_id),
+                waiting_before=places.get(one.ticket, 0) if status is JobStatus.WAITING else None,
+            )
+            for one in found
+        ]
+
+    def waiting_before(self, run: Run) -> int | None:
+        """How many are to begin before a job; None where it does not wait."""
+        if run.ticket is None or status_of(run) is not JobStatus.WAITING:
+            return None
+        return self._engine.places(LIMIT_KEY, [run.ticket]).get(run.ticket, 0)
+
+    def title(self, run_id: str) -> str:
+        """What a job is called: the first line of its script that says something."""
+        return self._title_of(run_id)
+
+    def _read_title(self, run_id: str) -> str:
+        try:
+            return title_of(b"".join(self._storage.read(script_key(run_id), 0, TITLE_BYTES)))
+        except NoSuchObject:
+            return title_of(b"")
+
+    def script(self, run_id: str) -> bytes:
+        """What was sent. Raises NoSuchObject where the run is gone."""
+        return b"".join(self._storage.read(script_key(run_id)))
+
+    def earlier(self, account: Account, which: str) -> Run:
+        """A job that the account may see, by its number or by the id of its run. Raises NoSuchJob."""
+        if which.isascii() and which.isdigit() and len(which) < 16:
+            return self._find(account, int(which))
+        try:
+            run = self._runs.get(which)
+        except NoSuchRun:
+            run = None
+        return self._checked(account, run, which[:40])
+
     def job(self, account: Account, ticket: int) -> Job:
         """A job that the account may see.
 
@@ -178,28 +242,20 @@ class HomeScripts:
             ticket=ticket,
             status=status,
             user=self._names({run.owner})[run.owner],
-            script=b"".join(self._storage.read(script_key(run.run_id))).decode("utf-8", "replace"),
+            script=self.script(run.run_id).decode("utf-8", "replace"),
             out=texts[FileRole.STDOUT],
             err=texts[FileRole.STDERR],
-            waiting_before=self._waiting_before(ticket) if status is JobStatus.WAITING else None,
+            waiting_before=self.waiting_before(run),
         )
 
-    def _waiting_before(self, ticket: int) -> int:
-        """How many scripts wait before one: for a worker, or before it in the order of turns for MAX_RUNNING."""
-        ahead, for_limit = self._engine.ahead(ticket, LIMIT_KEY)
-        _, waiting = self._runs.count_open(RunKind.HOME)
-        for_worker = max(0, waiting - for_limit)
-        if ahead is not None:
-            return for_worker + ahead
-        _, older = self._runs.count_open(RunKind.HOME, before=ticket)
-        return min(older, max(0, for_worker - 1))
-
     def _find(self, account: Account, ticket: int) -> Run:
-        run = self._runs.of_ticket(ticket)
+        return self._runs.get(self._checked(account, self._runs.of_ticket(ticket), str(ticket)).run_id)
+
+    def _checked(self, account: Account, run: Run | None, which: str) -> Run:
         mine = owner_of_account(account.name)
         if run is None or run.kind is not RunKind.HOME or not (account.is_operator or run.owner == mine):
-            raise NoSuchJob(f"There is no job {ticket} (any more).", ticket=ticket)
-        return self._runs.get(run.run_id)
+            raise NoSuchJob(f"There is no job {which} (any more).", ticket=which)
+        return run
 
     def _output_so_far(self, ticket: int) -> dict[FileRole, str]:
         pieces: dict[str, list[str]] = {FileRole.STDOUT: [], FileRole.STDERR: []}
@@ -248,7 +304,7 @@ def status_of(run: Run | BriefRun) -> JobStatus:
 
 def title_of(script: bytes) -> str:
     """The first line that says something."""
-    for line in script[:4096].decode("utf-8", "replace").splitlines():
+    for line in script[:TITLE_BYTES].decode("utf-8", "replace").splitlines():
         text = "".join(character for character in line if character.isprintable()).strip()
         if text and not text.startswith("#!"):
             return text if len(text) <= TITLE_CHARS else text[: TITLE_CHARS - 3] + "..."

@@ -246,12 +246,9 @@ class Engine:
         """How many jobs are before this one in its queue; None where it is not in it."""
         return cast("int | None", self.redis.lpos(self.queue(queue).key, str(ticket)))
 
-    def ahead(self, ticket: int, limit_key: str) -> tuple[int | None, int]:
-        """How many that wait for a limit come before a job (None: it is not among them), and how many wait for it.
-
-        By turns: one that waits for another limit as well may be overtaken.
-        """
-        return limits.ahead(ticket, limit_key, self.redis)
+    def places(self, limit_key: str, tickets: Sequence[int]) -> dict[int, int]:
+        """How many that share a limit are to begin before each of these jobs; without those that do not wait."""
+        return limits.places(limit_key, tickets, self.redis) if tickets else {}
 
     def _read(self, tickets: Sequence[int]) -> list[JobRecord]:
         """The records that are there. One that is no record is passed over: it must not hide the others."""

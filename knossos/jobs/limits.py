@@ -26,6 +26,8 @@ from rq.defaults import RQ_KEY_PREFIX
 from knossos.jobs import keys
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import redis
     from redis.client import Pipeline
 
@@ -217,19 +219,17 @@ return leave(ARGV[1])
 """
 )
 
-#: Where a job is among those that wait for a limit. Answers how many of them come before it (-1: it is none of them),
-#: and how many there are. KEYS: task, lines of the limit. ARGV: ticket, start of the lines' keys, of their places'.
+#: Where a job is among those that wait for a limit. Answers how many of them come before it, -1: it is none of them.
+#: KEYS: task, lines of the limit. ARGV: ticket, start of the lines' keys, of their places'.
 AHEAD = """
 local own = redis.call('HGET', KEYS[1], 'line')
 local rank = own and redis.call('ZRANK', ARGV[2] .. own, ARGV[1])
-local turn = rank and tonumber(redis.call('HGET', ARGV[3] .. own, 'turn')) + rank
-local before, all = 0, 0
+if not rank then return -1 end
+local turn = tonumber(redis.call('HGET', ARGV[3] .. own, 'turn')) + rank
+local before = rank
 for _, line in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-    local length = redis.call('ZCARD', ARGV[2] .. line)
-    all = all + length
-    if rank and line == own then
-        before = before + rank
-    elseif rank then
+    if line ~= own then
+        local length = redis.call('ZCARD', ARGV[2] .. line)
         -- In each turn before ours one of theirs; in ours, who came first.
         local turns = turn - tonumber(redis.call('HGET', ARGV[3] .. line, 'turn'))
         if turns >= 0 and turns < length then
@@ -239,7 +239,21 @@ for _, line in ipairs(redis.call('SMEMBERS', KEYS[2])) do
         before = before + math.max(0, math.min(turns, length))
     end
 end
-return {rank and before or -1, all}
+return before
+"""
+
+#: The jobs that have a slot of a limit, and wait for a worker only. KEYS: slots. ARGV: limit, start of tasks' keys.
+LET_IN = """
+local found, slots = {}, redis.call('HGETALL', KEYS[1])
+for at = 1, #slots, 2 do
+    local names = cjson.decode(slots[at + 1])
+    for number = 2, #names do
+        if names[number] == ARGV[1] and redis.call('HGET', ARGV[2] .. slots[at], 'state') == 'queued' then
+            table.insert(found, slots[at])
+        end
+    end
+end
+return found
 """
 
 
@@ -273,14 +287,21 @@ def resume(ticket: str, scheduled_key: str, connection: redis.Redis) -> bool:
     return bool(connection.eval(RESUME, 2, *names, ticket))
 
 
-def ahead(ticket: int, limit_key: str, connection: redis.Redis) -> tuple[int | None, int]:
-    """How many that wait for a limit come before a job (None: it is not among them), and how many wait for it.
+def places(limit_key: str, tickets: Sequence[int], connection: redis.Redis) -> dict[int, int]:
+    """How many of those that share a limit are to begin before each of the given jobs; without those that do not wait.
 
-    By turns: one that waits for another limit as well may be overtaken.
+    By turns, and as it stands: one that waits for another limit as well may be overtaken, and whoever has fewer waiting
+    may still come before. One that has all its slots waits for nothing but a worker.
     """
-    names = (keys.task(ticket), keys.limit_lines(limit_key))
-    before, waiting = connection.eval(AHEAD, 2, *names, ticket, keys.line(""), keys.place(""))
-    return (None if before < 0 else before), waiting
+    with connection.pipeline(transaction=False) as pipeline:
+        pipeline.eval(LET_IN, 1, keys.SLOTS, limit_key, keys.TASK_PREFIX)
+        for ticket in tickets:
+            names = (keys.task(ticket), keys.limit_lines(limit_key))
+            pipeline.eval(AHEAD, 2, *names, ticket, keys.line(""), keys.place(""))
+        members, *ahead = pipeline.execute()
+    let_in = {ticket: number for number, ticket in enumerate(sorted(int(member) for member in members))}
+    behind = {ticket: len(let_in) + before for ticket, before in zip(tickets, ahead, strict=True) if before >= 0}
+    return {ticket: let_in[ticket] for ticket in tickets if ticket in let_in} | behind
 
 
 def tend(connection: redis.Redis) -> list[str]:

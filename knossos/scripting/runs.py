@@ -38,6 +38,12 @@ RUNS_PREFIX = "runs"
 #: Runs that one page of a history has.
 PAGE = 100
 
+#: What lists of runs read.
+_BRIEF = (
+    *(ScriptRun.id, ScriptRun.ticket, ScriptRun.owner, ScriptRun.created_at, ScriptRun.started_at, ScriptRun.ended_at),
+    *(ScriptRun.outcome, ScriptRun.exit_code, ScriptRun.signal),
+)
+
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -103,9 +109,12 @@ class BriefRun:
     run_id: str
     ticket: int
     owner: str
+    created_at: float
     started_at: float | None
-    outcome: str | None
+    ended_at: float | None
+    outcome: RunOutcome | None
     exit_code: int | None
+    signal: int | None
 
 
 @dataclass(frozen=True)
@@ -286,8 +295,7 @@ class Runs:
         Args:
             before: only those whose job has a lower number.
         """
-        columns = (ScriptRun.id, ScriptRun.ticket, ScriptRun.owner, ScriptRun.started_at, ScriptRun.outcome)
-        query = select(*columns, ScriptRun.exit_code).where(
+        query = select(*_BRIEF).where(
             ScriptRun.kind == kind, ScriptRun.expires_at > time.time(), ScriptRun.ticket.is_not(None)
         )
         if owner is not None:
@@ -300,23 +308,22 @@ class Runs:
         states = self._engine.states([row.ticket for row in rows if row.outcome is None])
         found = []
         for row in rows:
-            brief = BriefRun(row.id, row.ticket, row.owner, row.started_at, row.outcome, row.exit_code)
-            if brief.outcome is None and ((state := states.get(brief.ticket)) is None or state.finished):
-                run = self.get(brief.run_id)
-                brief = BriefRun(run.run_id, brief.ticket, run.owner, run.started_at, run.outcome, run.exit_code)
-            found.append(brief)
+            outcome = None if row.outcome is None else RunOutcome(row.outcome)
+            if outcome is None and ((state := states.get(row.ticket)) is None or state.finished):
+                found.append(_brief(self.get(row.id), row.ticket))
+            else:
+                times = row.created_at, row.started_at, row.ended_at
+                found.append(BriefRun(row.id, row.ticket, row.owner, *times, outcome, row.exit_code, row.signal))
         return found
 
-    def count_open(self, kind: RunKind, owner: str | None = None, before: int | None = None) -> tuple[int, int]:
-        """How many runs of a kind are running, and how many wait; of one owner, or before the job with that number.
+    def count_open(self, kind: RunKind, owner: str | None = None) -> tuple[int, int]:
+        """How many runs of a kind are running, and how many wait; of all, or of one owner.
 
         The oldest are settled first, so that what lost its worker does not count for ever.
         """
         chosen = [ScriptRun.kind == kind, ScriptRun.outcome.is_(None), ScriptRun.expires_at > time.time()]
         if owner is not None:
             chosen.append(ScriptRun.owner == owner)
-        if before is not None:
-            chosen.append(ScriptRun.ticket < before)
         oldest = select(ScriptRun).where(*chosen, ScriptRun.ticket.is_not(None)).order_by(ScriptRun.created_at)
         with self._database.reading() as session:
             rows = [_as_run(row, ()) for row in session.scalars(oldest.limit(PAGE))]
@@ -453,6 +460,11 @@ class Runs:
             row = session.get(ScriptRun, run_id)
             if row is not None:
                 session.delete(row)
+
+
+def _brief(run: Run, ticket: int) -> BriefRun:
+    times = run.created_at, run.started_at, run.ended_at
+    return BriefRun(run.run_id, ticket, run.owner, *times, run.outcome, run.exit_code, run.signal)
 
 
 def new_run_id() -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from knossos.jobs import JobRecord
 from knossos.scripting.plan import RunKind
 from knossos.scripting.runs import Run
+from knossos.web.job_views import about_home_run
 
 
 def _nothing(run: Run, record: JobRecord | None) -> Mapping[str, Any]:
@@ -23,7 +24,9 @@ class KindOfPage:
     about: Callable[[Run, JobRecord | None], Mapping[str, Any]] = _nothing
 
 
-_KINDS: dict[RunKind, KindOfPage] = {}
+_KINDS: dict[RunKind, KindOfPage] = {
+    RunKind.HOME: KindOfPage("homes/job.html", about_home_run),
+}
 
 
 def kind_of(run: Run) -> KindOfPage:

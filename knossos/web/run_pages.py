@@ -30,7 +30,7 @@ from knossos.web.run_kinds import kind_of
 from knossos.web.run_views import ending_of, file_name, file_views, plain_text, runtime_of, state_of
 from knossos.web.services import services
 from knossos.web.stored_answers import stored_answer
-from knossos.web.task_views import STATE_NAMES
+from knossos.web.task_views import KIND_NAMES, STATE_NAMES
 
 #: Runs on a page of the history.
 PAGE = 50
@@ -118,7 +118,10 @@ def runs() -> str:
     before = request.args.get("before", type=float)
     owner = None if everyone else owner_of_account(visitor.name)
     found = services().scripting.runs.history(owner, before, PAGE + 1)
-    rows = [(run, state_of(run, _record_of(run) if run.outcome is None else None)) for run in found[:PAGE]]
+    rows = [
+        (run, state_of(run, _record_of(run) if run.outcome is None else None), _listed_title(run))
+        for run in found[:PAGE]
+    ]
     return render_template(
         "scripts/runs.html",
         rows=rows,
@@ -127,6 +130,7 @@ def runs() -> str:
         older=repr(found[PAGE - 1].created_at) if len(found) > PAGE else None,
         paged=before is not None,
         state_names=STATE_NAMES,
+        kind_names=KIND_NAMES,
         ending_of=ending_of,
         runtime_of=runtime_of,
         now=time.time(),
@@ -143,7 +147,6 @@ def run(run_id: str) -> str:
         kind.template,
         run=found,
         record=record,
-        title=_title(found, record, script),
         state=state,
         state_names=STATE_NAMES,
         ending=ending_of(found),
@@ -159,7 +162,7 @@ def run(run_id: str) -> str:
         token_query={"token": task_token() or None},
         sockets=websocket_base(services().settings, request.scheme, request.host),
         now=time.time(),
-        **kind.about(found, record),
+        **{"title": _title(found, record, script), **kind.about(found, record)},
     )
 
 
@@ -205,6 +208,11 @@ def about(run_id: str) -> Response:
 
 def _title(found: Run, record: JobRecord | None, script: Script | None) -> str:
     return record.title if record is not None else script.title if script is not None else found.name
+
+
+def _listed_title(found: Run) -> str:
+    """What a run is called in a list: people's own scripts are all run by one program."""
+    return services().home_scripts.title(found.run_id) if found.kind is RunKind.HOME else found.name
 
 
 def _script_of(found: Run) -> Script | None:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from knossos.jobs import JobRecord, JobState
 from knossos.scripting.plan import FileRole, RunOutcome
-from knossos.scripting.runs import KeptFile, Run
+from knossos.scripting.runs import BriefRun, KeptFile, Run
 
 _OUTCOMES = {
     RunOutcome.TIMEOUT: "Its time was over",
@@ -53,7 +53,7 @@ def state_of(run: Run, record: JobRecord | None) -> JobState:
     return JobState.CANCELLED if run.outcome is RunOutcome.CANCELLED else JobState.FAILED
 
 
-def ending_of(run: Run) -> str:
+def ending_of(run: Run | BriefRun) -> str:
     """How it ended, in a few words; "" where it has not."""
     if run.outcome is None:
         return ""
@@ -71,7 +71,7 @@ def signal_name(number: int | None) -> str:
         return str(number)
 
 
-def runtime_of(run: Run, now: float) -> float | None:
+def runtime_of(run: Run | BriefRun, now: float) -> float | None:
     """Seconds for which it ran, or has been running; None before."""
     return None if run.started_at is None else max(0.0, (run.ended_at or now) - run.started_at)
 

@@ -7,6 +7,7 @@ not run a script is not told more of it than that; who is not logged in is led t
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request
 
 from knossos.errors import InvalidInput
+from knossos.scripting import kept_forms
 from knossos.scripting.access import Caller, caller_of, may_call_runner, may_execute
 from knossos.scripting.calls import NotLoggedIn, Started
 from knossos.scripting.catalogue import Script
@@ -24,9 +26,10 @@ from knossos.scripting.form_values import FORM_NAME
 from knossos.scripting.forms import beginning, called, check, document, nested, with_row
 from knossos.scripting.incoming import IncomingFiles
 from knossos.scripting.plain_form import PLAIN_FORM, arguments_of, values_of
-from knossos.scripting.plan import UPLOADS
+from knossos.scripting.plan import UPLOADS, RunKind
 from knossos.scripting.runners.folder import Runner
 from knossos.scripting.runs import NoSuchRun
+from knossos.storage import StorageUnavailable
 from knossos.web.authentication import current_session, page_account, refuse_other_sites
 from knossos.web.run_pages import run_address, visible_run
 from knossos.web.script_forms import REMOVE, Sent, receive
@@ -38,6 +41,7 @@ MAX_SEARCH_CHARS = 100
 MENU_SECONDS = 5.0
 
 blueprint = Blueprint("script_pages", __name__)
+_log = logging.getLogger(__name__)
 
 
 def page_caller() -> Caller:
@@ -125,6 +129,7 @@ def start(name: str) -> Response | tuple[str, int] | str:
             started = _start(found, form, values, sent, places)
         except InvalidInput as error:
             return _script_page(found, form, values, _errors(sent, error)), 400
+    _keep(started.run.run_id, form, values)
     return make_response(redirect(run_address(started.run, started.record), 303))
 
 
@@ -147,6 +152,16 @@ def _start(found: Script, form: Form, values: dict[str, Any], sent: Sent, places
     return services().scripting.start(found, page_caller(), arguments, places.complete())
 
 
+def _keep(run_id: str, form: Form, values: dict[str, Any]) -> None:
+    if form is PLAIN_FORM:
+        return  # its arguments are in the run itself
+    try:
+        kept_forms.keep(services().scripting.storage, run_id, form, values)
+    except StorageUnavailable as error:
+        # It runs all the same; only running it again begins empty.
+        _log.warning("run %s: its form cannot be kept: %s", run_id, error.message)
+
+
 def _errors(sent: Sent, error: InvalidInput) -> dict[str, str]:
     """What is wrong by path, "" for what concerns no field; and that files are to be chosen again."""
     found: dict[str, str] = {}
@@ -164,14 +179,15 @@ def _errors(sent: Sent, error: InvalidInput) -> dict[str, str]:
 def _first_values(found: Script, form: Form) -> dict[str, Any]:
     """The values that a form begins with: those of an earlier run where the visitor wants it once more."""
     again = request.args.get("again", "")
-    if again and form is PLAIN_FORM:
-        try:
-            run = visible_run(again)[0]
-        except NoSuchRun:
-            return beginning(form)
-        if run.name == found.name:
-            return values_of(run.arguments)
-    return beginning(form)
+    try:
+        run = visible_run(again)[0] if again else None
+    except NoSuchRun:
+        run = None
+    if run is None or run.kind is not RunKind.SCRIPT or run.name != found.name:
+        return beginning(form)
+    if form is PLAIN_FORM:
+        return values_of(run.arguments)
+    return kept_forms.kept(services().scripting.storage, run.run_id, form) or beginning(form)
 
 
 def _script_page(found: Script, form: Form, values: dict[str, Any], errors: dict[str, str]) -> str:

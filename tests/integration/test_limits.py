@@ -165,15 +165,16 @@ def test_who_comes_back_after_a_while_has_saved_no_turns_up(engine: Engine) -> N
 def test_a_place_in_the_order_of_turns_is_told_and_kept(engine: Engine) -> None:
     first = engine.submit(spec("a", {"all": 1})).ticket
     tickets = [engine.submit(spec(owner, {"all": 1})).ticket for owner in "aaabbca"]
-    told = {ticket: engine.ahead(ticket, "all") for ticket in tickets}
-    assert {waiting for _, waiting in told.values()} == {7}
-    assert engine.ahead(first, "all") == (None, 7)
+    told = engine.places("all", [first, *tickets])
+    assert told[first] == 0
+    assert sorted(told.values()) == list(range(8))
     order = []
     while queued(engine):
         [ticket] = queued(engine)
         order.append(ticket)
         engine.cancel(ticket)
-    assert order == [first, *sorted(tickets, key=lambda ticket: told[ticket][0] or 0)]
+    assert order == sorted(told, key=lambda ticket: told[ticket])
+    assert engine.places("all", [first, *tickets]) == {}
 
 
 def test_another_number_for_a_limit_counts_at_once(engine: Engine) -> None:

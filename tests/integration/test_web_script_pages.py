@@ -223,6 +223,28 @@ def test_a_form_becomes_form_json_with_its_files_and_the_run_is_the_next_page(
     }
 
 
+def test_a_form_begins_with_what_an_earlier_run_had_while_it_is_the_same_form(
+    client: FlaskClient, dora: Account, settings: Settings
+) -> None:
+    log_in(client, dora)
+    run_id = send(client, "/scripts/measure.py", *FILLED, ("samples.1.name", "two"), ("samples.1.volume", "3")).location
+    run_id = run_id.rpartition("/")[2]
+    scripting_of(client).runs.end(run_id, Ending(RunOutcome.EXITED, 0), ())
+    assert f"/scripts/measure.py?again={run_id}" in client.get(f"/runs/{run_id}").text
+    again = client.get(f"/scripts/measure.py?again={run_id}").text
+    assert 'value="A &#34;quoted&#34; &lt;b&gt;title&lt;/b&gt;"' in again
+    for value in ("one", "2.5", "two", "3"):
+        assert f'value="{value}"' in again
+    assert 'value="two"' not in client.get(f"/scripts/measure.py?again={run_id[:-1]}0").text
+    form = {"submit": "Measure", "fields": [{"type": "text", "name": "samples"}]}
+    write_script(Path(settings.server_side_scripting_bin_dirs[0]), "measure.py", "", title="Other", form=form)
+    changed = client.get(f"/scripts/measure.py?again={run_id}")
+    assert "two" not in text_of(changed)
+    assert 'value="two"' not in changed.text
+    scripting_of(client).runs.remove(run_id, "Removed.")
+    assert not list(scripting_of(client).storage.list_keys("runs"))
+
+
 def test_what_is_wrong_is_said_at_its_field_with_what_was_typed_and_nothing_is_kept(
     client: FlaskClient, dora: Account, settings: Settings
 ) -> None:

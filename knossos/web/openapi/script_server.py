@@ -54,7 +54,7 @@ def schemas() -> dict[str, Any]:
             signal=or_null(whole("The signal that ended it.")),
             error=text('What went wrong, "" where nothing did.'),
             dropped_bytes=whole("Bytes of output that were too many."),
-            waiting_before=or_null(whole("How many wait before it, where it waits.")),
+            waiting_before=or_null(whole("How many are to begin before it, where it waits.")),
         ),
         "HomeFile": obj(
             "Something in a folder.",

@@ -25,7 +25,7 @@ def run() -> Response:
 @blueprint.get("/api/jobs")
 def jobs() -> Response:
     account = caller()
-    found = services().home_scripts.jobs(account, _number("before"), _number("limit", MAX_PAGE))
+    found = services().home_scripts.jobs(account, number_in_query("before"), number_in_query("limit", MAX_PAGE))
     return jsonify([{"job_id": job.ticket, "status": job.status, "user": job.user} for job in found])
 
 
@@ -60,7 +60,7 @@ def signal(job_id: int) -> Response:
     return jsonify(job_id=job_id)
 
 
-def _number(name: str, most: int = 10**15) -> int | None:
+def number_in_query(name: str, most: int = 10**15) -> int | None:
     """A whole number in the query; None where it is not there. Raises InvalidInput."""
     text = request.args.get(name)
     if text is None:
