@@ -9,6 +9,7 @@ from typing import Any
 from knossos.jobs import JobRecord
 from knossos.scripting.plan import RunKind
 from knossos.scripting.runs import Run
+from knossos.web import calculation_views
 
 
 def _nothing(run: Run, record: JobRecord | None) -> Mapping[str, Any]:
@@ -23,7 +24,9 @@ class KindOfPage:
     about: Callable[[Run, JobRecord | None], Mapping[str, Any]] = _nothing
 
 
-_KINDS: dict[RunKind, KindOfPage] = {}
+_KINDS: dict[RunKind, KindOfPage] = {
+    RunKind.CALCULATION: KindOfPage("calculations/calculation.html", calculation_views.about),
+}
 
 
 def kind_of(run: Run) -> KindOfPage:
