@@ -29,6 +29,8 @@ SHOWN_INPUT_BYTES = 200_000
 SHOWN_ROWS = 100
 #: Columns by which the points of a line are thinned for the browser.
 POINTS_COLUMNS = 1500
+#: Last points of a line that are never thinned.
+WHOLE_END = 200
 
 #: What states of calculations are called on pages, and as which state of tasks they look.
 STATE_NAMES = {
@@ -66,7 +68,8 @@ class Chart:
 
     @property
     def points(self) -> list[list[Point]]:
-        return [thinned(line, POINTS_COLUMNS) for line in self.lines]
+        """For browsers: of many only what the line needs, but of the last ones all."""
+        return [thinned(line[:-WHOLE_END], POINTS_COLUMNS) + list(line[-WHOLE_END:]) for line in self.lines]
 
     @property
     def rows(self) -> list[tuple[int, list[str]]]:
