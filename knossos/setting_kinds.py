@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from knossos.line_patterns import read_pattern
+
 #: Bytes in a mebibyte and a gibibyte, so that defaults read well.
 MIB = 1024**2
 GIB = 1024**3
@@ -21,6 +23,34 @@ def as_tuple(value: Any) -> Any:
     if isinstance(value, str):
         raise ValueError("expected a tuple such as ('one', 'two'); a tuple of one needs its comma: ('one',)")
     return tuple(value) if isinstance(value, list | tuple | set | frozenset) else value
+
+
+#: What one line of a plot is made of, and how many a plot has at most.
+_PLOT_KEYS = ("pattern", "label", "unit")
+_MOST_LINES = 8
+_MOST_LABEL_CHARS = 60
+
+
+def as_plot_lines(value: Any) -> Any:
+    """Lines of a plot, each with a pattern that can be read, a label and perhaps a unit."""
+    if not isinstance(value, list | tuple) or len(value) > _MOST_LINES:
+        raise ValueError(f"expected a tuple of at most {_MOST_LINES} dictionaries; of one it is ({{...}},)")
+    for number, line in enumerate(value, 1):
+        if not isinstance(line, dict) or not {"pattern", "label"} <= set(line) or set(line) - set(_PLOT_KEYS):
+            raise ValueError(f"line {number}: expected a dictionary with pattern, label and perhaps unit")
+        if not all(
+            isinstance(text, str) and len(text) <= _MOST_LABEL_CHARS for text in (line["label"], line.get("unit", ""))
+        ):
+            raise ValueError(f"line {number}: label, unit: expected texts of at most {_MOST_LABEL_CHARS} characters")
+        if not line["label"].strip():
+            raise ValueError(f"line {number}: label: expected a text, since it stands beside the plot")
+        if not isinstance(line["pattern"], str):
+            raise ValueError(f"line {number}: pattern: expected a text")
+        try:
+            read_pattern(line["pattern"])
+        except ValueError as error:
+            raise ValueError(f"line {number}: pattern: {error}") from error
+    return tuple(value)
 
 
 def whole(least: int, most: int) -> Any:
@@ -48,6 +78,11 @@ Options = Annotated[
 Grants = Annotated[
     dict[str, Annotated[tuple[str, ...], BeforeValidator(as_tuple)]],
     Field(description='a dictionary of tuples such as {"curators": ("SCRIPTING:EXECUTE:tables/*",)}'),
+]
+PlotLines = Annotated[
+    tuple[dict[str, str], ...],
+    BeforeValidator(as_plot_lines),
+    Field(description="a tuple of dictionaries with a pattern, a label and a unit"),
 ]
 Address = Annotated[
     tuple[str, Annotated[int, Field(ge=0, le=65535)]],

@@ -38,6 +38,7 @@ from knossos.setting_kinds import (
     Grants,
     Level,
     Options,
+    PlotLines,
     Provider,
     Seconds,
     Strings,
@@ -325,6 +326,10 @@ class Settings(BaseModel):
     calculation_call_seconds: Seconds = 30
     #: Seconds for which an ended calculation is kept.
     calculation_lifetime: Seconds = 90 * 86400
+    #: What pages plot of the standard output of calculations, each a line of a plot:
+    #: ({"pattern": r"total energy +(-?[0-9.]+)", "label": "Total energy", "unit": "hartree"},). Patterns are a part of
+    #: regular expressions, with one group for the number (docs/calculations.md).
+    calculation_plot: PlotLines = ()
 
     # --- script server: people's own scripts, in their homes ----------------------------------------
     #: The server's name, as it tells its clients.

@@ -15,6 +15,8 @@ minisign      minisign      the client's check of a signed repository
 bwrap         bubblewrap    the sandbox of scripts
 sbatch        slurm-wlm     a real batch system for calculations
 munged        munge         what its parts know each other by
+slurmdbd      slurmdbd      its accounting, which sacct asks
+mariadbd      mariadb-server what that keeps its rows in
 elk-lapw      elk-lapw      a real calculation
 "
 

@@ -19,6 +19,8 @@ ADMINISTRATION = "administration"
 ANONYMOUS = "anonymous"
 EXECUTE = "SCRIPTING:EXECUTE:"
 CALL_RUNNER = "RUNNER:EXECUTE:"
+#: To see and start calculations, and to delete them: all that a key of the service allows.
+CALCULATE = "CALCULATION:USE"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,13 @@ def may_execute(caller: Caller, script: str, settings: Settings) -> bool:
 def may_call_runner(caller: Caller, runner: str, settings: Settings) -> bool:
     """Whether the caller may call the runner of that name; the default runner is ``config``."""
     return _may(caller, CALL_RUNNER + runner, settings)
+
+
+def may_see_calculations(caller: Caller, settings: Settings) -> bool:
+    """Whether the caller has the pages of calculations, with all that can be done there: everybody where the service is
+    open, operators, and those with the permission ``CALCULATION:USE``. False where nothing calculates."""
+    offered = bool(settings.calculation_command or settings.calculation_startcalc)
+    return offered and (settings.calculation_open or _may(caller, CALCULATE, settings))
 
 
 def _may(caller: Caller, wanted: str, settings: Settings) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from knossos.jobs import JobRecord
 from knossos.scripting.plan import RunKind
 from knossos.scripting.runs import Run
+from knossos.web import calculation_views
 from knossos.web.job_views import about_home_run
 
 
@@ -26,6 +27,7 @@ class KindOfPage:
 
 _KINDS: dict[RunKind, KindOfPage] = {
     RunKind.HOME: KindOfPage("homes/job.html", about_home_run),
+    RunKind.CALCULATION: KindOfPage("calculations/calculation.html", calculation_views.about),
 }
 
 

@@ -19,7 +19,7 @@ from flask import Blueprint, Response, g, jsonify, make_response, redirect, rend
 from knossos.accounts.access import owner_of_account
 from knossos.errors import InvalidInput, NotFound
 from knossos.jobs import JobNotFound, JobRecord
-from knossos.scripting.access import caller_of, may_execute
+from knossos.scripting.access import caller_of, may_execute, may_see_calculations
 from knossos.scripting.catalogue import BrokenScript, NoSuchScript, Script
 from knossos.scripting.plan import FileRole, RunKind
 from knossos.scripting.runs import NoSuchRun, Run
@@ -85,6 +85,10 @@ def visible_run(run_id: str) -> tuple[Run, JobRecord | None]:
 
 def _is_ones_own(run: Run) -> bool:
     session = current_session()
+    if run.kind is RunKind.CALCULATION:
+        caller = caller_of(None if session is None else session.account)
+        if may_see_calculations(caller, services().settings):
+            return True
     return session is not None and (session.is_operator or run.owner == owner_of_account(session.name))
 
 
@@ -143,27 +147,27 @@ def run(run_id: str) -> str:
     g.shows_frames = True
     state, script = state_of(found, record), _script_of(found)
     kind = kind_of(found)
-    return render_template(
-        kind.template,
-        run=found,
-        record=record,
-        state=state,
-        state_names=STATE_NAMES,
-        ending=ending_of(found),
-        runtime=runtime_of(found, time.time()),
-        files=file_views(found.files),
-        html=_is_html(script),
-        sandbox=SANDBOX,
-        stdout=_end_of(found, FileRole.STDOUT),
-        stderr=_end_of(found, FileRole.STDERR),
-        numbers={role.value: file.number for role in FileRole if (file := found.file(role)) is not None},
-        again=_again(found, script),
-        token=task_token(),
-        token_query={"token": task_token() or None},
-        sockets=websocket_base(services().settings, request.scheme, request.host),
-        now=time.time(),
-        **{"title": _title(found, record, script), **kind.about(found, record)},
-    )
+    shown: dict[str, Any] = {
+        "run": found,
+        "record": record,
+        "title": _title(found, record, script),
+        "state": state,
+        "state_names": STATE_NAMES,
+        "ending": ending_of(found),
+        "runtime": runtime_of(found, time.time()),
+        "files": file_views(found.files),
+        "html": _is_html(script),
+        "sandbox": SANDBOX,
+        "stdout": _end_of(found, FileRole.STDOUT),
+        "stderr": _end_of(found, FileRole.STDERR),
+        "numbers": {role.value: file.number for role in FileRole if (file := found.file(role)) is not None},
+        "again": _again(found, script),
+        "token": task_token(),
+        "token_query": {"token": task_token() or None},
+        "sockets": websocket_base(services().settings, request.scheme, request.host),
+        "now": time.time(),
+    }
+    return render_template(kind.template, **{**shown, **kind.about(found, record)})
 
 
 @blueprint.post("/runs/<run_id>/cancel")

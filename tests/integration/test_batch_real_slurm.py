@@ -38,10 +38,22 @@ def slurm(tmp_path: Path) -> Iterator[Slurm]:
 
 
 @pytest.fixture
-def batch(
-    slurm: Slurm, settings: Settings, engine: Engine, sqlite_template: Path, tmp_path: Path,
+def accounting_slurm(tmp_path: Path) -> Iterator[Slurm]:
+    (tmp_path / "slurm").mkdir()
+    made = Slurm(tmp_path / "slurm", accounting=True)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def batch(request: pytest.FixtureRequest,
+     settings: Settings, engine: Engine, sqlite_template: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker,
 ) -> Iterator[Batch]:  # fmt: skip
+    slurm: Slurm = request.getfixturevalue(getattr(request, "param", "slurm"))
     program = tmp_path / "program"
     program.write_text(PROGRAM)
     program.chmod(0o755)
@@ -99,3 +111,17 @@ def test_a_real_controller_that_is_away_for_a_while_ends_nothing(batch: Batch, s
     slurm.start_controller()
     found = batch.until(sha1, CalculationState.FINISHED)
     assert batch.output(found) == "begins\nends\n"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(bool(missing(accounting=True)), reason=f"not installed: {', '.join(missing(accounting=True))}")
+@pytest.mark.parametrize("batch", ["accounting_slurm"], indirect=True)
+def test_with_accounting_the_end_of_a_calculation_is_what_sacct_says(batch: Batch, accounting_slurm: Slurm) -> None:
+    sha1 = batch.post("fast")
+    job = batch.until(sha1, CalculationState.FINISHED).job
+    ask = ("sacct", "--noheader", "--parsable2", "--allocations", "--format=State", "--jobs")
+    assert accounting_slurm.ask(*ask, job).split() == ["COMPLETED"]
+    other = batch.post("wait")
+    accounting_slurm.ask("scancel", batch.until(other, CalculationState.RUNNING).job)
+    # Only the accounting says by whom.
+    assert batch.until(other, CalculationState.CANCELLED).text.startswith("Slurm says CANCELLED by ")

@@ -12,7 +12,8 @@ from knossos.settings import ROOT
 
 #: From the ground up; a room imports from its own floor only itself, and from the floors below.
 FLOORS = (
-    {"errors", "setting_kinds"},
+    {"errors", "line_patterns"},
+    {"setting_kinds"},
     {"settings"},
     {"jobs", "outgoing", "database", "schema", "storage", "logs"},
     {"packaging", "accounts", "backup"},

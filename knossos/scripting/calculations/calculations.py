@@ -22,6 +22,7 @@ from knossos.errors import NotFound, SettingsError
 from knossos.jobs import Engine, JobNotFound, JobRecord, Limit
 from knossos.scripting.calculations import batch_job
 from knossos.scripting.calculations.input import check_input
+from knossos.scripting.calculations.listing import CalculationList
 from knossos.scripting.calculations.states import CalculationState, plain, state_of
 from knossos.scripting.calculations.tables import CalculationRow
 from knossos.scripting.metadata import RunLimits
@@ -88,6 +89,7 @@ class Calculations:
         self._storage = storage
         self._engine = engine
         self._runs = Runs(settings, database, storage, engine)
+        self.listed = CalculationList(settings, database, storage, engine, self._runs)
 
     # --- start ------------------------------------------------------------------------------------
 
@@ -121,13 +123,22 @@ class Calculations:
             self._runs.remove(plan.run_id, "The calculation was deleted.")
         return self.get(sha1)
 
+    def post_again(self, sha1: str) -> Calculation:
+        """Start one that failed or was cancelled anew, with the input that is kept of it. Raises as `post` does."""
+        found = self.get(sha1)
+        return self.post(sha1, b"".join(self._storage.read(input_key(found.run_id))))
+
+    def input(self, run_id: str, most: int | None = None) -> bytes:
+        """The input of a calculation's run, or its first bytes, ``most`` of them. Raises NotFound."""
+        return b"".join(self._storage.read(input_key(run_id), 0, most))
+
     def _claim(self, sha1: str, run_id: str, before: str) -> bool:
         """Make the run the calculation's instead of ``before``, "" for none; False where somebody else was faster."""
         now = time.time()
         values = {"run_id": run_id, "created_at": now, "changed_at": now}
         # In a batch system it waits until that says something else.
         state = CalculationState.QUEUED if self._settings.calculation_startcalc else None
-        fresh = {**values, "batch_job": "", "batch_state": state, "batch_text": ""}
+        fresh = {**values, "batch_job": "", "batch_state": state, "batch_text": "", "plotted": None}
         with self._database.session() as session:
             insert = insert_into(session, CalculationRow).values(sha1=sha1, **fresh).on_conflict_do_nothing()
             if session.execute(insert.returning(CalculationRow.sha1)).scalar() is not None:
@@ -187,7 +198,11 @@ class Calculations:
 
     def output_so_far(self, found: Calculation, stream: FileRole) -> str:
         """What a calculation that has not ended has printed to a stream."""
-        return "" if found.record is None else "".join(written(self._engine, found.record.ticket, stream))
+        return "" if found.record is None else "".join(self.printed(found.record.ticket, stream))
+
+    def printed(self, ticket: int, stream: FileRole) -> Iterator[str]:
+        """The same by the number of its job, in pieces."""
+        return written(self._engine, ticket, stream)
 
     def _current(self, sha1: str) -> tuple[CalculationRow | None, Calculation | None]:
         """The row of an input, and the calculation that it stands for, if that is still there."""

@@ -119,12 +119,20 @@ def state_of(run: Run | None, record: JobRecord | None, batch: CalculationState 
     """
     if run is None:
         return CalculationState.QUEUED
-    if run.outcome is not None:
-        if run.succeeded:
+    works = record is not None and record.state is JobState.RUNNING
+    return stage_of(run.outcome, run.exit_code, works, batch)
+
+
+def stage_of(
+    outcome: RunOutcome | None, exit_code: int | None, works: bool, batch: CalculationState | None
+) -> CalculationState:
+    """The state of a calculation by how its run ended, whether its job works, and what the batch system said last."""
+    if outcome is not None:
+        if outcome is RunOutcome.EXITED and exit_code == 0:
             return CalculationState.FINISHED
-        return CalculationState.CANCELLED if run.outcome is RunOutcome.CANCELLED else CalculationState.FAILED
+        return CalculationState.CANCELLED if outcome is RunOutcome.CANCELLED else CalculationState.FAILED
     if batch is not None and not batch.over:
         return batch
     # What the batch system has ended is being collected.
-    works = batch is not None or (record is not None and record.state is JobState.RUNNING)
+    works = works or batch is not None
     return CalculationState.RUNNING if works else CalculationState.QUEUED

@@ -28,3 +28,5 @@ class CalculationRow(Base):
     batch_state: Mapped[str | None] = mapped_column(String(16))
     #: What the batch system said, for people.
     batch_text: Mapped[str] = mapped_column(Text, default="", server_default="")
+    #: The last number of each line of its plot, as JSON, for lists; None: nobody has read its output yet.
+    plotted: Mapped[str | None] = mapped_column(Text)
