@@ -19,6 +19,7 @@ ADMINISTRATION = "administration"
 ANONYMOUS = "anonymous"
 EXECUTE = "SCRIPTING:EXECUTE:"
 CALL_RUNNER = "RUNNER:EXECUTE:"
+CALCULATE = "CALCULATION:EXECUTE"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ def may_execute(caller: Caller, script: str, settings: Settings) -> bool:
 def may_call_runner(caller: Caller, runner: str, settings: Settings) -> bool:
     """Whether the caller may call the runner of that name; the default runner is ``config``."""
     return _may(caller, CALL_RUNNER + runner, settings)
+
+
+def may_calculate(caller: Caller, settings: Settings) -> bool:
+    """Whether an account may start calculations: where all may, and otherwise with a permission for it."""
+    return caller.account is not None and (settings.calculation_open or _may(caller, CALCULATE, settings))
 
 
 def _may(caller: Caller, wanted: str, settings: Settings) -> bool:
