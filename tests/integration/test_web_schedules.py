@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,9 @@ def settings(settings: Settings, tmp_path: Path, sqlite_template: Path) -> Setti
     (settings.data_path / "knossos.sqlite3").write_bytes(sqlite_template.read_bytes())
     granted = {"anonymous": ("SCRIPTING:EXECUTE:tables/*",)}
     more = {"server_side_scripting_bin_dirs": (str(tmp_path / "bin"),), "role_permissions": granted, "command": "sh"}
-    return settings.model_copy(update=more)
+    # What the scripts' Python is made of.
+    python = (sys.prefix, str(Path(sys.executable).resolve().parents[1]))
+    return settings.model_copy(update={**more, "script_read_paths": python})
 
 
 @pytest.fixture
