@@ -20,6 +20,7 @@ def main(queues: list[str]) -> int:
         settings = load_settings()
         configure_logging(settings, process="worker")
         import knossos.packaging.webhook  # noqa: F401
+        from knossos.homes import scheduling
         from knossos.packaging.self_test import self_test
         from knossos.publishing import ingest, webhook_delivery  # noqa: F401
         from knossos.publishing.repository.job import catch_up_apart
@@ -28,7 +29,7 @@ def main(queues: list[str]) -> int:
         startup.check(settings)
         self_test(settings)
         catch_up_apart(settings)
-        return worker.run(settings, tuple(queues) or ("default",))
+        return worker.run(settings, tuple(queues) or ("default",), beside=lambda: scheduling.tick(settings))
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING

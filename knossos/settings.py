@@ -350,6 +350,14 @@ class Settings(BaseModel):
     #: Most bytes that one home may hold.
     home_quota_bytes: Bytes = 10 * GIB
 
+    # --- schedules ----------------------------------------------------------------------------------
+    #: Schedules that one account may have.
+    schedules_per_account: Few = 20
+    #: Seconds that lie at least between two times of a cron expression.
+    schedule_shortest_seconds: Annotated[float, number(60, 366 * 86400, "seconds")] = 60
+    #: Seconds for which a time that was missed, since nothing was running here, is still made up for.
+    schedule_grace_seconds: Seconds = 3600
+
     # --- log ----------------------------------------------------------------------------------------
     #: "text" for people or "json" for programs, one line per event.
     log_format: Annotated[Literal["text", "json"], Field(description='"text" or "json"')] = "text"

@@ -20,7 +20,7 @@ from knossos.homes.homes import Homes
 from knossos.jobs import Engine, JobNotFound, JobRecord, JobState, Limit, Signal
 from knossos.scripting.interpreter import interpreter
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
-from knossos.scripting.runs import BriefRun, NoSuchRun, Run, Runs, new_run_id, run_prefix
+from knossos.scripting.runs import Accepting, BriefRun, NoSuchRun, Run, Runs, new_run_id, run_prefix
 from knossos.settings import Settings
 from knossos.storage import NoSuchObject, Storage
 
@@ -116,8 +116,13 @@ class HomeScripts:
         if not self._settings.command:
             raise ScriptsOff("This server runs no scripts: its operator has not set COMMAND.")
 
-    def submit(self, account: Account, script: bytes) -> JobRecord:
+    def submit(
+        self, account: Account, script: bytes, *, run_id: str = "", accepting: Accepting | None = None
+    ) -> JobRecord:
         """Accept a script.
+
+        Args:
+            run_id: the run's, where it was decided before; ``accepting``: see `Runs.submit`.
 
         Raises:
             ScriptsOff, TooManyRuns, InvalidInput: nothing is stored.
@@ -129,7 +134,7 @@ class HomeScripts:
             raise InvalidInput("The script is empty: expected it as the request's body.", errors=[])
         owner = owner_of_account(account.name)
         self._homes.open(account.user_id).close()
-        plan = self._plan(account.user_id, interpreter(self._settings))
+        plan = self._plan(account.user_id, interpreter(self._settings), run_id or new_run_id())
         try:
             self._storage.put_bytes(plan.stdin_key, script)
             _, record = self._runs.submit(
@@ -138,6 +143,7 @@ class HomeScripts:
                 title=title_of(script),
                 shown=(),
                 limits=self._limits(owner),
+                accepting=accepting,
             )
         except BaseException:
             self._storage.delete(plan.stdin_key)
@@ -150,8 +156,7 @@ class HomeScripts:
             limits.append(Limit(key=f"{LIMIT_KEY}:{owner}", most=self._settings.max_running_per_user))
         return limits
 
-    def _plan(self, user_id: int, program: str) -> RunPlan:
-        run_id = new_run_id()
+    def _plan(self, user_id: int, program: str, run_id: str) -> RunPlan:
         return RunPlan(
             run_id=run_id,
             kind=RunKind.HOME,

@@ -30,6 +30,7 @@ from rq.utils import now
 
 from knossos.errors import KnossosError
 from knossos.jobs import keys, limits, workspace
+from knossos.jobs.companion import Companion
 from knossos.jobs.connection import retry_policy
 from knossos.jobs.context import JobContext
 from knossos.jobs.errors import JobCancelled, JobInterrupted
@@ -72,8 +73,11 @@ class EngineWorker(Worker):
     log_result_lifespan = False
     max_connection_wait_time = 2.0
 
-    def __init__(self, engine: Engine, queues: tuple[str, ...]) -> None:
+    def __init__(self, engine: Engine, queues: tuple[str, ...], companion: Companion | None = None) -> None:
         self.engine = engine
+        self._companion = companion
+        if companion is not None:
+            companion.tend()
         self._lost_seconds = engine.settings.worker_lost_seconds
         self._grace_ends: float | None = None
         self._handing_back = False
@@ -104,6 +108,8 @@ class EngineWorker(Worker):
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """Every few seconds while the horse runs: say that we live, and see whether the job must end."""
         super().maintain_heartbeats(job, execution)
+        if self._companion is not None:
+            self._companion.tend()
         if self._grace_ends is not None and time.monotonic() >= self._grace_ends:
             self._hand_back()
         elif self.connection.hexists(keys.task(job.id), "cancel"):
@@ -133,6 +139,8 @@ class EngineWorker(Worker):
     def run_maintenance_tasks(self) -> None:
         """Look after the queues, retries that are due, and folders that were left behind."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        if self._companion is not None:
+            self._companion.tend()
         for registry in (queue.scheduled_job_registry for queue in self.queues):
             for job_id in registry.get_jobs_to_schedule(round(time.time())):
                 limits.resume(job_id, registry.key, self.connection)
@@ -177,7 +185,7 @@ class EngineWorker(Worker):
                 if os.getpgid(self.horse_pid) == self.horse_pid:
                     os.killpg(self.horse_pid, signal.SIGKILL)
         ended = super().wait_for_horse()
-        end_orphans()
+        end_orphans(spare=None if self._companion is None else self._companion.pid)
         return ended
 
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
@@ -312,9 +320,9 @@ def adopt_orphans() -> None:
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def end_orphans() -> None:
-    """End all children: between two jobs a worker has none but those that a job left behind."""
-    while children := _children():
+def end_orphans(spare: int | None = None) -> None:
+    """End all children but one: between two jobs a worker has no others but those that a job left behind."""
+    while children := [pid for pid in _children() if pid != spare]:
         for pid in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import logging
 import time
+from collections.abc import Callable
 
 from rq.exceptions import StopRequested
 
 from knossos.errors import EXIT_OK
 from knossos.jobs import connection
+from knossos.jobs.companion import Companion
 from knossos.jobs.engine import Engine
 from knossos.jobs.rq_queue import connection_errors
 from knossos.jobs.rq_worker import EngineWorker
@@ -23,8 +25,10 @@ PAUSE_SECONDS = 0.5
 log = logging.getLogger("knossos.jobs")
 
 
-def run(settings: Settings, queues: tuple[str, ...] = ("default",)) -> int:
-    """Work until SIGTERM or SIGINT, and answer the exit code.
+def run(
+    settings: Settings, queues: tuple[str, ...] = ("default",), beside: Callable[[], None] | None = None
+) -> int:  # fmt: skip
+    """Work until SIGTERM or SIGINT, and answer the exit code. ``beside`` goes on in a process beside it meanwhile.
 
     RQ's loop ends on errors that it does not know; it is then started anew, so that no entry of a queue and no
     trouble with Redis ends a worker.
@@ -38,9 +42,10 @@ def run(settings: Settings, queues: tuple[str, ...] = ("default",)) -> int:
     engine = Engine(settings, patience_seconds=PATIENCE_SECONDS)
     gc.collect()
     gc.freeze()  # what is loaded by now stays for ever: a fork need not copy the pages that a collection would touch
+    companion = None if beside is None else Companion(beside)
     try:
         while True:
-            worker = EngineWorker(engine, queues)
+            worker = EngineWorker(engine, queues, companion)
             log.info("worker %s waits for tasks on %s", worker.name[:8], ", ".join(queues))
             try:
                 worker.work(logging_level=None)
@@ -54,5 +59,8 @@ def run(settings: Settings, queues: tuple[str, ...] = ("default",)) -> int:
             time.sleep(PAUSE_SECONDS)
     except (StopRequested, SystemExit):
         pass  # told to stop between two loops, or while a loop was being set up
+    finally:
+        if companion is not None:
+            companion.stop()
     log.info("stopped")
     return EXIT_OK

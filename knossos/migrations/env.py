@@ -7,6 +7,8 @@ from alembic import context
 import knossos.accounts.tables
 import knossos.publishing.tables
 import knossos.scripting.calculations.tables
+import knossos.scripting.notices.tables
+import knossos.scripting.schedules.tables
 import knossos.scripting.tables  # noqa: F401 (all declare their tables on Base)
 from knossos.database import Base
 

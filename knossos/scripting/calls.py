@@ -23,7 +23,7 @@ from knossos.scripting.plan import InputFile, RunKind, RunPlan, TokenPlan
 from knossos.scripting.runners.folder import Runner, Runners
 from knossos.scripting.runners.inputs import Call
 from knossos.scripting.runners.planning import plan_of
-from knossos.scripting.runs import Run, Runs, inputs_prefix, new_run_id
+from knossos.scripting.runs import Accepting, Run, Runs, inputs_prefix, new_run_id
 from knossos.scripting.tokens import RunTokens
 from knossos.settings import Settings
 from knossos.storage import Storage
@@ -94,10 +94,21 @@ class Scripting:
         return IncomingFiles(self.settings, self.storage)
 
     def start(
-        self, script: Script, caller: Caller, arguments: Sequence[str] = (), files: Sequence[IncomingFile] = ()
+        self,
+        script: Script,
+        caller: Caller,
+        arguments: Sequence[str] = (),
+        files: Sequence[IncomingFile] = (),
+        *,
+        run_id: str = "",
+        accepting: Accepting | None = None,
     ) -> Started:
-        """Run a script for somebody that `find_for` let through. The files are taken; where it fails, none stays."""
-        run_id = new_run_id()
+        """Run a script for somebody that `find_for` let through. The files are taken; where it fails, none stays.
+
+        Args:
+            run_id: the run's, where it was decided before; ``accepting``: see `Runs.submit`.
+        """
+        run_id = run_id or new_run_id()
         inputs = tuple(
             InputFile(name=file.name, key=f"{inputs_prefix(run_id)}/{number}", size=file.size)
             for number, file in enumerate(files)
@@ -117,6 +128,7 @@ class Scripting:
             shown=plan.arguments,
             limits=self.runs.limits(plan.kind, plan.name, script.metadata.concurrency, caller.owner),
             retries=script.metadata.retries,
+            accepting=accepting,
         )
         return Started(run, record)
 

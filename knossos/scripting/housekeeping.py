@@ -14,8 +14,10 @@ from knossos.jobs.removal import remove_tree
 from knossos.scripting.calculations import batch_job
 from knossos.scripting.calculations.calculations import Calculations
 from knossos.scripting.calculations.commands import BatchFailed
+from knossos.scripting.notices.notices import Notices
 from knossos.scripting.runners.folder import BrokenRunner, NoSuchRunner, Runners
 from knossos.scripting.runs import RUN_ID, NoSuchRun, Runs
+from knossos.scripting.schedules.schedules import Schedules
 from knossos.scripting.staging import PARENT_PREFIX
 from knossos.scripting.tokens import RunTokens
 from knossos.settings import Settings
@@ -36,6 +38,8 @@ def tidy(settings: Settings) -> list[tuple[str, int]]:
             ("folders of runs whose worker was lost", _remove_folders(settings, runs)),
             ("calculations whose time was over", Calculations(settings, database, storage, engine).purge()),
             ("folders of calculations that were over", _remove_batch_folders(settings, runs)),
+            ("notices that were over", Notices(settings, database, engine).purge(time.time())),
+            ("old times of schedules", Schedules(settings, database, storage, {}).purge(time.time())),
         ]
     finally:
         database.close()

@@ -74,11 +74,20 @@ def deliver(context: JobContext, payload: dict[str, Any]) -> None:
     """
     message = message_from_bytes(base64.b64decode(payload["message"]), policy=policy.default)
     assert isinstance(message, EmailMessage)
-    if context.settings.smtp:
-        smtp.deliver(context.settings, message)
-    else:
-        _by_sendmail(context.settings, message)
+    hand_over(context.settings, message)
     context.info("The mail was accepted.")
+
+
+def hand_over(settings: Settings, message: EmailMessage) -> None:
+    """Hand a mail over by the way that the operator has configured.
+
+    Raises:
+        MailFailed, MailRefused
+    """
+    if settings.smtp:
+        smtp.deliver(settings, message)
+    else:
+        _by_sendmail(settings, message)
 
 
 def _by_sendmail(settings: Settings, message: EmailMessage) -> None:

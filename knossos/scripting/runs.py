@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 import secrets
 import time
 import uuid
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
+import redis
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from knossos.database import Database
 from knossos.errors import KnossosError, NotFound
 from knossos.jobs import Engine, JobNotFound, JobRecord, JobSpec, JobState, Limit
+from knossos.scripting.notices.settling import settle
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.tables import ScriptFile, ScriptRun
 from knossos.settings import Settings
@@ -45,6 +49,11 @@ _BRIEF = (
 )
 
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+#: What has to hold, or is to happen, in the transaction that accepts a run.
+Accepting = Callable[[Session], None]
+
+_log = logging.getLogger(__name__)
 
 
 class NoSuchRun(NotFound):
@@ -149,6 +158,7 @@ class Runs:
         function: str = FUNCTION,
         queue: str = "",
         then: JobSpec | None = None,
+        accepting: Accepting | None = None,
     ) -> tuple[Run, JobRecord]:
         """Accept a run: its row, and its job in the queue. Nothing is left where that fails, the plan's files neither.
 
@@ -157,6 +167,7 @@ class Runs:
             limits: how many runs may be under way at once; by default SCRIPT_OWNER_CONCURRENCY of the owner's.
             function: the job that runs the plan; ``queue``: where it waits, "" for SCRIPT_QUEUE; ``then``: the job that
                 follows it, however it ends.
+            accepting: called in the transaction that makes the row; what it raises comes out, and nothing is made.
 
         Raises:
             TooManyRuns: the owner's others have to end first.
@@ -180,6 +191,8 @@ class Runs:
         try:
             self._refuse_too_many(owner)
             with self._database.session() as session:
+                if accepting is not None:
+                    accepting(session)
                 session.add(row)
             record = self._engine.submit(spec, then)
         except BaseException:
@@ -340,10 +353,13 @@ class Runs:
         """The bytes of a kept file, in pieces."""
         return self._storage.read(file.key)
 
-    def text(self, run: Run, role: FileRole) -> str:
-        """A kept text of a run, "" where it has none. What is no UTF-8 is replaced."""
+    def text(self, run: Run, role: FileRole, last_bytes: int | None = None) -> str:
+        """A kept text of a run, or its last bytes; "" where it has none. What is no UTF-8 is replaced."""
         file = run.file(role)
-        return "" if file is None else b"".join(self.read(file)).decode("utf-8", "replace")
+        if file is None or not file.size:
+            return ""
+        start = 0 if last_bytes is None else max(0, file.size - last_bytes)
+        return b"".join(self._storage.read(file.key, start)).decode("utf-8", "replace")
 
     def _settled(self, run: Run) -> Run:
         """A run without an outcome whose job has ended gets the outcome that the job says."""
@@ -396,11 +412,13 @@ class Runs:
             "error": ending.error,
             "dropped_bytes": ending.dropped_bytes,
         }
+        due: list[str] = []
         with self._database.session() as session:
             query = update(ScriptRun).where(ScriptRun.id == run_id, ScriptRun.outcome.is_(None)).values(**values)
             noted = session.execute(query.returning(ScriptRun.id)).scalar() is not None
             is_gone = not noted and session.get(ScriptRun, run_id) is None
             if noted:
+                due = settle(session, run_id, ending.outcome, ending.exit_code, now)
                 session.add_all(
                     ScriptFile(run_id=run_id, number=f.number, role=f.role, name=f.name, size=f.size, key=f.key)
                     for f in files
@@ -409,7 +427,19 @@ class Runs:
             self._storage.delete_below(run_prefix(run_id))
         elif noted:
             self.discard_inputs(run_id)
+        if due:
+            self._tell(due)
         return noted
+
+    def _tell(self, notices: list[str]) -> None:
+        """Have jobs deliver what is due. Where that fails now, somebody picks it up (`Notices.sweep`)."""
+        # Most runs have nobody who waits for them, and do without what mails and webhooks need.
+        from knossos.scripting.notices.notices import Notices
+
+        try:
+            Notices(self._settings, self._database, self._engine).submit(notices, time.time())
+        except (redis.RedisError, SQLAlchemyError) as error:
+            _log.warning("notices are delivered later: %s", error)
 
     # --- forget -----------------------------------------------------------------------------------
 

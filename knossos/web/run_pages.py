@@ -28,6 +28,7 @@ from knossos.web.addresses import websocket_base
 from knossos.web.authentication import current_session, page_account, refuse_other_sites, task_token
 from knossos.web.run_kinds import kind_of
 from knossos.web.run_views import ending_of, file_name, file_views, plain_text, runtime_of, state_of
+from knossos.web.schedule_links import about_run
 from knossos.web.services import services
 from knossos.web.stored_answers import stored_answer
 from knossos.web.task_views import KIND_NAMES, STATE_NAMES
@@ -167,7 +168,7 @@ def run(run_id: str) -> str:
         "sockets": websocket_base(services().settings, request.scheme, request.host),
         "now": time.time(),
     }
-    return render_template(kind.template, **{**shown, **kind.about(found, record)})
+    return render_template(kind.template, **{**shown, **about_run(found), **kind.about(found, record)})
 
 
 @blueprint.post("/runs/<run_id>/cancel")

@@ -25,6 +25,7 @@ from knossos.web.waiting import Seats
 if TYPE_CHECKING:
     from knossos.accounts.openid import OpenIdIssuer
     from knossos.homes import Homes
+    from knossos.homes.scheduling import Scheduling
     from knossos.homes.scripts import HomeScripts
     from knossos.publishing.publisher import Publisher
     from knossos.scripting.calls import Scripting
@@ -86,6 +87,13 @@ class Services:
 
         scripting = self.scripting
         return HomeScripts(self.settings, self.database, scripting.storage, self.engine, scripting.runs, self.homes)
+
+    @cached_property
+    def scheduling(self) -> Scheduling:
+        from knossos.homes.scheduling import scheduling
+
+        parts = self.settings, self.database, self.engine, self.scripting, self.homes, self.home_scripts
+        return scheduling(*parts)
 
     @cached_property
     def seats(self) -> Seats:

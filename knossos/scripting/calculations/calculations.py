@@ -27,7 +27,7 @@ from knossos.scripting.calculations.states import CalculationState, plain, state
 from knossos.scripting.calculations.tables import CalculationRow
 from knossos.scripting.metadata import RunLimits
 from knossos.scripting.plan import FileRole, InputFile, RunKind, RunPlan
-from knossos.scripting.runs import FUNCTION, KeptFile, NoSuchRun, Run, Runs, new_run_id, run_prefix
+from knossos.scripting.runs import FUNCTION, Accepting, KeptFile, NoSuchRun, Run, Runs, new_run_id, run_prefix
 from knossos.scripting.tables import ScriptRun
 from knossos.settings import ROOT, Settings
 from knossos.storage import Storage
@@ -93,8 +93,14 @@ class Calculations:
 
     # --- start ------------------------------------------------------------------------------------
 
-    def post(self, sha1: str, data: bytes) -> Calculation:
+    def post(
+        self, sha1: str, data: bytes, *, run_id: str = "", anew: bool = False, accepting: Accepting | None = None
+    ) -> Calculation:
         """Start the calculation of an input, unless it is under way or has finished.
+
+        Args:
+            run_id: the run's, where it was decided before; ``accepting``: see `Runs.submit`.
+            anew: also where it has finished; what it left is replaced.
 
         Raises:
             BadInput: the address is another input's, or it is no XML that may be; nothing is stored.
@@ -102,21 +108,25 @@ class Calculations:
         """
         check_input(sha1, data)
         row, known = self._current(sha1)
-        if known is not None and known.state not in (CalculationState.FAILED, CalculationState.CANCELLED):
+        goes_on = known is not None and not known.state.over
+        if known is not None and (goes_on or (known.state is CalculationState.FINISHED and not anew)):
             return known
         before = "" if row is None else row.run_id
-        plan = self._plan(sha1, len(data))
+        plan = self._plan(sha1, len(data), run_id or new_run_id())
         self._storage.put_bytes(input_key(plan.run_id), data)
         if not self._claim(sha1, plan.run_id, before):
             self._storage.delete(input_key(plan.run_id))
             return self.get(sha1)
+        try:
+            self._submit(sha1, plan, accepting)
+        except BaseException:
+            if known is not None and known.state is CalculationState.FINISHED:
+                self._claim(sha1, before, plan.run_id)  # what it left stays
+            else:
+                self._forget(sha1, plan.run_id)
+            raise
         if before:
             self._runs.remove(before, "Its input was posted again.")
-        try:
-            self._submit(sha1, plan)
-        except BaseException:
-            self._forget(sha1, plan.run_id)
-            raise
         row = self._row(sha1)
         if row is None or row.run_id != plan.run_id:
             # Somebody has deleted it in between.
@@ -146,8 +156,8 @@ class Calculations:
             query = update(CalculationRow).where(CalculationRow.sha1 == sha1, CalculationRow.run_id == before)
             return session.execute(query.values(**fresh).returning(CalculationRow.sha1)).scalar() is not None
 
-    def _plan(self, sha1: str, size: int) -> RunPlan:
-        settings, run_id = self._settings, new_run_id()
+    def _plan(self, sha1: str, size: int, run_id: str) -> RunPlan:
+        settings = self._settings
         in_batch = bool(settings.calculation_startcalc)
         program, *arguments = (settings.calculation_startcalc,) if in_batch else settings.calculation_command
         limits = RunLimits(timeout_seconds=settings.calculation_timeout_seconds) if in_batch else RunLimits()
@@ -166,7 +176,7 @@ class Calculations:
             keep_seconds=settings.calculation_lifetime,
         )
 
-    def _submit(self, sha1: str, plan: RunPlan) -> None:
+    def _submit(self, sha1: str, plan: RunPlan, accepting: Accepting | None) -> None:
         settings = self._settings
         in_batch = bool(settings.calculation_startcalc)
         queue = settings.calculation_queue or settings.script_queue
@@ -181,6 +191,7 @@ class Calculations:
             function=batch_job.FUNCTION if in_batch else FUNCTION,
             queue=queue,
             then=batch_job.closing(plan.run_id, queue) if in_batch else None,
+            accepting=accepting,
         )
 
     # --- find -------------------------------------------------------------------------------------
