@@ -11,13 +11,13 @@ from knossos.settings import ROOT, load_settings
 
 def make_app() -> Any:
     """Make the Flask application: what uWSGI calls in each of its processes, and `flask --app server` too."""
-    from knossos.jobs import Engine
+    from knossos.jobs import Engine, counts
     from knossos.logs import configure_logging
     from knossos.web import Stopping, commands, create_app
 
     settings = commands.settings_of_command()
     configure_logging(settings, process="web")
-    return create_app(settings, Engine(settings), Stopping.told_by_uwsgi())
+    return create_app(settings, counts.delivering(Engine(settings)), Stopping.told_by_uwsgi())
 
 
 def __getattr__(name: str) -> Any:

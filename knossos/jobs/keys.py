@@ -13,12 +13,15 @@ knossos:task:<ticket>      hash     the record (see ``records.py``) and the book
                                     the execution that may write), ``seq`` (last event number of that execution),
                                     ``lines``, ``head`` (where cutting the log goes on), ``last:<type>`` (entry of which
                                     only the newest is kept), ``question``, ``question_id``, ``answered``, ``cancel``,
-                                    ``cancel_failure``, ``then``, ``terminate`` and ``kill`` (how often somebody wished
-                                    that its program gets that signal, in this attempt); expires when its task has ended
-                                    for long enough; the scripts of ``scripts.py``
+                                    ``cancel_failure``, ``then``, ``request`` (id of the request that submitted it),
+                                    ``again`` (the task as which it was started once more), ``terminate`` and ``kill``
+                                    (how often somebody wished that its program gets that signal, in this attempt);
+                                    expires when its task has ended for long enough; the scripts of ``scripts.py``
 knossos:events:<ticket>    stream   what happened, oldest first; lives as long as the record; scripts
 knossos:result:<ticket>    string   the result as JSON, deflated; lives as long as the record; scripts
 knossos:answer:<t>:<q>     list     answers to question q of task t; an hour; ``Engine.answer``
+knossos:counts             hash     figures for the operator; for ever; ``scripts.MOVE`` and ``counts.py``
+knossos:sizes:<host>       string   what a machine's folders hold, as JSON; a quarter of an hour; ``operating.disks``
 knossos:wake               channel  the ticket of a task with new events: a wake-up only, never the truth
 =========================  =======  ================================================================================
 """
@@ -31,6 +34,8 @@ PREFIX = "knossos:"
 TICKET = PREFIX + "ticket"
 #: Index of all tasks.
 TASKS = PREFIX + "tasks"
+#: Counters of all processes.
+COUNTS = PREFIX + "counts"
 #: Publish/subscribe channel that says which task has new events.
 WAKE = PREFIX + "wake"
 #: Start of every record's key, for scripts that must build one.
@@ -62,3 +67,8 @@ def result(ticket: int | str) -> str:
 def answer(ticket: int | str, question: str) -> str:
     """List into which the answer to a question is pushed."""
     return f"{PREFIX}answer:{ticket}:{question}"
+
+
+def sizes_of(host: str) -> str:
+    """What the folders of a machine hold; with ":counting" behind it the lock of who counts."""
+    return f"{PREFIX}sizes:{host}"

@@ -23,9 +23,12 @@ from knossos.web.stopping import Stopping
 from knossos.web.waiting import Seats
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import CollectorRegistry
+
     from knossos.accounts.openid import OpenIdIssuer
     from knossos.homes import Homes
     from knossos.homes.scripts import HomeScripts
+    from knossos.operating.readiness import Asker
     from knossos.publishing.publisher import Publisher
     from knossos.scripting.calls import Scripting
 
@@ -86,6 +89,21 @@ class Services:
 
         scripting = self.scripting
         return HomeScripts(self.settings, self.database, scripting.storage, self.engine, scripting.runs, self.homes)
+
+    @cached_property
+    def figures(self) -> CollectorRegistry:
+        """What /metrics shows."""
+        from knossos.operating.collector import InstallationCollector, registry
+
+        return registry(InstallationCollector(self.engine))
+
+    @cached_property
+    def readiness(self) -> Asker:
+        """What /ready asks."""
+        from knossos.operating.readiness import Asker, Parts
+        from knossos.storage import Storage
+
+        return Asker(Parts(self.settings, self.database, Storage(self.settings)).of_server())
 
     @cached_property
     def seats(self) -> Seats:

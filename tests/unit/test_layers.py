@@ -12,12 +12,12 @@ from knossos.settings import ROOT
 
 #: From the ground up; a room imports from its own floor only itself, and from the floors below.
 FLOORS = (
-    {"errors", "setting_kinds"},
+    {"errors", "setting_kinds", "tally", "tracing"},
     {"settings"},
     {"jobs", "outgoing", "database", "schema", "storage", "logs"},
     {"packaging", "accounts", "backup"},
     {"publishing", "scripting", "migrations"},
-    {"homes"},
+    {"homes", "operating"},
     {"web", "live", "client"},
     {"launch"},
 )
