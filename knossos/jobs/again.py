@@ -23,7 +23,11 @@ def may_be_submitted_again(engine: Engine, ticket: int) -> bool:
 def submit_again(engine: Engine, record: JobRecord) -> JobRecord | None:
     """The new job; None where somebody else does that at this moment. What was asked must still be known."""
     job = _job(engine, record.ticket)
-    if job is None or job.func_name is None or not engine.redis.hsetnx(keys.task(record.ticket), "again", record.ticket):
+    if (
+        job is None
+        or job.func_name is None
+        or not engine.redis.hsetnx(keys.task(record.ticket), "again", record.ticket)
+    ):
         return None
     delays: Any = job.retry_intervals if job.meta.get("retry_on_error") else None
     made = engine.submit(
