@@ -15,8 +15,7 @@ def make_app() -> Any:
     from knossos.logs import configure_logging
     from knossos.web import Stopping, commands, create_app
 
-    settings = commands.settings_of_command()
-    configure_logging(settings, process="web")
+    configure_logging(settings := commands.settings_of_command(), process="web")
     return create_app(settings, counts.delivering(Engine(settings)), Stopping.told_by_uwsgi())
 
 
@@ -33,7 +32,8 @@ if __name__ == "__main__":
     try:
         host, port = load_settings().api_listen
     except SettingsError as error:
-        print(f"server: {error}", file=sys.stderr)
+        sys.stderr.write(f"server: {error}\n")
         sys.exit(EXIT_BAD_SETTINGS)
     http = ["--http-socket", f"{host}:{port}", "--add-header", "Connection: close"]
-    pyuwsgi.run(["--ini", str(ROOT / "conf" / "app.ini"), *(sys.argv[1:] or http)])
+    # Without a path it would start the system's Python anew when it reloads (SIGHUP), and not this environment's.
+    pyuwsgi.run(["--ini", f"{ROOT}/conf/app.ini", "--binary-path", sys.executable, *(sys.argv[1:] or http)])

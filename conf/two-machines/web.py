@@ -8,5 +8,5 @@ STORAGE_OPTIONS = {"endpoint": "https://s3.internal", "access_key_id": "...", "s
 MIRROR_PATH = "/srv/knossos/mirror"
 HOMES_PATH = "/srv/knossos/homes"
 API_KEYS = ("the same on both machines",)
-SECRET_KEY = "the same on both machines, at least 32 characters"
-METRICS_TOKEN = "what-prometheus-sends"
+SECRET_KEY = "the same on both machines, at least 32 characters"  # noqa: S105
+METRICS_TOKEN = "what-prometheus-sends"  # noqa: S105

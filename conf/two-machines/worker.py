@@ -7,6 +7,6 @@ STORAGE_OPTIONS = {"endpoint": "https://s3.internal", "access_key_id": "...", "s
 MIRROR_PATH = "/srv/knossos/mirror"
 HOMES_PATH = "/srv/knossos/homes"
 API_KEYS = ("the same on both machines",)
-SECRET_KEY = "the same on both machines, at least 32 characters"
+SECRET_KEY = "the same on both machines, at least 32 characters"  # noqa: S105
 # Scripts call back to the server.
 SCRIPT_CALLBACK = "https://fsnebula.example"
