@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from knossos.errors import EXIT_BAD_SETTINGS, SettingsError
 from knossos.settings import ROOT, load_settings
 
 
-def make_app() -> Any:
-    """Make the Flask application: what uWSGI calls in each of its processes, and `flask --app server` too."""
-    from knossos.jobs import Engine
+def make_app() -> object:
+    """The Flask application: uWSGI asks each of its processes for it. `Stopping` must come before any thread."""
+    from knossos.jobs import Engine, counts
     from knossos.logs import configure_logging
     from knossos.web import Stopping, commands, create_app
 
-    settings = commands.settings_of_command()
-    configure_logging(settings, process="web")
-    return create_app(settings, Engine(settings), Stopping.told_by_uwsgi())
+    configure_logging(settings := commands.settings_of_command(), process="web")
+    stopping = Stopping.told_by_uwsgi()
+    return create_app(settings, counts.delivering(Engine(settings)), stopping)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """``server:application`` for other WSGI servers: made when it is first asked for."""
-    if name == "application":
-        return globals().setdefault(name, make_app())
-    raise AttributeError(name)
+    if name != "application":
+        raise AttributeError(name)
+    return globals().setdefault(name, make_app())
 
 
 if __name__ == "__main__":
@@ -35,5 +34,6 @@ if __name__ == "__main__":
     except SettingsError as error:
         print(f"server: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_SETTINGS)
+    # Its path, or a reload (SIGHUP) would start the system's Python, and not this environment's.
     http = ["--http-socket", f"{host}:{port}", "--add-header", "Connection: close"]
-    pyuwsgi.run(["--ini", str(ROOT / "conf" / "app.ini"), *(sys.argv[1:] or http)])
+    pyuwsgi.run(["--ini", f"{ROOT}/conf/app.ini", "--binary-path", sys.executable, *(sys.argv[1:] or http)])

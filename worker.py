@@ -2,6 +2,7 @@
 """A worker: runs tasks until it is told to stop. Start as many as there is work for, on as many machines.
 
 Usage: worker.py [QUEUE ...]      (default: the queue "default")
+       worker.py --check          (say whether a worker of this machine lives, and has what it needs)
 """
 
 from __future__ import annotations
@@ -14,22 +15,20 @@ from knossos.logs import configure_logging
 from knossos.settings import load_settings
 
 
-def main(queues: list[str]) -> int:
-    """Load the settings and all that jobs need (once, before any fork), try it, then work."""
+def main(arguments: list[str]) -> int:
+    """Load the settings, then work (with all that jobs need loaded once, before any fork), or check."""
     try:
         settings = load_settings()
         configure_logging(settings, process="worker")
-        import knossos.packaging.webhook  # noqa: F401
-        from knossos.homes import scheduling
-        from knossos.packaging.self_test import self_test
-        from knossos.publishing import ingest, webhook_delivery  # noqa: F401
-        from knossos.publishing.repository.job import catch_up_apart
-        from knossos.scripting import startup
+        if arguments == ["--check"]:
+            from knossos.operating.worker_check import check
 
-        startup.check(settings)
-        self_test(settings)
-        catch_up_apart(settings)
-        return worker.run(settings, tuple(queues) or ("default",), beside=lambda: scheduling.tick(settings))
+            return check(settings, sys.stdout)
+        from knossos.homes import scheduling
+        from knossos.launch.worker_start import prepare
+
+        prepare(settings)
+        return worker.run(settings, tuple(arguments) or ("default",), beside=lambda: scheduling.tick(settings))
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING

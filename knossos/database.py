@@ -18,9 +18,10 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from knossos import tally
 from knossos.errors import MissingDependency
 from knossos.settings import Settings
 
@@ -60,11 +61,14 @@ class Database:
     def engine(self) -> sqlalchemy.Engine:
         if self.url.get_backend_name() != "sqlite":
             # A connection that the server has closed meanwhile is replaced rather than handed out.
-            return sqlalchemy.create_engine(self.url, pool_pre_ping=True, hide_parameters=True)
+            engine = sqlalchemy.create_engine(self.url, pool_pre_ping=True, hide_parameters=True)
+            event.listen(engine, "handle_error", _count_error)
+            return engine
         if self.url.database:
             _create_private(Path(self.url.database))
         # What goes wrong is logged, and the values of a statement may be secrets.
         engine = sqlalchemy.create_engine(self.url, hide_parameters=True)
+        event.listen(engine, "handle_error", _count_error)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -157,6 +161,12 @@ def _without_foreign_keys(connection: sqlalchemy.Connection) -> Iterator[None]:
         yield
     finally:
         raw.execute("PRAGMA foreign_keys = ON")
+
+
+def _count_error(context: sqlalchemy.engine.ExceptionContext) -> None:
+    """Count for the operator what went wrong with the database itself: a connection, a lock, its disk."""
+    if isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError | InternalError):
+        tally.add_here("database_errors")
 
 
 def _begin_sqlite(connection: sqlalchemy.Connection) -> None:

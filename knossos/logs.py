@@ -13,6 +13,7 @@ import time
 from datetime import UTC, datetime
 from typing import TextIO
 
+from knossos import tally, tracing
 from knossos.settings import Settings
 
 #: What every record has; anything else in a record came with ``extra=``.
@@ -31,13 +32,23 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         stream: where to write instead of stderr.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
+    handler.addFilter(_add_ids)
     handler.setFormatter(JsonFormatter(process) if settings.log_format == "json" else TextFormatter(process))
+    tally.name_process(process)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)
+
+
+def _add_ids(record: logging.LogRecord) -> bool:
+    """Say in each line for which request and which job it was written, where the line does not say it itself."""
+    for name, value in tracing.ids().items():
+        if not hasattr(record, name):
+            setattr(record, name, value)
+    return True
 
 
 class TextFormatter(logging.Formatter):

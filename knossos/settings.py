@@ -60,7 +60,7 @@ VARIABLES = {
 
 #: Settings whose values no message may show.
 SECRETS = {
-    *("API_KEYS", "CALCULATION_API_KEYS", "SECRET_KEY", "ADMIN_PASSWORD"),
+    *("API_KEYS", "CALCULATION_API_KEYS", "SECRET_KEY", "ADMIN_PASSWORD", "METRICS_TOKEN"),
     *("REDIS", "DATABASE", "STORAGE_OPTIONS", "SMTP"),
 }
 #: Settings that are paths of folders, which relative ones are below the project's.
@@ -141,6 +141,10 @@ class Settings(BaseModel):
     login_failures_per_address: Count = 50
     #: Seconds for which wrong passwords count.
     login_failure_window_seconds: Seconds = 900
+
+    #: Whoever sends it as "Authorization: Bearer ..." may read /metrics, from anywhere; at least 16 characters.
+    #: "": only programs on the server's own machine may, which ask it without a proxy in between.
+    metrics_token: Text = Field(default="", repr=False)
 
     # --- mail ---------------------------------------------------------------------------------------
     #: Server that takes mails: smtp://host:25, smtp+starttls://user:password@host:587 or smtps://user:password@host:465.
@@ -369,6 +373,13 @@ class Settings(BaseModel):
     def _no_short_secret(cls, value: str) -> str:
         if value and len(value) < 32:
             raise ValueError("expected a key of at least 32 characters, or ''")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _no_guessable_token(cls, value: str) -> str:
+        if value and (len(value) < 16 or not value.isascii() or not value.isprintable() or " " in value):
+            raise ValueError("expected a token of at least 16 letters and digits, or ''")
         return value
 
     @field_validator("redis")

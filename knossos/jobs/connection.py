@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
@@ -10,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from knossos import tally
 from knossos.errors import MissingDependency
 
 #: First and longest pause between two tries to reach Redis, in seconds.
@@ -18,6 +21,20 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 LONG_PATIENCE = 30
 #: Seconds to wait for a connection, and for an answer.
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 15
+
+
+class CountingRetry(Retry):
+    """Tries again as redis-py does, and counts for the operator how often Redis was not there."""
+
+    def call_with_retry(self, do: Callable[[], Any], fail: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        def counted() -> Any:
+            try:
+                return do()
+            except (RedisConnectionError, RedisTimeoutError, OSError):
+                tally.add_here("redis_errors")
+                raise
+
+        return super().call_with_retry(counted, fail, *args, **kwargs)
 
 
 def retry_policy(patience_seconds: float) -> Retry:
@@ -30,7 +47,7 @@ def retry_policy(patience_seconds: float) -> Retry:
         errors = (*errors, RedisTimeoutError)
     growing = 5  # tries until the pause has grown to its longest
     tries = growing + round(patience_seconds / LONGEST_PAUSE) if patience_seconds > 0 else 0
-    return Retry(ExponentialBackoff(cap=LONGEST_PAUSE, base=FIRST_PAUSE), tries, supported_errors=errors)
+    return CountingRetry(ExponentialBackoff(cap=LONGEST_PAUSE, base=FIRST_PAUSE), tries, supported_errors=errors)
 
 
 def connect(url: str, patience_seconds: float) -> redis.Redis:

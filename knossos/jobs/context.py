@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knossos.jobs import keys
+from knossos.jobs import counts, keys
 from knossos.jobs.errors import JobCancelled, JobSuperseded, QuestionTimeout
 from knossos.jobs.events import FileProgress
 from knossos.jobs.states import Signal
@@ -146,6 +146,7 @@ class JobContext:
                     self._write(kind, self._waiting.pop(kind), only_last=True)
         finally:
             self._workspace.close()
+            counts.deliver(self.engine.redis)
 
     def _log(self, level: str, text: str) -> None:
         with self._lock:

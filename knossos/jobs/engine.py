@@ -23,6 +23,7 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 
+from knossos import tracing
 from knossos.jobs import keys, limits
 from knossos.jobs.connection import connect
 from knossos.jobs.errors import JobNotFinished, JobNotFound
@@ -120,6 +121,8 @@ class Engine:
             "changed_at": now,
             **limits.fields(spec, spec.limits or self._owner_limit(spec.owner)),
         }
+        if request := tracing.request_id():
+            fields["request"] = request
         data = dumps({"state": JobState.QUEUED, "attempt": 0, "text": text})
         pipeline.hset(keys.task(ticket), mapping=fields)
         pipeline.xadd(keys.events(ticket), {"type": "state", "data": data})
@@ -158,6 +161,10 @@ class Engine:
         if not records:
             raise JobNotFound(f"There is no task {ticket}.", ticket=ticket)
         return records[0]
+
+    def records(self, tickets: Sequence[int]) -> list[JobRecord]:
+        """The records of those that are there, in the same order."""
+        return self._read(tickets)
 
     def states(self, tickets: Sequence[int]) -> dict[int, JobState]:
         """The states of those that are there. Quick, also for thousands."""

@@ -14,9 +14,10 @@ knossos:task:<ticket>      hash     the record (see ``records.py``) and the book
                                     ``lines``, ``head`` (where cutting the log goes on), ``last:<type>`` (entry of which
                                     only the newest is kept), ``question``, ``question_id``, ``answered``, ``cancel``,
                                     ``cancel_failure``, ``then``, ``line`` and ``limits`` (where it waits for what),
-                                    ``terminate`` and ``kill`` (how often somebody wished that its program gets that
-                                    signal, in this attempt); expires when its task has ended for long enough; the
-                                    scripts of ``scripts.py``
+                                    ``request`` (id of the request that submitted it), ``again`` (the task as which it
+                                    was started once more), ``terminate`` and ``kill`` (how often somebody wished that
+                                    its program gets that signal, in this attempt); expires when its task has ended for
+                                    long enough; the scripts of ``scripts.py``
 knossos:events:<ticket>    stream   what happened, oldest first; lives as long as the record; scripts
 knossos:result:<ticket>    string   the result as JSON, deflated; lives as long as the record; scripts
 knossos:answer:<t>:<q>     list     answers to question q of task t; an hour; ``Engine.answer``
@@ -29,6 +30,8 @@ knossos:line:<line>        zset     tickets of the jobs that wait in a line, sco
 knossos:place:<line>       hash     ``turn`` of a line, ``at`` which limit it waits and its ``member`` there
 knossos:slots              hash     ticket of each job that has its slots -> its line; until it ends or pauses
 knossos:tended             string   there for some seconds after somebody has looked for slots that nobody needs
+knossos:counts             hash     figures for the operator; for ever; ``scripts.MOVE`` and ``counts.py``
+knossos:sizes:<host>       string   what a machine's folders hold, as JSON; a quarter of an hour; ``operating.disks``
 knossos:wake               channel  the ticket of a task with new events: a wake-up only, never the truth
 =========================  =======  ================================================================================
 """
@@ -41,6 +44,8 @@ PREFIX = "knossos:"
 TICKET = PREFIX + "ticket"
 #: Index of all tasks.
 TASKS = PREFIX + "tasks"
+#: Counters of all processes.
+COUNTS = PREFIX + "counts"
 #: Publish/subscribe channel that says which task has new events.
 WAKE = PREFIX + "wake"
 #: Which jobs have the slots of their limits.
@@ -101,3 +106,8 @@ def line(name: str) -> str:
 def place(name: str) -> str:
     """Where a line waits."""
     return f"{PREFIX}place:{name}"
+
+
+def sizes_of(host: str) -> str:
+    """What the folders of a machine hold; with ":counting" behind it the lock of who counts."""
+    return f"{PREFIX}sizes:{host}"

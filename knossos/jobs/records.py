@@ -83,6 +83,10 @@ class JobRecord:
     failure: JobFailure | None
     progress: tuple[float, str] | None
     worker: str | None
+    #: Id of the request that submitted it; "" where none did.
+    request: str = ""
+    #: Ticket of the job as which it was started once more; None where it was not.
+    again: int | None = None
 
     @property
     def runtime(self) -> float | None:
@@ -113,4 +117,6 @@ class JobRecord:
             failure=JobFailure.model_validate_json(text["failure"]) if text.get("failure") else None,
             progress=(float(progress["fraction"]), str(progress["text"])) if progress else None,
             worker=text.get("worker") or None,
+            request=text.get("request", ""),
+            again=int(text["again"]) if text.get("again") else None,
         )

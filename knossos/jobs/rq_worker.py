@@ -28,8 +28,9 @@ from rq.registry import clean_registries
 from rq.timeouts import JobTimeoutException
 from rq.utils import now
 
+from knossos import tracing
 from knossos.errors import KnossosError
-from knossos.jobs import keys, limits, workspace
+from knossos.jobs import counts, keys, limits, workspace
 from knossos.jobs.companion import Companion
 from knossos.jobs.connection import retry_policy
 from knossos.jobs.context import JobContext
@@ -148,11 +149,15 @@ class EngineWorker(Worker):
             log.warning("task %s is no more and had slots of its limits; they are free again", ticket)
         for name in workspace.sweep(self.engine.settings.work_folder):
             log.warning("removed the folder %s of a worker that is gone", name)
+        counts.deliver(self.connection)
 
     # --- the horse --------------------------------------------------------------------------------
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        log.info("task %s starts", job.id, extra={"ticket": job.id})
+        request: Any = self.connection.hget(keys.task(job.id), "request")
+        # Until it has left: the worker's own lines and, from the fork on, those of the horse.
+        tracing.at_job(int(job.id), request.decode() if request else "")
+        log.info("task %s starts", job.id)
         super().fork_work_horse(job, queue)
         with contextlib.suppress(OSError):  # the horse does the same; whoever comes first
             os.setpgid(self.horse_pid, self.horse_pid)
@@ -192,7 +197,8 @@ class EngineWorker(Worker):
         super().monitor_work_horse(job, queue, execution)
         self._handing_back = False
         workspace.remove_now(workspace.Workspace(self.engine.settings.work_folder, int(job.id), execution.id).folder)
-        log.info("task %s has left this worker", job.id, extra={"ticket": job.id})
+        log.info("task %s has left this worker", job.id)
+        tracing.at_no_job()
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
         ours = _ours(job)

@@ -8,7 +8,39 @@ exactly one outcome.
 
 from __future__ import annotations
 
+from knossos import tally
+from knossos.jobs import keys
 from knossos.jobs.limits import LUA
+
+#: Ends in seconds of the buckets in which waiting times and durations of jobs are counted.
+SECONDS = (0.1, 1, 5, 30, 120, 600, 3600, 21600)
+
+#: Counts for the operator: ``count`` and ``observe`` (a number of seconds).
+_COUNTING = """
+local function count(figure, label, last)
+    redis.call('HINCRBY', '$counts', table.concat({figure, label, last}, '$separator'), 1)
+end
+local function observe(figure, label, seconds)
+    local bucket = '$above'
+    for limit in string.gmatch('$seconds', '[^,]+') do
+        if seconds <= tonumber(limit) then
+            bucket = limit
+            break
+        end
+    end
+    count(figure, label, bucket)
+    local sum = table.concat({figure, label, '$sum'}, '$separator')
+    redis.call('HINCRBYFLOAT', '$counts', sum, string.format('%.6f', math.max(0, seconds)))
+end
+"""
+for _name, _value in {
+    "$counts": keys.COUNTS,
+    "$separator": tally.SEPARATOR,
+    "$above": tally.ABOVE,
+    "$seconds": ",".join(f"{limit:g}" for limit in SECONDS),
+    "$sum": tally.SUM,
+}.items():
+    _COUNTING = _COUNTING.replace(_name, _value)
 
 #: Append an event. Answers ``ok``, ``cancelled`` (stored, but the job should end) or ``superseded`` (refused).
 #: KEYS: task, events. ARGV: fence, seq, type, data, keep (all | last), wake channel, ticket, max lines, record field
@@ -57,9 +89,11 @@ return answer
 #: ("" for any), fence from now on ("" for none), time, event type, event data, wake channel, ticket, seconds to keep
 #: ("" while it is unfinished), failure ("" for none), result ("" for none), worker, prefix of RQ's jobs.
 MOVE = (
-    LUA
+    _COUNTING
+    + LUA
     + """
-local fields = redis.call('HMGET', KEYS[1], 'state', 'fence', 'cancel', 'then', 'question')
+local fields = redis.call('HMGET', KEYS[1], 'state', 'fence', 'cancel', 'then', 'question', 'kind', 'queue',
+    'changed_at', 'started_at')
 local state = fields[1]
 if not state then return '!missing' end
 if ARGV[4] ~= '' and state == ARGV[1] and fields[2] == ARGV[4] then return state end
@@ -105,6 +139,14 @@ if kind == 'done' then
         end
     end
     leave(ARGV[9])
+end
+if target == 'running' then
+    observe('job_wait', fields[7], ARGV[5] - fields[8])
+elseif kind == 'done' then
+    count('jobs', fields[6], target)
+    if state == 'running' then observe('job_time', fields[6], ARGV[5] - fields[9]) end
+else
+    count('job_restarts', fields[6])
 end
 redis.call('PUBLISH', ARGV[8], ARGV[9])
 return target

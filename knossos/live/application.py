@@ -11,6 +11,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from prometheus_client import ProcessCollector
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
@@ -18,18 +19,23 @@ from tornado.web import Application, RequestHandler
 from knossos.accounts import Sessions
 from knossos.database import Database
 from knossos.errors import SettingsError
-from knossos.jobs import Engine
+from knossos.jobs import Engine, counts
 from knossos.jobs.connection import ping
 from knossos.live.doorkeeper import Doorkeeper
 from knossos.live.handlers import (
     HealthHandler,
     InteractiveHandler,
     Live,
+    MetricsHandler,
     NotFoundHandler,
+    ReadyHandler,
     Steering,
     WatcherHandler,
 )
 from knossos.live.hub import Hub
+from knossos.live.watching import Watching
+from knossos.operating.collector import registry
+from knossos.operating.readiness import Asker, Parts
 from knossos.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,11 +64,15 @@ def make_application(settings: Settings, hub: Hub, engine: Steering, sessions: S
         doorkeeper=Doorkeeper(settings, sessions, hub.ask, threads),
         engine=engine,
         threads=threads,
+        readiness=Asker(Parts(settings).of_sockets()),
+        figures=registry(Watching(hub), ProcessCollector(registry=None)),
     )
     routes: list[Any] = [
         (r"/ws/watcher/([^/]*)", WatcherHandler, {"live": live}),
         (r"/ws/inter/([^/]*)", InteractiveHandler, {"live": live}),
         (r"/health", HealthHandler, {"live": live}),
+        (r"/ready", ReadyHandler, {"live": live}),
+        (r"/metrics", MetricsHandler, {"live": live}),
     ]
     return Application(
         routes,
@@ -91,7 +101,8 @@ async def serve(settings: Settings) -> None:
     sockets = _bind(settings)
     await asyncio.to_thread(ping, settings.redis)
     hub = Hub(settings.redis)
-    application = make_application(settings, hub, Engine(settings), Sessions(settings, Database(settings)))
+    engine = counts.delivering(Engine(settings))
+    application = make_application(settings, hub, engine, Sessions(settings, Database(settings)))
     server = HTTPServer(application, xheaders=settings.trusted_proxies > 0, max_body_size=MOST_MESSAGE_BYTES)
     gc.freeze()  # what is there by now stays
     following = asyncio.create_task(hub.run())

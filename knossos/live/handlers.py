@@ -12,11 +12,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import CollectorRegistry
 from redis.exceptions import RedisError
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from knossos import tracing
 from knossos.accounts import COOKIE_NAME
 from knossos.errors import KnossosError
 from knossos.jobs.records import JobRecord
@@ -27,6 +30,8 @@ from knossos.live.hub import Hub, say_missing
 from knossos.live.messages import BEGINNING, Style, is_event_id
 from knossos.live.origins import may_connect
 from knossos.live.watcher import CLOSE_BAD_DATA, CLOSE_CRASHED, CLOSE_NOT_TEXT, Watcher
+from knossos.operating.readiness import Asker
+from knossos.operating.reading import may_read_figures
 from knossos.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,6 +60,9 @@ class Live:
     engine: Steering
     #: Runs the engine's calls.
     threads: Executor
+    #: What /ready asks, and what /metrics shows.
+    readiness: Asker
+    figures: CollectorRegistry
 
 
 class Quiet(RequestHandler):
@@ -93,16 +101,50 @@ class HealthHandler(Quiet):
         self.finish({"status": "ok", "watchers": self.live.hub.watchers})
 
 
+class ReadyHandler(Quiet):
+    """``GET /ready``: whether this process can do its work, and which part is missing where it cannot."""
+
+    async def get(self) -> None:
+        found = await asyncio.get_running_loop().run_in_executor(None, self.live.readiness.ask)
+        self.set_header("Cache-Control", "no-store")
+        self.set_status(200 if found.ready else 503)
+        self.finish(found.as_dict())
+
+
+class MetricsHandler(Quiet):
+    """``GET /metrics``: the figures of this process alone, for Prometheus; the HTTP server has all others."""
+
+    async def get(self) -> None:
+        headers = self.request.headers
+        allowed = may_read_figures(
+            self.live.settings,
+            address=self.request.remote_ip or "",
+            forwarded=any(name in headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-Ip")),
+            authorization=headers.get("Authorization", ""),
+        )
+        if not allowed:
+            raise HTTPError(403, "The figures are for this machine itself, and for whoever has METRICS_TOKEN.")
+        encode, content_type = choose_encoder(headers.get("Accept", ""))
+        self.set_header("Content-Type", content_type)
+        self.finish(encode(self.live.figures))
+
+
 class WatcherHandler(Quiet, WebSocketHandler):
     """``/ws/watcher/<ticket>``: reads the events of a job. It is the ``Socket`` of its watcher."""
 
     watcher: Watcher | None = None
+    #: Of the connection; the log's lines about it have it, and the id of the request that submitted the job.
+    request_id: str = ""
+    _job_request: str | None = None
     _work: asyncio.Task[None] | None = None
     _token: str | None = None
     _after: str | None = None
 
     def prepare(self) -> None:
         headers = self.request.headers
+        given = headers.get("X-Request-Id") if self.live.settings.trusted_proxies else None
+        self.request_id = tracing.taken_or_made(given)
+        self.set_header("X-Request-ID", self.request_id)
         if not may_connect(headers.get("Origin"), self.request.host, self.live.settings, self.request.protocol):
             raise HTTPError(403, "Pages of this origin may not connect; see ALLOWED_ORIGINS.")
         self._token = self.get_query_argument("token", None)
@@ -119,7 +161,7 @@ class WatcherHandler(Quiet, WebSocketHandler):
         number = parse_ticket(ticket)
         self.watcher = Watcher(self, number or 0, style, self._after or BEGINNING)
         self.live.hub.welcome(self.watcher)
-        log.debug("a watcher connects", extra={"ticket": number})
+        log.debug("a watcher connects", extra=self._about(number))
         if number is None:
             self.decided(None)
             say_missing(self.watcher)
@@ -134,6 +176,8 @@ class WatcherHandler(Quiet, WebSocketHandler):
             if admission is None:
                 say_missing(watcher)
                 return
+            self._job_request = admission.record.request or None
+            log.debug("a watcher is let in", extra=self._about(watcher.ticket))
             if admission.record.state is JobState.QUEUED:
                 watcher.tell("log_message", f"INFO: {await self._waiting(admission.record)}")
             await self.live.hub.join(watcher)
@@ -142,9 +186,13 @@ class WatcherHandler(Quiet, WebSocketHandler):
         except StreamClosedError:
             pass  # it has left while it was catching up; on_close does the rest
         except Exception:
-            log.exception("watching failed", extra={"ticket": watcher.ticket})
+            log.exception("watching failed", extra=self._about(watcher.ticket))
             self.decided(None)
             watcher.close(CLOSE_CRASHED, "the server failed; its log says why")
+
+    def _about(self, ticket: int | None) -> dict[str, object]:
+        """What a line of the log says of this connection."""
+        return {"ticket": ticket, "request": self.request_id, "job_request": self._job_request}
 
     async def _waiting(self, record: JobRecord) -> str:
         """Say what a queued job waits for."""
@@ -179,7 +227,7 @@ class WatcherHandler(Quiet, WebSocketHandler):
             self._work.cancel()
         if self.watcher is not None:
             self.live.hub.leave(self.watcher)
-            log.debug("a watcher has left", extra={"ticket": self.watcher.ticket, "code": self.close_code})
+            log.debug("a watcher has left", extra={**self._about(self.watcher.ticket), "code": self.close_code})
 
     def write_frames(self, data: bytes) -> asyncio.Future[None] | None:
         """Send frames as they are. ``write_message`` would encode and wrap them again for every watcher."""
@@ -232,6 +280,6 @@ class InteractiveHandler(WatcherHandler):
         try:
             return bool(await loop.run_in_executor(self.live.threads, function, watcher.ticket, *arguments))
         except (KnossosError, RedisError, OSError) as error:
-            log.warning("a watcher's wish failed: %s", error, extra={"ticket": watcher.ticket})
+            log.warning("a watcher's wish failed: %s", error, extra=self._about(watcher.ticket))
             watcher.tell("log_message", "ERROR: That could not be done; try again in a moment.")
             return True

@@ -57,6 +57,11 @@ class Hub:
         """Number of clients that watch."""
         return len(self._everyone)
 
+    @property
+    def channels(self) -> int:
+        """Number of tasks that somebody watches."""
+        return len(self._channels)
+
     async def ask(self, *command: str | int) -> Any:
         """Send a reading command over the hub's connection, see ``RedisReader.ask``."""
         return await self._reader.ask(*command)

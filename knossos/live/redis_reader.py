@@ -19,6 +19,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
+from knossos import tally
+
 log = logging.getLogger(__name__)
 
 #: Commands that are sent in one go at most; bounds what one answer holds in memory.
@@ -108,6 +110,7 @@ class RedisReader:
                 try:
                     await self._answer(batch)
                 except CONNECTION_ERRORS as error:
+                    tally.add_here("redis_errors")
                     if not broken:
                         log.warning("Redis does not answer (%s); trying again until it does", _reason(error))
                     broken = True

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from knossos import tally
 from knossos.database import Database
 from knossos.errors import KnossosError
-from knossos.jobs import Engine, JobContext
+from knossos.jobs import Engine, JobCancelled, JobContext
 from knossos.scripting import channel, mail
 from knossos.scripting.collect import Collector
 from knossos.scripting.helper_folder import provide
@@ -56,6 +57,8 @@ _SIGNAL_WORDS = {
     signal.SIGXFSZ: " (it wrote a larger file than it may)",
     signal.SIGSYS: " (it asked the system for something that scripts may not)",
 }
+#: Signals by which the kernel ends a run at one of its limits, and what that is called in the operator's figures.
+KERNEL_KILLS = {signal.SIGXCPU: "cpu", signal.SIGXFSZ: "file", signal.SIGSYS: "seccomp"}
 
 _databases: dict[str, Database] = {}
 
@@ -222,7 +225,16 @@ class _RunJob:
             disk_most=most,
             signals=self._context.signals if plan.kind is RunKind.HOME else tuple,
         )
-        return follower.follow()
+        try:
+            ended = follower.follow()
+        except JobCancelled:
+            tally.add("sandbox_kills", RunOutcome.CANCELLED)
+            raise
+        if ended.forced is not None:
+            tally.add("sandbox_kills", ended.forced)
+        elif -ended.returncode in KERNEL_KILLS:
+            tally.add("sandbox_kills", KERNEL_KILLS[signal.Signals(-ended.returncode)])
+        return ended
 
     def _heard(self, message: channel.Message) -> None:
         """What the script says on its channel."""

@@ -23,10 +23,13 @@ from knossos.web.stopping import Stopping
 from knossos.web.waiting import Seats
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import CollectorRegistry
+
     from knossos.accounts.openid import OpenIdIssuer
     from knossos.homes import Homes
     from knossos.homes.scheduling import Scheduling
     from knossos.homes.scripts import HomeScripts
+    from knossos.operating.readiness import Asker
     from knossos.publishing.publisher import Publisher
     from knossos.scripting.calls import Scripting
 
@@ -94,6 +97,21 @@ class Services:
 
         parts = self.settings, self.database, self.engine, self.scripting, self.homes, self.home_scripts
         return scheduling(*parts)
+
+    @cached_property
+    def figures(self) -> CollectorRegistry:
+        """What /metrics shows."""
+        from knossos.operating.collector import InstallationCollector, registry
+
+        return registry(InstallationCollector(self.engine))
+
+    @cached_property
+    def readiness(self) -> Asker:
+        """What /ready asks."""
+        from knossos.operating.readiness import Asker, Parts
+        from knossos.storage import Storage
+
+        return Asker(Parts(self.settings, self.database, Storage(self.settings)).of_server())
 
     @cached_property
     def seats(self) -> Seats:

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support import scenes
-from tests.support.browser import Visit, chromium
+from tests.support.browser import Visit, chromium, sideways
 from tests.support.redis_server import RedisServer
 from tests.support.site import API_KEY, PASSWORD, Site
 
@@ -64,6 +64,22 @@ def tasks(page: Page, site: Site) -> None:
     expect(page.locator("tbody tr").first).to_be_visible()
 
 
+def operation(page: Page, site: Site) -> None:
+    with site.engine.redis.pipeline() as pipeline:  # a failure as RQ lists it
+        pipeline.zadd(
+            site.engine.queue("default").failed_job_registry.key, {str(scenes.failed(site.engine).ticket): 4e9}
+        )
+        pipeline.execute()
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto("/login?next=/operator")
+    page.fill("#name", "olga")
+    page.fill("#password", PASSWORD)
+    page.get_by_role("main").get_by_role("button", name="Log in").click()
+    expect(page.locator("[data-operator-feed][data-feed=live]")).to_be_visible()
+    expect(page.get_by_role("button", name="Delete").first).to_be_visible()
+    assert sideways(page) == 0
+
+
 def watching(scene: Callable[..., scenes.PlayedJob], text: str) -> Show:
     def show(page: Page, site: Site) -> None:
         job = scene(site.engine)
@@ -80,6 +96,7 @@ PAGES: dict[str, Show] = {
     "missing": missing,
     "converter": converter,
     "tasks": tasks,
+    "operation": operation,
     "running": watching(scenes.running, "of 4 files"),
     "succeeded": watching(scenes.succeeded, "Voice acting"),
     "failed": watching(scenes.failed, "could not be downloaded"),

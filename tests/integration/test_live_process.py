@@ -80,6 +80,44 @@ def test_told_to_stop_it_sends_its_watchers_away_and_ends_cleanly(
     assert all(entry["process"] == "ws" for entry in entries)
 
 
+def test_a_watcher_keeps_its_place_while_the_process_is_replaced(
+    tmp_path: Path, redis_url: str, engine: Engine
+) -> None:
+    port = free_port()
+    job = PlayedJob(engine).start()
+    for number in range(50):
+        job.log(f"line {number}")
+
+    async def watch(after: str, last: str, *, stops: subprocess.Popen[str] | None = None) -> WatchingClient:
+        url = f"ws://127.0.0.1:{port}/ws/watcher/{job.ticket}?token={job.token}&after={after}"
+        client = WatchingClient(await websocket_connect(url))
+        await client.until_line(last)
+        if stops is not None:
+            stops.send_signal(signal.SIGTERM)
+            assert await client.until_closed() == 1001
+        client.close()
+        return client
+
+    process = start(tmp_path, redis_url, port)
+    try:
+        until_healthy(port)
+        first = asyncio.run(watch("0-0", "line 49", stops=process))
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    for number in range(50, 100):
+        job.log(f"line {number}")
+    process = start(tmp_path, redis_url, port)
+    try:
+        until_healthy(port)
+        second = asyncio.run(watch(first.messages[-1][2], "line 99"))
+    finally:
+        process.kill()
+        process.communicate()
+    assert first.lines + second.lines == [f"line {number}" for number in range(100)]
+
+
 def test_a_port_that_is_taken_is_a_setting_that_is_wrong(tmp_path: Path, redis_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start(tmp_path, redis_url, taken.getsockname()[1])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from knossos.errors import KnossosError
-from knossos.jobs import JobContext, QuestionTimeout
+from knossos.jobs import JobContext, JobSpec, QuestionTimeout
 
 
 class Broken(KnossosError):
@@ -62,6 +62,11 @@ def fail_for_good(context: JobContext, payload: dict[str, Any]) -> None:
 def crash(context: JobContext, payload: dict[str, Any]) -> None:
     """Raise something that nobody foresaw."""
     raise ZeroDivisionError("a secret of the server")
+
+
+def submit_another(context: JobContext, payload: dict[str, Any]) -> int:
+    """Submit a job, and answer its ticket."""
+    return context.engine.submit(JobSpec(function="tests.support.jobs.echo", kind="test", title="", owner="o")).ticket
 
 
 def linger(context: JobContext, payload: dict[str, Any]) -> str:

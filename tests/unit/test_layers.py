@@ -12,13 +12,13 @@ from knossos.settings import ROOT
 
 #: From the ground up; a room imports from its own floor only itself, and from the floors below.
 FLOORS = (
-    {"errors", "line_patterns"},
+    {"errors", "line_patterns", "tally", "tracing"},
     {"setting_kinds"},
     {"settings"},
     {"jobs", "outgoing", "database", "schema", "storage", "logs"},
     {"packaging", "accounts", "backup"},
     {"publishing", "scripting", "migrations"},
-    {"homes"},
+    {"homes", "operating"},
     {"web", "live", "client"},
     {"launch"},
 )

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from knossos import tally
 from knossos.outgoing import OutgoingError, Reply
 from knossos.packaging.downloads.errors import LinkFailed, LinkRefused, NotEnoughSpace
 from knossos.packaging.downloads.hashing import FileHashes
@@ -211,6 +212,7 @@ class Transfer:
                 free=shutil.disk_usage(self._target.parent).free,
             ) from error
         self._hashes.update(piece)
+        tally.add("download_bytes", amount=len(piece))
         before = self.done
         self.done += len(piece)
         self.farthest = max(self.farthest, self.done)

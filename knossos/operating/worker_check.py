@@ -1,0 +1,40 @@
+"""``worker.py --check``: is the worker of this machine well? For systemd, containers and whoever logs in.
+
+Workers listen on no port; each says in Redis every few seconds that it lives, and that is what is looked at here.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import TextIO
+
+from knossos.errors import EXIT_MISSING, EXIT_OK
+from knossos.jobs import Engine, overview
+from knossos.operating.readiness import Asker, NotReady, Parts
+from knossos.packaging.archives.sevenzip import SevenZip
+from knossos.settings import Settings
+
+
+def check(settings: Settings, output: TextIO) -> int:
+    """Write what a worker needs, and whether one of this machine lives, as /ready does; answer the exit code."""
+    parts = Parts(settings).of_server() | {
+        "7-Zip": lambda: _sevenzip(settings),
+        "worker": lambda: _worker(settings, socket.gethostname()),
+    }
+    found = Asker(parts).ask()
+    output.write(json.dumps(found.as_dict()) + "\n")
+    return EXIT_OK if found.ready else EXIT_MISSING
+
+
+def _sevenzip(settings: Settings) -> None:
+    SevenZip.locate(settings)
+
+
+def _worker(settings: Settings, host: str) -> None:
+    engine = Engine(settings, patience_seconds=0)
+    here = [worker for worker in overview.workers(engine) if worker.host == host]
+    oldest = time.time() - settings.worker_lost_seconds
+    if not [worker for worker in here if (worker.heartbeat_at or 0.0) >= oldest]:
+        raise NotReady(f"no worker of {host} has shown a sign of life for {settings.worker_lost_seconds:g} seconds")

@@ -1,0 +1,106 @@
+"""/operator: what the workers do, what waits, what failed, how full the disks are. For operators only.
+
+The page is whole without scripts; with them its middle is fetched anew every few seconds. What an operator does there
+is a plain form, and stands in the audit log.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from knossos.accounts import Account
+from knossos.accounts.audit import Actor
+from knossos.errors import AccessDenied
+from knossos.jobs import JobNotFound, overview
+from knossos.operating import disks, failed_jobs
+from knossos.operating.versions import versions
+from knossos.web.authentication import SAFE_METHODS, client_address, page_account, refuse_other_sites, refuse_runs
+from knossos.web.services import services
+
+#: Failed jobs that are shown.
+FAILED = 50
+#: What is said after something was done, by the word in the address that leads back.
+DONE = {"retry": "The task was started again.", "delete": "The task is deleted.", "gone": "That task is gone already."}
+
+blueprint = Blueprint("operator_pages", __name__)
+
+
+@blueprint.before_request
+def _check_origin() -> None:
+    if request.method not in SAFE_METHODS:
+        refuse_other_sites()
+        refuse_runs()
+
+
+@blueprint.after_request
+def _keep_out_of_caches(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.get("/operator", endpoint="overview")
+def overview_page() -> str:
+    _operator()
+    return render_template("operator/overview.html", done=DONE.get(request.args.get("done", ""), ""), **_state())
+
+
+@blueprint.get("/operator/live")
+def live() -> str:
+    """The middle of the page, for its script."""
+    _operator()
+    return render_template("operator/live.html", **_state())
+
+
+@blueprint.post("/operator/tasks/<ticket:ticket>/retry")
+def retry(ticket: int) -> AnyResponse:
+    by = _operator()
+    try:
+        failed_jobs.retry(services().engine, services().audit, ticket, Actor(by.name, client_address()))
+    except JobNotFound:
+        return _back("gone")
+    return _back("retry")
+
+
+@blueprint.post("/operator/tasks/<ticket:ticket>/delete")
+def delete(ticket: int) -> AnyResponse:
+    by = _operator()
+    try:
+        failed_jobs.delete(services().engine, services().audit, ticket, Actor(by.name, client_address()))
+    except JobNotFound:
+        return _back("gone")
+    return _back("delete")
+
+
+def _back(done: str) -> AnyResponse:
+    return redirect(url_for("operator_pages.overview", done=done), 303)
+
+
+def _operator() -> Account:
+    account = page_account()
+    if not account.is_operator:
+        raise AccessDenied("This page is for those who run this server.")
+    return account
+
+
+def _state() -> dict[str, Any]:
+    engine = services().engine
+    memory: dict[str, Any] = engine.redis.info("memory")
+    return {
+        "now": time.time(),
+        "workers": overview.workers(engine),
+        "lost_seconds": engine.settings.worker_lost_seconds,
+        "queues": overview.queues(engine),
+        "held_back": overview.held_back(engine),
+        "failed": overview.failed(engine, FAILED),
+        "retry_does": failed_jobs.what_a_retry_does,
+        "no_retry": failed_jobs.NO_RETRY,
+        "deletion": failed_jobs.DELETION,
+        "disks": disks.disks(engine),
+        "versions": versions(engine, services().database),
+        "redis_used": int(memory.get("used_memory", 0)),
+        "redis_limit": int(memory.get("maxmemory", 0)),
+    }
