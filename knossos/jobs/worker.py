@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import time
+from collections.abc import Callable, Sequence
 
 from rq.exceptions import StopRequested
 
@@ -23,8 +24,10 @@ PAUSE_SECONDS = 0.5
 log = logging.getLogger("knossos.jobs")
 
 
-def run(settings: Settings, queues: tuple[str, ...] = ("default",)) -> int:
-    """Work until SIGTERM or SIGINT, and answer the exit code.
+def run(
+    settings: Settings, queues: tuple[str, ...] = ("default",), rehearsals: Sequence[Callable[[], None]] = ()
+) -> int:
+    """Work until SIGTERM or SIGINT, and answer the exit code. ``rehearsals``: see `EngineWorker`.
 
     RQ's loop ends on errors that it does not know; it is then started anew, so that no entry of a queue and no
     trouble with Redis ends a worker.
@@ -40,7 +43,7 @@ def run(settings: Settings, queues: tuple[str, ...] = ("default",)) -> int:
     gc.freeze()  # what is loaded by now stays for ever: a fork need not copy the pages that a collection would touch
     try:
         while True:
-            worker = EngineWorker(engine, queues)
+            worker = EngineWorker(engine, queues, rehearsals)
             log.info("worker %s waits for tasks on %s", worker.name[:8], ", ".join(queues))
             try:
                 worker.work(logging_level=None)
