@@ -28,7 +28,7 @@ def main(queues: list[str]) -> int:
         startup.check(settings)
         self_test(settings)
         catch_up_apart(settings)
-        return worker.run(settings, tuple(queues) or ("default",))
+        return worker.run(settings, tuple(queues) or ("default",), startup.rehearsals(settings))
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING

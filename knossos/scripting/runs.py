@@ -224,6 +224,18 @@ class Runs:
         finally:
             self._delete(plan.run_id)
 
+    def warm_up(self) -> None:
+        """Ask and say of a run that never was what is asked and said of each; nothing is written.
+
+        A process that was just copied then has its own pages of what that takes.
+        """
+        nobodys = new_run_id()
+        with contextlib.suppress(NoSuchRun):
+            self.get(nobodys)
+        with contextlib.suppress(NoSuchRun):
+            self.begin(nobodys, 0)
+        self._note(nobodys, Ending(RunOutcome.EXITED, 0), (), time.time(), 0)
+
     def discard_inputs(self, run_id: str) -> None:
         """Remove the files that came with a call: the run has ended, or will not be."""
         self._storage.delete_below(inputs_prefix(run_id))
@@ -374,9 +386,20 @@ class Runs:
         """
         now = time.time() if ended_at is None else ended_at
         keep = self._settings.script_result_lifetime if keep_seconds is None else keep_seconds
+        noted, is_gone = self._note(run_id, ending, files, now, keep)
+        if is_gone:
+            self._storage.delete_below(run_prefix(run_id))
+        elif noted:
+            self.discard_inputs(run_id)
+        return noted
+
+    def _note(
+        self, run_id: str, ending: Ending, files: Iterable[KeptFile], ended_at: float, keep_seconds: float
+    ) -> tuple[bool, bool]:
+        """Whether the ending was noted, and where not, whether that is because there is no such run."""
         values = {
-            "ended_at": now,
-            "expires_at": now + keep,
+            "ended_at": ended_at,
+            "expires_at": ended_at + keep_seconds,
             "outcome": ending.outcome,
             "exit_code": ending.exit_code,
             "signal": ending.signal,
@@ -392,11 +415,7 @@ class Runs:
                     ScriptFile(run_id=run_id, number=f.number, role=f.role, name=f.name, size=f.size, key=f.key)
                     for f in files
                 )
-        if is_gone:
-            self._storage.delete_below(run_prefix(run_id))
-        elif noted:
-            self.discard_inputs(run_id)
-        return noted
+        return noted, is_gone
 
     # --- forget -----------------------------------------------------------------------------------
 
