@@ -26,9 +26,11 @@ def main(arguments: list[str]) -> int:
             return check(settings, sys.stdout)
         from knossos.homes import scheduling
         from knossos.launch.worker_start import prepare
+        from knossos.scripting.startup import rehearsals
 
         prepare(settings)
-        return worker.run(settings, tuple(arguments) or ("default",), beside=lambda: scheduling.tick(settings))
+        queues = tuple(arguments) or ("default",)
+        return worker.run(settings, queues, rehearsals(settings), beside=lambda: scheduling.tick(settings))
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING

@@ -30,6 +30,8 @@ from tests.support.processes import Process, wait_for, write_settings
 
 #: Timed turns after the warm-up.
 ROUNDS = 30
+#: Seconds before each measurement, in which what the one before it left to be done is over.
+QUIET_SECONDS = 0.06
 #: Of the stream of output: seconds, and bytes of a line and of a second.
 STREAM_SECONDS, LINE_BYTES, BYTES_PER_SECOND = 5, 100, 1_000_000
 #: Ten users with twenty scripts each.
@@ -116,9 +118,11 @@ def _nothing(site: Site, queue: Queue) -> Row:
     program = site.program("nothing", "#!/bin/sh\n")
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(ROUNDS + 5):
+        time.sleep(QUIET_SECONDS)
         started = time.perf_counter()
         site.wait(site.submit(program).ticket)
         ours = time.perf_counter() - started
+        time.sleep(QUIET_SECONDS)
         peer = _bwrap_true() + seconds_until_done(lambda: submit_bare(queue))
         if turn >= 5:
             times[0].append(ours)

@@ -6,6 +6,9 @@ A worker forks a *horse* for each job; the horse leads a process group with what
 - a worker without a sign of life for WORKER_LOST_SECONDS loses its job to another one;
 - a worker that is told to stop lets its job go on for SHUTDOWN_GRACE_SECONDS, then hands it back to the queue;
 - only the execution whose fence the record holds may end a job.
+
+The horse of the next job is made beforehand (`spare.py`): while the worker waits, or, where more jobs wait than it,
+while the horse before it is at work.
 """
 
 from __future__ import annotations
@@ -14,14 +17,18 @@ import contextlib
 import ctypes
 import logging
 import os
+import random
 import signal
 import time
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from rq import Worker, worker_registration
 from rq.exceptions import StopRequested
+from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
 from rq.registry import clean_registries
@@ -30,7 +37,7 @@ from rq.utils import now
 
 from knossos import tracing
 from knossos.errors import KnossosError
-from knossos.jobs import counts, keys, limits, workspace
+from knossos.jobs import counts, keys, limits, spare, workspace
 from knossos.jobs.companion import Companion
 from knossos.jobs.connection import retry_policy
 from knossos.jobs.context import JobContext
@@ -40,8 +47,6 @@ from knossos.jobs.rq_job import SERIALIZER, EngineJob
 from knossos.jobs.rq_queue import ReliableQueue, connection_errors
 
 if TYPE_CHECKING:
-    from rq.executions import Execution
-
     from knossos.jobs.engine import Engine
 
 #: Seconds for which an idle worker waits for a job before it looks after its queues.
@@ -50,6 +55,8 @@ DEQUEUE_SECONDS = 2
 HEARTBEATS = 3
 #: Seconds for which a worker that stops, and still has a task, waits for a Redis that is away.
 STOPPING_PATIENCE_SECONDS = 5
+#: The number of no job: they are counted from 1.
+NO_TICKET = 0
 #: What TTL answers for a key that is to stay.
 NO_EXPIRY = -1
 #: Why a job that may be begun only once has ended with its worker.
@@ -67,15 +74,27 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class EngineWorker(Worker):
-    """A worker for the engine's jobs."""
+    """A worker for the engine's jobs.
+
+    ``rehearsals`` are what the next horse does while there is no job for it: what it has touched, opened and prepared
+    by then takes no time in the job. They write nothing.
+    """
 
     queue_class = ReliableQueue
     job_class = EngineJob
     log_result_lifespan = False
     max_connection_wait_time = 2.0
 
-    def __init__(self, engine: Engine, queues: tuple[str, ...], companion: Companion | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        queues: tuple[str, ...],
+        rehearsals: Sequence[Callable[[], None]] = (),
+        companion: Companion | None = None,
+    ) -> None:
         self.engine = engine
+        self._rehearsals = (self._rehearse, *rehearsals)
+        self._spare: spare.Spare | None = None
         self._companion = companion
         if companion is not None:
             companion.tend()
@@ -153,14 +172,65 @@ class EngineWorker(Worker):
 
     # --- the horse --------------------------------------------------------------------------------
 
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """Wait for a job, with a horse for it at hand."""
+        self._make_spare()
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def _make_spare(self) -> None:
+        if self._spare is None:
+            try:
+                self._spare = spare.make(self._begin_as_horse, self._rehearsals, self._run_as_horse)
+            except OSError as error:  # too many processes; perhaps not any more when there is a job
+                log.warning("no horse can be made beforehand: %s", error)
+
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         request: Any = self.connection.hget(keys.task(job.id), "request")
-        # Until it has left: the worker's own lines and, from the fork on, those of the horse.
-        tracing.at_job(int(job.id), request.decode() if request else "")
+        named = request.decode() if request else ""
+        # Until it has left: the worker's own lines, and those of the horse.
+        tracing.at_job(int(job.id), named)
         log.info("task %s starts", job.id)
+        ready, self._spare = self._spare, None
+        execution = cast(Execution, self.execution)
+        begun = execution.created_at.timestamp()
+        if ready and ready.give(spare.Assignment(job.id, queue.name, execution.id, begun, named)):
+            self._horse_pid = ready.pid
+            return
         super().fork_work_horse(job, queue)
         with contextlib.suppress(OSError):  # the horse does the same; whoever comes first
             os.setpgid(self.horse_pid, self.horse_pid)
+
+    def _begin_as_horse(self) -> None:
+        """In a horse that has no job yet."""
+        random.seed()
+        self.setup_work_horse_signals()
+        self._is_horse = True
+        self._horse_pid = 0
+        self.executions.clear()  # of the job before it
+
+    def _rehearse(self) -> None:
+        """Connect, and go through the scripts that every job needs, for one that is not there."""
+        patience = self.connection.get_retry()
+        self.connection.set_retry(retry_policy(0))
+        try:
+            with self.connection.pipeline() as pipeline:
+                self.engine.ledger.start(NO_TICKET, "", "", pipeline)
+                pipeline.execute()
+            self.engine.ledger.append(NO_TICKET, "none", 1, "log", {})
+            self.get_redis_server_version()  # type: ignore[no-untyped-call]
+        finally:
+            self.connection.set_retry(patience or retry_policy(self.engine.patience_seconds))
+
+    def _run_as_horse(self, given: spare.Assignment) -> None:
+        tracing.at_job(int(given.job_id), given.request)
+        job = EngineJob.fetch(given.job_id, connection=self.connection, serializer=SERIALIZER)
+        job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
+        execution = Execution(given.execution_id, given.job_id, self.connection, self.name)
+        execution.created_at = datetime.fromtimestamp(given.created_at, UTC)
+        self.executions[execution.id] = execution
+        self.main_work_horse(job, self.engine.queue(given.queue))
 
     def setup_work_horse_signals(self) -> None:
         """In the horse: SIGTERM, which also comes when the worker dies, takes the whole process group along."""
@@ -190,10 +260,13 @@ class EngineWorker(Worker):
                 if os.getpgid(self.horse_pid) == self.horse_pid:
                     os.killpg(self.horse_pid, signal.SIGKILL)
         ended = super().wait_for_horse()
-        end_orphans(spare=None if self._companion is None else self._companion.pid)
+        end_orphans({self._spare and self._spare.pid, self._companion and self._companion.pid})
         return ended
 
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
+        with contextlib.suppress(*connection_errors()):
+            if any(self.connection.llen(waiting.key) for waiting in self.queues):
+                self._make_spare()
         super().monitor_work_horse(job, queue, execution)
         self._handing_back = False
         workspace.remove_now(workspace.Workspace(self.engine.settings.work_folder, int(job.id), execution.id).folder)
@@ -288,6 +361,13 @@ class EngineWorker(Worker):
 
     # --- stopping ---------------------------------------------------------------------------------
 
+    def teardown(self) -> None:
+        """The loop has ended; the horse that waits is not needed any more."""
+        if not self.is_horse and self._spare is not None:
+            self._spare.end()
+            self._spare = None
+        super().teardown()  # type: ignore[no-untyped-call]
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """The first SIGTERM or SIGINT: finish the running job, for the time of grace."""
         grace = self.engine.settings.shutdown_grace_seconds
@@ -326,9 +406,9 @@ def adopt_orphans() -> None:
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def end_orphans(spare: int | None = None) -> None:
-    """End all children but one: between two jobs a worker has no others but those that a job left behind."""
-    while children := [pid for pid in _children() if pid != spare]:
+def end_orphans(but: Collection[int | None] = ()) -> None:
+    """End all children but some: between two jobs a worker has its spare, what goes on beside it, and what jobs left."""
+    while children := [pid for pid in _children() if pid not in but]:
         for pid in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

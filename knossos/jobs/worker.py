@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rq.exceptions import StopRequested
 
@@ -26,9 +26,16 @@ log = logging.getLogger("knossos.jobs")
 
 
 def run(
-    settings: Settings, queues: tuple[str, ...] = ("default",), beside: Callable[[], None] | None = None
-) -> int:  # fmt: skip
-    """Work until SIGTERM or SIGINT, and answer the exit code. ``beside`` goes on in a process beside it meanwhile.
+    settings: Settings,
+    queues: tuple[str, ...] = ("default",),
+    rehearsals: Sequence[Callable[[], None]] = (),
+    beside: Callable[[], None] | None = None,
+) -> int:
+    """Work until SIGTERM or SIGINT, and answer the exit code.
+
+    Args:
+        rehearsals: see `EngineWorker`.
+        beside: goes on in a process beside it meanwhile.
 
     RQ's loop ends on errors that it does not know; it is then started anew, so that no entry of a queue and no
     trouble with Redis ends a worker.
@@ -45,7 +52,7 @@ def run(
     companion = None if beside is None else Companion(beside)
     try:
         while True:
-            worker = EngineWorker(engine, queues, companion)
+            worker = EngineWorker(engine, queues, rehearsals, companion)
             log.info("worker %s waits for tasks on %s", worker.name[:8], ", ".join(queues))
             try:
                 worker.work(logging_level=None)

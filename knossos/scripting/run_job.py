@@ -95,6 +95,15 @@ def prepare(settings: Settings) -> None:
     provide(settings.data_path / HELPER_FOLDER)
 
 
+def rehearse(settings: Settings) -> None:
+    """Touch what each run needs, in a horse that waits for its job. Nothing is written, and no connection kept."""
+    database = _database(settings)
+    try:
+        Runs(settings, database, Storage(settings), Engine(settings)).warm_up()
+    finally:
+        database.close()
+
+
 def _database(settings: Settings) -> Database:
     """One for all runs of a worker: what it has prepared for a statement, it keeps."""
     return _databases.setdefault(settings.database_url, Database(settings))

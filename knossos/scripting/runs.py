@@ -252,6 +252,18 @@ class Runs:
         finally:
             self._delete(plan.run_id)
 
+    def warm_up(self) -> None:
+        """Ask and say of a run that never was what is asked and said of each; nothing is written.
+
+        A process that was just copied then has its own pages of what that takes.
+        """
+        nobodys = new_run_id()
+        with contextlib.suppress(NoSuchRun):
+            self.get(nobodys)
+        with contextlib.suppress(NoSuchRun):
+            self.begin(nobodys, 0)
+        self._note(nobodys, Ending(RunOutcome.EXITED, 0), (), time.time(), 0)
+
     def discard_inputs(self, run_id: str) -> None:
         """Remove the files that came with a call: the run has ended, or will not be."""
         self._storage.delete_below(inputs_prefix(run_id))
@@ -403,9 +415,22 @@ class Runs:
         """
         now = time.time() if ended_at is None else ended_at
         keep = self._settings.script_result_lifetime if keep_seconds is None else keep_seconds
+        noted, is_gone, due = self._note(run_id, ending, files, now, keep)
+        if is_gone:
+            self._storage.delete_below(run_prefix(run_id))
+        elif noted:
+            self.discard_inputs(run_id)
+        if due:
+            self._tell(due)
+        return noted
+
+    def _note(
+        self, run_id: str, ending: Ending, files: Iterable[KeptFile], ended_at: float, keep_seconds: float
+    ) -> tuple[bool, bool, list[str]]:
+        """Whether it was noted; where not, whether because there is no such run; and the notices that are due."""
         values = {
-            "ended_at": now,
-            "expires_at": now + keep,
+            "ended_at": ended_at,
+            "expires_at": ended_at + keep_seconds,
             "outcome": ending.outcome,
             "exit_code": ending.exit_code,
             "signal": ending.signal,
@@ -418,18 +443,12 @@ class Runs:
             noted = session.execute(query.returning(ScriptRun.id)).scalar() is not None
             is_gone = not noted and session.get(ScriptRun, run_id) is None
             if noted:
-                due = settle(session, run_id, ending.outcome, ending.exit_code, now)
+                due = settle(session, run_id, ending.outcome, ending.exit_code, ended_at)
                 session.add_all(
                     ScriptFile(run_id=run_id, number=f.number, role=f.role, name=f.name, size=f.size, key=f.key)
                     for f in files
                 )
-        if is_gone:
-            self._storage.delete_below(run_prefix(run_id))
-        elif noted:
-            self.discard_inputs(run_id)
-        if due:
-            self._tell(due)
-        return noted
+        return noted, is_gone, due
 
     def _tell(self, notices: list[str]) -> None:
         """Have jobs deliver what is due. Where that fails now, somebody picks it up (`Notices.sweep`)."""

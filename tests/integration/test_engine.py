@@ -311,6 +311,43 @@ def test_a_worker_that_was_only_asleep_cannot_write_into_the_job_that_another_on
     assert ended(engine, other).state is JobState.SUCCEEDED
 
 
+def test_a_worker_that_waits_has_a_horse_ready_which_runs_the_next_job_and_goes_with_it(
+    engine: Engine, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    worker, until = start_worker(), tmp_path / "go"
+    wait_for(lambda: len(_children(worker.popen.pid)) == 1, "a horse without a job")
+    ready = _children(worker.popen.pid)
+    ticket = engine.submit(spec("linger", until=str(until))).ticket
+    begun(engine, ticket)
+    assert _children(worker.popen.pid) == ready
+    until.touch()
+    assert ended(engine, ticket).state is JobState.SUCCEEDED
+    wait_for(lambda: _children(worker.popen.pid) not in ([], ready), "the next horse")
+    last = _children(worker.popen.pid)
+    assert worker.stop() == 0
+    assert not any(_alive(pid) for pid in [*ready, *last])
+
+
+def test_a_job_is_run_also_where_the_horse_that_waited_for_it_was_killed(
+    engine: Engine, start_worker: StartWorker
+) -> None:
+    worker = start_worker()
+    wait_for(lambda: len(_children(worker.popen.pid)) == 1, "a horse without a job")
+    (ready,) = _children(worker.popen.pid)
+    os.kill(ready, 9)
+    wait_for(lambda: not _alive(ready), "its end")
+    record = ended(engine, engine.submit(spec("echo", retries=0)).ticket)
+    assert (record.state, record.attempt) == (JobState.SUCCEEDED, 1)
+
+
+def test_a_horse_that_waits_ends_with_a_worker_that_is_killed(start_worker: StartWorker) -> None:
+    worker = start_worker()
+    wait_for(lambda: len(_children(worker.popen.pid)) == 1, "a horse without a job")
+    (ready,) = _children(worker.popen.pid)
+    worker.kill()
+    wait_for(lambda: not _alive(ready), "the end of the horse")
+
+
 def test_what_a_job_started_ends_even_where_worker_and_horse_are_killed_together(
     engine: Engine, start_worker: StartWorker, tmp_path: Path
 ) -> None:

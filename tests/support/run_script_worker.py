@@ -6,10 +6,10 @@ import sys
 
 from knossos.jobs import worker
 from knossos.logs import configure_logging
-from knossos.scripting import mail, run_job  # noqa: F401 - loaded before any fork, as worker.py does
+from knossos.scripting import mail, startup  # noqa: F401 - loaded before any fork, as worker.py does
 from knossos.settings import load_settings
 
 if __name__ == "__main__":
     settings = load_settings()
     configure_logging(settings, process="worker")
-    sys.exit(worker.run(settings, tuple(sys.argv[1:]) or ("default",)))
+    sys.exit(worker.run(settings, tuple(sys.argv[1:]) or ("default",), startup.rehearsals(settings)))

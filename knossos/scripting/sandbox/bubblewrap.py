@@ -136,7 +136,8 @@ def start(settings: Settings, spec: SandboxSpec) -> Bubblewrapped:
             listed = options(spec, bound, stage.place, _DATA, features(program)) + wires.options
             wires.file(_ARGS, b"".join(os.fsencode(option) + b"\0" for option in listed))
             command = ["--args", str(_ARGS), "--", os.path.abspath(spec.program), *spec.arguments]
-            monitor = spawn(program, command, {}, wires.theirs, stage.set_up if stage.used else None)
+            with stage.entered():
+                monitor = spawn(program, command, {}, wires.theirs)
             wires.close_theirs()
             return _set_up(settings, spec, wires, monitor)
     except (OSError, ValueError) as error:  # ValueError: a NUL in an argument

@@ -1,8 +1,8 @@
 """The door: how a script in a private network calls our HTTP server, and nothing else.
 
-No process of ours is inside. A short-lived copy of this process enters the sandbox's network, makes a socket that
-listens there, and hands it back; a thread here then connects whoever calls it with the one address that the door leads
-to. It copies bytes and knows no protocol.
+No process of ours is inside. Root enters the sandbox's network for a moment and makes a socket that listens there; for
+others, who would not find back, a short-lived copy of this process does that and hands the socket back. A thread here
+then connects whoever calls it with the one address that the door leads to. It copies bytes and knows no protocol.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import warnings
 
 from knossos.scripting.sandbox import kernel
 from knossos.scripting.sandbox.errors import SandboxFailed
+from knossos.scripting.sandbox.spawn import undisturbed
 from knossos.scripting.sandbox.spec import DOOR_HOST, DOOR_PORT
 
 #: Connections at once; more wait to be taken. Few, since each may hold a thread of the server.
@@ -51,6 +52,8 @@ def listen_inside(pid: int) -> socket.socket:
     """A socket that listens in the network of another process of ours, in a user namespace below our own."""
     network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
+        if os.geteuid() == 0:
+            return _made_by_ourselves(network)
         owner = kernel.owner_of(network)
         try:
             return _made_by_a_copy(owner, network)
@@ -58,6 +61,32 @@ def listen_inside(pid: int) -> socket.socket:
             os.close(owner)
     finally:
         os.close(network)
+
+
+def _made_by_ourselves(network: int) -> socket.socket:
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with undisturbed():
+            kernel.setns(network, kernel.CLONE_NEWNET)
+            try:
+                return _listening()
+            finally:
+                kernel.setns(home, kernel.CLONE_NEWNET)
+    finally:
+        os.close(home)
+
+
+def _listening() -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        # The address is not there before bubblewrap has brought the network up.
+        listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        listener.bind((DOOR_HOST, DOOR_PORT))
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _made_by_a_copy(owner: int, network: int) -> socket.socket:
@@ -85,11 +114,7 @@ def _enter_and_listen(owner: int, network: int, answer: socket.socket) -> None:
     try:
         kernel.setns(owner, kernel.CLONE_NEWUSER)
         kernel.setns(network, kernel.CLONE_NEWNET)
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        # The address is not there before bubblewrap has brought the network up.
-        listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-        listener.bind((DOOR_HOST, DOOR_PORT))
-        listener.listen(BACKLOG)
+        listener = _listening()
         answer.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener.fileno()]))])
     except BaseException as error:
         with contextlib.suppress(OSError):

@@ -13,6 +13,7 @@ CLONE_NEWNET = 0x40000000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 #: The descriptor of the user namespace that owns a namespace (ioctl_ns(2)).
 _NS_GET_USERNS = 0xB701
 
@@ -49,3 +50,8 @@ def owner_of(namespace: int) -> int:
 def adopt_orphans() -> None:
     """Become the parent of what children of ours leave behind, so that it can be buried here."""
     _checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+def clear_ambient() -> None:
+    """Keep no capability for programs of users that have none by themselves."""
+    _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))

@@ -10,11 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 from knossos.scripting.sandbox.errors import SandboxFailed
 from knossos.scripting.sandbox.limits import die_first, resource_limits, set_limits
 from knossos.scripting.sandbox.running import Pipes, Sandboxed, returncode, signal_by
-from knossos.scripting.sandbox.spawn import spawn, standard_input
+from knossos.scripting.sandbox.spawn import SIGNALS, moved_away, out_of_the_way, standard_input
 from knossos.scripting.sandbox.spec import CHANNEL, SandboxSpec, server_url
 from knossos.settings import Settings
 
@@ -88,7 +91,8 @@ def start(settings: Settings, spec: SandboxSpec) -> Unshielded:
         writing.append(standard_input(spec.stdin, spec.temporary))
         descriptors = dict(zip((1, 2, CHANNEL, 0), writing, strict=True))
         environment = {**spec.environment, "KNOSSOS_FD": str(CHANNEL)}
-        leader = spawn(os.path.abspath(spec.program), spec.arguments, environment, descriptors, before)
+        with moved_away(descriptors) as moved:
+            leader = _fork(os.path.abspath(spec.program), spec.arguments, environment, moved, before)
     except (OSError, ValueError) as error:
         for descriptor in reading:
             os.close(descriptor)
@@ -97,3 +101,51 @@ def start(settings: Settings, spec: SandboxSpec) -> Unshielded:
         for descriptor in writing:
             os.close(descriptor)
     return Unshielded(spec, Pipes(*reading), server_url(settings, spec.network, spec.door), leader)
+
+
+def _fork(
+    program: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    moved: Mapping[int, int],
+    before: Callable[[], None],
+) -> int:
+    """Start a program in a copy of this process, which first does ``before``: what nobody could do to it afterwards."""
+    reading, failed = os.pipe()
+    with warnings.catch_warnings():
+        # Newer Pythons warn where there are threads: the copy takes no lock, it only makes system calls.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if not pid:
+        _become(program, arguments, environment, moved, before, failed)
+    os.close(failed)
+    with open(reading, "rb") as told:
+        reason = told.read()  # nothing, once the program has taken its place
+    if reason:
+        os.waitpid(pid, 0)
+        raise OSError(reason.decode(errors="replace"))
+    return pid
+
+
+def _become(
+    program: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    moved: Mapping[int, int],
+    before: Callable[[], None],
+    failed: int,
+) -> NoReturn:
+    """In the copy."""
+    try:
+        failed = out_of_the_way(failed)  # out of the way as well
+        for one in SIGNALS:
+            signal.signal(one, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        for number, descriptor in moved.items():
+            os.dup2(descriptor, number)
+        before()
+        os.execve(program, [program, *arguments], dict(environment))  # noqa: S606 - as meant
+    except BaseException as error:
+        os.write(failed, f"the program cannot be started: {error}".encode())
+    finally:
+        os._exit(127)

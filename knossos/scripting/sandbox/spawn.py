@@ -1,8 +1,9 @@
 """Starting a program with given descriptors under given numbers, and nothing else of ours.
 
-An ordinary user's is spawned (no copy of this process is made). For root, who must not run scripts as root, a copy of
-this process first puts all that the program needs below a folder of its own, in a mount namespace of its own, and
-then becomes a user that is nobody else: so that what lies in root's closed folders can be given to it.
+It is spawned: no copy of this process is made, which would take the longer the larger we are. For root, who must not
+run scripts as root, this process first puts all that the program needs below a folder of its own, in a mount namespace
+of its own, is nobody else in name, and comes back from both once the program is started: so that what lies in root's
+closed folders can be given to it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ import shutil
 import signal
 import stat
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from knossos.scripting.sandbox import kernel
 from knossos.setting_kinds import MIB
@@ -29,7 +28,8 @@ STAGE = "/tmp"  # noqa: S108 - covered by a file system of its own
 #: Numbers below this are for the program.
 _OUT_OF_THE_WAY = 64
 
-_SIGNALS = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
+#: All that can be caught.
+SIGNALS = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
 
 
 class Stage:
@@ -42,24 +42,69 @@ class Stage:
     def place(self, source: Path) -> str:
         return f"{STAGE}/{self.sources.index(source)}" if self.used else str(source)
 
-    def set_up(self) -> None:
-        """Put the sources on the stage, and become nobody. In a process of its own only."""
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """For root: have the sources on the stage, and what is spawned be nobody's. For others: nothing.
+
+        No signal is taken in between: a job that is interrupted there must find itself where it was.
+        """
+        if not self.used:
+            yield
+            return
+        with undisturbed(), _own_mounts(), contextlib.ExitStack() as opened:
+            # Opened before the stage hides those that are below it.
+            found = [_opened(source, opened) for source in self.sources]
+            kernel.mount("stage", STAGE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
+            for number, descriptor in enumerate(found):
+                target = f"{STAGE}/{number}"
+                if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                    os.mkdir(target)
+                else:
+                    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC))
+                kernel.mount(f"/proc/self/fd/{descriptor}", target, None, kernel.MS_BIND | kernel.MS_REC)
+            groups = os.getgroups()
+            os.setgroups([])
+            kernel.clear_ambient()
+            try:
+                with its_user():
+                    yield
+            finally:
+                os.setgroups(groups)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals wait until this is over."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _own_mounts() -> Iterator[None]:
+    """For root: have mounts of one's own, which nobody else sees, and leave them."""
+    with contextlib.ExitStack() as opened:
+        mounts = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        opened.callback(os.close, mounts)
+        root, here = (_opened(path, opened) for path in ("/", "."))
         kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-        # Opened before the stage hides those that are below it.
-        opened = [os.open(source, os.O_PATH) for source in self.sources]
-        kernel.mount("stage", STAGE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
-        for number, descriptor in enumerate(opened):
-            target = f"{STAGE}/{number}"
-            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-                os.mkdir(target)
-            else:
-                os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC))
-            kernel.mount(f"/proc/self/fd/{descriptor}", target, None, kernel.MS_BIND | kernel.MS_REC)
-            os.close(descriptor)
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        try:
+            kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+            yield
+        finally:
+            # One comes back to the root of the machine, which need not be ours.
+            kernel.setns(mounts, kernel.CLONE_NEWNS)
+            os.fchdir(root)
+            os.chroot(".")
+            os.fchdir(here)
+
+
+def _opened(path: Path | str, opened: contextlib.ExitStack) -> int:
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    opened.callback(os.close, descriptor)
+    return descriptor
 
 
 def standard_input(file: Path | None, folder: Path) -> int:
@@ -73,7 +118,7 @@ def standard_input(file: Path | None, folder: Path) -> int:
     with open(file, "rb") as source, tempfile.TemporaryFile(dir=folder) as copy:
         shutil.copyfileobj(source, copy, MIB)
         copy.seek(0)
-        return _duplicate(copy.fileno())
+        return out_of_the_way(copy.fileno())
 
 
 @contextlib.contextmanager
@@ -101,37 +146,47 @@ def spawn(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     descriptors: Mapping[int, int],
-    before: Callable[[], None] | None = None,
 ) -> int:
     """Start a program, and answer its process number.
 
     Args:
         descriptors: ours by the number that the program has them under.
-        before: what the new process does first; it then is a copy of this one, which costs a millisecond or two.
 
     Raises:
         OSError: it cannot be started.
     """
-    _keep_the_rest_to_ourselves()
-    # Out of the way first: or the first to be put in its place might hit one that is still to be moved.
-    moved = {number: _duplicate(descriptor) for number, descriptor in descriptors.items()}
-    try:
-        if before is not None:
-            return _fork(program, arguments, environment, moved, before)
+    with moved_away(descriptors) as moved:
         return os.posix_spawn(
             program,
             [program, *arguments],
             environment,
             file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, number) for number, descriptor in moved.items()],
             setsigmask=[],
-            setsigdef=_SIGNALS,
+            setsigdef=SIGNALS,
+            # Whoever is another in name only (`its_user`) starts what is that other one.
+            resetids=True,
         )
+
+
+@contextlib.contextmanager
+def moved_away(descriptors: Mapping[int, int]) -> Iterator[dict[int, int]]:
+    """Copies of descriptors that are in nobody's way, and nothing else that a program would get.
+
+    Out of the way: or the first to be put in its place might hit one that is still to be moved.
+    """
+    _keep_the_rest_to_ourselves()
+    moved: dict[int, int] = {}
+    try:
+        for number, descriptor in descriptors.items():
+            moved[number] = out_of_the_way(descriptor)
+        yield moved
     finally:
         for descriptor in moved.values():
             os.close(descriptor)
 
 
-def _duplicate(descriptor: int) -> int:
+def out_of_the_way(descriptor: int) -> int:
+    """A copy of a descriptor whose number no program expects."""
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
 
 
@@ -141,50 +196,3 @@ def _keep_the_rest_to_ourselves() -> None:
         with contextlib.suppress(OSError):  # the one of this listing is closed by now
             if int(name) > 2 and os.get_inheritable(int(name)):
                 os.set_inheritable(int(name), False)
-
-
-def _fork(
-    program: str,
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    moved: Mapping[int, int],
-    before: Callable[[], None],
-) -> int:
-    reading, failed = os.pipe()
-    with warnings.catch_warnings():
-        # Newer Pythons warn where there are threads: the copy takes no lock, it only makes system calls.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if not pid:
-        _become(program, arguments, environment, moved, before, failed)
-    os.close(failed)
-    with open(reading, "rb") as told:
-        reason = told.read()  # nothing, once the program has taken its place
-    if reason:
-        os.waitpid(pid, 0)
-        raise OSError(reason.decode(errors="replace"))
-    return pid
-
-
-def _become(
-    program: str,
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    moved: Mapping[int, int],
-    before: Callable[[], None],
-    failed: int,
-) -> NoReturn:
-    """In the copy."""
-    try:
-        failed = _duplicate(failed)  # out of the way as well
-        for one in _SIGNALS:
-            signal.signal(one, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        for number, descriptor in moved.items():
-            os.dup2(descriptor, number)
-        before()
-        os.execve(program, [program, *arguments], dict(environment))  # noqa: S606 - as meant
-    except BaseException as error:
-        os.write(failed, f"the program cannot be started: {error}".encode())
-    finally:
-        os._exit(127)
