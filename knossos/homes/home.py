@@ -12,70 +12,17 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from knossos.homes import paths, trees
 from knossos.homes.errors import BadPath, HomeFull, HomesMissing, IsFolder, LeavesHome, NoSuchPath, PathTaken
 from knossos.homes.folders import FOLDER, hand_over, look, make_usable, open_any, open_folder, opened
 from knossos.homes.incoming import Incoming, Place
+from knossos.homes.opened import OpenedFile, OpenedFolder
 from knossos.homes.renaming import rename_new
 from knossos.scripting.sandbox.usage import LEAST_BYTES
-from knossos.setting_kinds import MIB
 
 #: What the disk itself, or the user's quota on it, says when it is full.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Something in a folder. ``modified`` is Unix time in seconds; ``size`` in bytes, None for a folder."""
-
-    name: str
-    modified: float
-    size: int | None
-
-
-class OpenedFolder:
-    """A folder that is listed. Whoever has it closes it."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def entries(self) -> Iterator[Entry]:
-        """All that is in it, by name. What vanishes meanwhile is passed over; a name that is no text is shown so."""
-        for name in sorted(os.listdir(self._descriptor)):
-            try:
-                about = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            size = None if stat.S_ISDIR(about.st_mode) else about.st_size
-            yield Entry(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), about.st_mtime, size)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-class OpenedFile:
-    """A file that is read. Whoever has it closes it; it is this very file then, whatever has its name by now."""
-
-    def __init__(self, descriptor: int, name: str) -> None:
-        self._descriptor = descriptor
-        self.name = name
-        about = os.fstat(descriptor)
-        self.size = about.st_size
-        self.modified = about.st_mtime
-        #: Another one for other bytes, as far as times tell.
-        self.etag = f"{about.st_ino:x}-{about.st_mtime_ns:x}-{about.st_size:x}"
-
-    def read(self, start: int, length: int) -> Iterator[bytes]:
-        """Bytes of it, in pieces; fewer where it has become shorter."""
-        while length > 0 and (data := os.pread(self._descriptor, min(length, MIB), start)):
-            start += len(data)
-            length -= len(data)
-            yield data
-
-    def close(self) -> None:
-        os.close(self._descriptor)
 
 
 class Upload:
@@ -120,6 +67,11 @@ class Home:
     def close(self) -> None:
         os.close(self._folder)
 
+    @property
+    def quota(self) -> int:
+        """Bytes that it may hold."""
+        return self._incoming.quota
+
     def used(self) -> int:
         """Bytes that it uses; counting ends once it is full."""
         return self._incoming.used()
@@ -143,16 +95,16 @@ class Home:
     # --- change -----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def receive(self, path: str, size: int) -> Iterator[Upload]:
+    def receive(self, path: str, size: int, *, replace: bool = True) -> Iterator[Upload]:
         """Take a file of so many bytes. Where the block ends well and all have come, it is there, and replaces a file
-        that was; else nothing has happened.
+        that was, if it may; else nothing has happened.
 
         Raises:
-            HomeFull, IsFolder, NoSuchPath, LeavesHome, BadPath
+            HomeFull, PathTaken, IsFolder, NoSuchPath, LeavesHome, BadPath
         """
         parts = self._parts_below(path)
         with opened(self._folder, parts[:-1]) as folder:
-            self._check_target(folder, parts[-1])
+            self._check_target(folder, parts[-1], replace=replace)
         with _disk_errors(), self._incoming.place(size) as place:
             upload = Upload(place, size)
             yield upload
@@ -160,7 +112,10 @@ class Home:
                 raise BadPath("There came fewer bytes than the request had announced.", errors=[])
             # Looked for again: it may have taken hours.
             with self._changing(parts[:-1]) as folder:
-                self._check_target(folder, parts[-1])
+                self._check_target(folder, parts[-1], replace=replace)
+                if not replace:
+                    _put(place.name, place.folder, parts[-1], folder)
+                    return
                 try:
                     os.rename(place.name, parts[-1], src_dir_fd=place.folder, dst_dir_fd=folder)
                 except IsADirectoryError as error:
@@ -269,17 +224,23 @@ class Home:
                 about = look(folder, parts[-1])
         if not parts or (about is not None and stat.S_ISDIR(about.st_mode)):
             parts = (*parts, source[-1])
+        else:
+            paths.plain_name(parts[-1])
         if not copies and tuple(source) == parts[: len(source)] and len(parts) > len(source):
             raise BadPath("A folder cannot go into itself.", errors=[{"path": "to", "message": "is in the folder"}])
         with self._changing(parts[:-1]) as folder:
             yield folder, parts[-1]
 
-    def _check_target(self, folder: int, name: str) -> None:
+    def _check_target(self, folder: int, name: str, *, replace: bool) -> None:
         about = look(folder, name)
+        if about is None:
+            paths.plain_name(name)
         if about is not None and stat.S_ISLNK(about.st_mode):
             raise LeavesHome("This path is a symbolic link, and links are not followed.")
         if about is not None and stat.S_ISDIR(about.st_mode):
             raise _is_folder()
+        if about is not None and not replace:
+            raise _taken(name)
 
 
 def open_home(root: str, name: str) -> int:
@@ -324,7 +285,9 @@ def _put(name: str, folder: int, new_name: str, target: int) -> None:
 
 
 def _taken(path: str) -> PathTaken:
-    return PathTaken(f"There is something at {path[:200]} already. Remove it first, or choose another name.")
+    return PathTaken(
+        f"There is something at {paths.shown(path)[:200]} already. Remove it first, or choose another name."
+    )
 
 
 def _is_folder() -> IsFolder:

@@ -43,6 +43,11 @@ class Incoming:
         self._home = home
         self._quota = quota
 
+    @property
+    def quota(self) -> int:
+        """Bytes that the home may hold."""
+        return self._quota
+
     def used(self) -> int:
         """Bytes that the home uses, with what is on its way."""
         with self._locked() as folder:

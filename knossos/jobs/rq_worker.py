@@ -407,7 +407,7 @@ def adopt_orphans() -> None:
 
 
 def end_orphans(but: Collection[int | None] = ()) -> None:
-    """End all children but some: between two jobs a worker has its spare, what goes on beside it, and what jobs left."""
+    """End all children but some: between two jobs a worker has its spare, what goes on beside it, and remains of jobs."""
     while children := [pid for pid in _children() if pid not in but]:
         for pid in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from knossos.homes.previews.texts import visible
 from knossos.publishing.documents import IMAGES_ROUTE
 from knossos.web import mod_views, wording
 from knossos.web.markup import markup, outside_link, plain
@@ -30,6 +31,7 @@ def install(app: Flask) -> None:
         outside_link=outside_link,
         plain=plain,
         requirement=mod_views.requirement,
+        seen=visible,
         size=wording.size,
         stability_name=mod_views.stability_name,
         type_name=mod_views.type_name,

@@ -52,15 +52,23 @@ def duration(seconds: float | None) -> str:
 
 def moment(unix_time: float) -> str:
     """A Unix time to the minute."""
-    return f"{date_of(unix_time)}, {datetime.fromtimestamp(unix_time, UTC):%H:%M} UTC"
+    return f"{date_of(unix_time)}, {_utc(unix_time):%H:%M} UTC"
 
 
 def date_of(unix_time: float) -> str:
     """The day of a Unix time, as people write it."""
-    found = datetime.fromtimestamp(unix_time, UTC)
+    found = _utc(unix_time)
     return f"{found.day} {found:%b %Y}"
 
 
 def iso(unix_time: float) -> str:
     """A Unix time for the attribute ``datetime``."""
-    return datetime.fromtimestamp(unix_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _utc(unix_time).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _utc(unix_time: float) -> datetime:
+    """The nearest time that calendars have: scripts can give their files others."""
+    try:
+        return datetime.fromtimestamp(unix_time, UTC)
+    except (ValueError, OverflowError, OSError):
+        return (datetime.min if unix_time < 0 else datetime.max).replace(tzinfo=UTC)

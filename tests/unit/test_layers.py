@@ -91,6 +91,8 @@ def test_every_room_has_its_floor() -> None:
 def test_the_environment_is_read_in_settings_only(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         is_environment = isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}
+        # What a WSGI server says of a request has the same name.
+        is_environment = is_environment and not ast.unparse(node).startswith("request.")
         assert not is_environment, f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
 
 

@@ -60,7 +60,11 @@ def schemas() -> dict[str, Any]:
             "Something in a folder.",
             name=text(),
             mtime=text("ISO 8601."),
-            optional={"size": whole("In bytes; not for folders.")},
+            optional={
+                "size": whole("In bytes; not for folders."),
+                "link": const(True),
+                "address": text("The name as addresses have it, where it is no UTF-8."),
+            },
         ),
     }
 
@@ -75,7 +79,12 @@ def paths() -> Paths:
         obj(command=choice(["move", "copy"]), to=text(minLength=1)),
         obj(command=const("mkdir"), name=text(minLength=1)),
     )
-    listing = answer("What is in it.", many(ref("HomeFile")))
+    listing = answer("What is in it; a zip.", many(ref("HomeFile")), kind=JSON)
+    whole_home = {**listing, "content": {**listing["content"], "application/zip": {"schema": {}}}}
+    packed = [
+        query("zip", text(maxLength=10), "A folder as a zip instead."),
+        query("name", many(text(minLength=1)), "Of a zip: only these of the folder's entries."),
+    ]
     found = {
         200: answer("The file; what is in a folder.", kind=(JSON, "*/*")),
         206: answer("A part of the file.", kind="*/*"),
@@ -147,9 +156,22 @@ def paths() -> Paths:
                 security=_SESSION,
             ),
         },
+        "/api/home": {
+            "get": operation(
+                "How full one's home is",
+                answers={
+                    200: answer("In bytes.", obj(used=whole(), quota=whole())),
+                    **errors(400, 401, 403),
+                },
+                security=_SESSION,
+            )
+        },
         "/api/files/": {
             "get": operation(
-                "What is in one's home", answers={200: listing, **errors(400, 401, 403)}, security=_SESSION
+                "What is in one's home",
+                parameters=packed,
+                answers={200: whole_home, **errors(400, 401, 403, 404)},
+                security=_SESSION,
             ),
             "post": {
                 **operation(
@@ -164,16 +186,20 @@ def paths() -> Paths:
             "get": operation(
                 "A file, or what is in a folder",
                 "Files have an ETag, and come in part where a Range is asked for.",
-                parameters=which,
+                parameters=[*which, *packed],
                 answers={**found, **errors(400, 401, 403, 404)},
                 security=_SESSION,
             ),
             "put": operation(
                 "Store a file",
-                "It is there when all of it has come, and then at once. Its folder must be there.",
+                "It is there when all of it has come, and then at once. Its folder must be there. With the header "
+                "`If-None-Match: *` nothing is replaced.",
                 parameters=which,
                 body={"required": True, "content": {_BYTES: {"schema": {}}}},
-                answers={200: answer("It is stored.", obj(size=whole())), **errors(400, 401, 403, 404, 409, 411, 413)},
+                answers={
+                    200: answer("It is stored.", obj(size=whole())),
+                    **errors(400, 401, 403, 404, 409, 411, 412, 413),
+                },
                 security=_SESSION,
             ),
             "post": change,

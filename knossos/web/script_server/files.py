@@ -1,38 +1,49 @@
-"""``/api/files``: the home of who asks, and nothing else.
-
-Files are what people and their scripts made: a browser that opens one gets a download, in a sandbox where nothing can
-act as a page of this server.
-"""
+"""``/api/files``: the home of who asks, and nothing else; ``/api/home``: how full it is."""
 
 from __future__ import annotations
 
 import json
-import mimetypes
 from collections.abc import Iterator
 from itertools import islice
-from urllib.parse import quote
 
 from flask import Response, jsonify, request
-from werkzeug.exceptions import LengthRequired
+from werkzeug.exceptions import LengthRequired, PreconditionFailed
 
-from knossos.homes import Entry, Home, OpenedFile, OpenedFolder
+from knossos.homes import Entry, EntryKind, Home, OpenedFolder, PathTaken
+from knossos.homes.paths import is_text, parts_of
 from knossos.setting_kinds import MIB
-from knossos.storage import StoredObject
+from knossos.web.home_files import home_file, quoted, sent_path, zip_answer
 from knossos.web.script_server.blueprint import blueprint, iso
 from knossos.web.script_server.callers import caller, invalid, json_object, text_of
 from knossos.web.services import services
-from knossos.web.stored_answers import file_answer
 
 #: Entries of a folder in one piece of an answer.
 ENTRIES = 500
+_PREFIX = "/api/files/"
+
+
+@blueprint.get("/api/home")
+def about_home() -> Response:
+    with _home() as home:
+        return jsonify(used=home.used(), quota=home.quota)
 
 
 @blueprint.get("/api/files/")
 @blueprint.get("/api/files/<home_path:path>", merge_slashes=False)
 def look(path: str = "") -> Response:
+    path = sent_path(_PREFIX)
     with _home() as home:
         found = home.open(path)
-    response = _folder(found) if isinstance(found, OpenedFolder) else _file(found)
+    try:
+        if not isinstance(found, OpenedFolder):
+            response = home_file(found)
+        elif "zip" in request.args:
+            response = folder_zip(found, path)
+        else:
+            response = Response(_listing(found.entries()), mimetype="application/json")
+    except BaseException:
+        found.close()
+        raise
     response.call_on_close(found.close)
     return response
 
@@ -41,17 +52,22 @@ def look(path: str = "") -> Response:
 def store(path: str) -> Response:
     with _home() as home:
         size = _announced_size()
-        with home.receive(path, size) as upload:
-            # The quota is what limits it, and has been looked at.
-            request.max_content_length = size
-            while data := request.stream.read(MIB):
-                upload.write(data)
+        replace = request.headers.get("If-None-Match", "").strip() != "*"
+        try:
+            with home.receive(sent_path(_PREFIX), size, replace=replace) as upload:
+                # The quota is what limits it, and has been looked at.
+                request.max_content_length = size
+                while data := request.stream.read(MIB):
+                    upload.write(data)
+        except PathTaken as error:
+            raise PreconditionFailed("There is a file at this path already.") from error
     return jsonify(size=size)
 
 
 @blueprint.post("/api/files/")
 @blueprint.post("/api/files/<home_path:path>", merge_slashes=False)
 def change(path: str = "") -> Response:
+    path = sent_path(_PREFIX)
     with _home() as home:
         sent = json_object()
         match sent.get("command"):
@@ -69,7 +85,7 @@ def change(path: str = "") -> Response:
 @blueprint.delete("/api/files/<home_path:path>", merge_slashes=False)
 def remove(path: str) -> Response:
     with _home() as home:
-        home.remove(path)
+        home.remove(sent_path(_PREFIX))
     return jsonify(error=False)
 
 
@@ -87,8 +103,16 @@ def _announced_size() -> int:
     return int(text)
 
 
-def _folder(folder: OpenedFolder) -> Response:
-    return Response(_listing(folder.entries()), mimetype="application/json")
+def folder_zip(folder: OpenedFolder, path: str) -> Response:
+    """A folder as a zip, or those of its entries that the parameters ``name`` say."""
+    names = list(dict.fromkeys(request.args.getlist("name")))
+    for name in names:
+        if parts_of(name) != (name,):
+            raise invalid("name", "expected the name of something in this folder")
+    parts = parts_of(path)
+    return zip_answer(
+        folder, names or [entry.own_name for entry in folder.entries()], f"{parts[-1] if parts else 'home'}.zip"
+    )
 
 
 def _listing(entries: Iterator[Entry]) -> Iterator[str]:
@@ -100,22 +124,12 @@ def _listing(entries: Iterator[Entry]) -> Iterator[str]:
     yield "[]" if before == "[" else "]"
 
 
-def _about(entry: Entry) -> dict[str, str | int | None]:
-    about: dict[str, str | int | None] = {"name": entry.name, "mtime": iso(entry.modified)}
+def _about(entry: Entry) -> dict[str, str | int | bool | None]:
+    about: dict[str, str | int | bool | None] = {"name": entry.name, "mtime": iso(entry.modified)}
     if entry.size is not None:
         about["size"] = entry.size
+    if entry.kind is EntryKind.LINK:
+        about["link"] = True
+    if not is_text(entry.own_name):
+        about["address"] = quoted(entry.own_name)
     return about
-
-
-def _file(file: OpenedFile) -> Response:
-    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    response = file_answer(
-        StoredObject(file.size, file.etag, max(0.0, min(file.modified, 253402300799.0))),
-        file.read,
-        content_type=f"{kind}; charset=utf-8" if kind.startswith("text/") else kind,
-        cache="private, no-cache",
-    )
-    del response.headers["Access-Control-Allow-Origin"]
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(file.name, safe='')}"
-    return response
