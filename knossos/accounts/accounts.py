@@ -191,6 +191,14 @@ class Accounts:
             _note(session, by, "user.password", user)
             return as_account(user)
 
+    def end_logins(self, name: str, *, by: Actor = OPERATOR) -> Account:
+        """Make all sessions and logins of the account void at once; its API tokens stay."""
+        with self._database.session() as session:
+            user = get_user(session, name)
+            end_logins(session, user, keep_api_tokens=True)
+            _note(session, by, "user.logout", user)
+            return as_account(user)
+
     def disable(self, name: str, *, by: Actor = OPERATOR) -> Account:
         """Shut the account out at once. What it published stays."""
         with self._database.session() as session:

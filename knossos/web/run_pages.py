@@ -21,11 +21,12 @@ from knossos.errors import InvalidInput, NotFound
 from knossos.jobs import JobNotFound, JobRecord
 from knossos.scripting.access import caller_of, may_execute
 from knossos.scripting.catalogue import BrokenScript, NoSuchScript, Script
+from knossos.scripting.credentials import scope_to_see
 from knossos.scripting.plan import FileRole, RunKind
 from knossos.scripting.runs import NoSuchRun, Run
 from knossos.settings import ROOT
 from knossos.web.addresses import websocket_base
-from knossos.web.authentication import current_session, page_account, refuse_other_sites, task_token
+from knossos.web.authentication import current_session, page_account, refuse_other_sites, task_token, token_holder
 from knossos.web.run_kinds import kind_of
 from knossos.web.run_views import ending_of, file_name, file_views, plain_text, runtime_of, state_of
 from knossos.web.services import services
@@ -74,18 +75,24 @@ def visible_run(run_id: str) -> tuple[Run, JobRecord | None]:
 
     Raises:
         NoSuchRun: there is none, or it is somebody else's.
+        AccessDenied: a token in a header is not good, or lacks the scope.
     """
     run = services().scripting.runs.get(run_id)
     record = _record_of(run)
-    if _is_ones_own(run) or _has_token(record):
+    if _has_token(record) or _is_ones_own(run):
         return run, record
     # In the same words as for one that is not there.
     raise NoSuchRun("There is no such run (any more).", run_id=run_id)
 
 
 def _is_ones_own(run: Run) -> bool:
-    session = current_session()
-    return session is not None and (session.is_operator or run.owner == owner_of_account(session.name))
+    holder = token_holder()
+    session = current_session() if holder is None else holder.session
+    if session is None or not (session.is_operator or run.owner == owner_of_account(session.name)):
+        return False
+    if holder is not None:
+        holder.require(scope_to_see(run.kind))
+    return True
 
 
 def _has_token(record: JobRecord | None) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from knossos.homes.scripts import HomeScripts
     from knossos.publishing.publisher import Publisher
     from knossos.scripting.calls import Scripting
+    from knossos.scripting.credentials import Credentials
 
 EXTENSION = "knossos"
 
@@ -73,6 +74,12 @@ class Services:
         from knossos.scripting.calls import Scripting
 
         return Scripting(self.settings, self.database, self.engine)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        from knossos.scripting.credentials import Credentials
+
+        return Credentials(self.sessions, self.tokens, self.scripting.tokens)
 
     @cached_property
     def homes(self) -> Homes:

@@ -1,7 +1,7 @@
 """script-server.md over HTTP: logins, jobs and the files of homes, one module for each. JSON under ``/api/``.
 
-Only the session of a person counts here. Programs send no Origin, and may; a page of another site always says where it
-comes from, and there the session does not count. ``GET /api/info`` is in `knossos.web.info`.
+Only people count here, by their session or a token of theirs. Programs send no Origin, and may; a page of another site
+always says where it comes from, and there the session does not count. ``GET /api/info`` is in `knossos.web.info`.
 """
 
 from knossos.web.script_server.blueprint import blueprint

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from flask import Response, jsonify, request
 from werkzeug.exceptions import LengthRequired
 
+from knossos.accounts.tokens import Scope
 from knossos.homes import Entry, Home, OpenedFile, OpenedFolder
 from knossos.setting_kinds import MIB
 from knossos.storage import StoredObject
@@ -74,7 +75,7 @@ def remove(path: str) -> Response:
 
 
 def _home() -> Home:
-    return services().homes.open(caller().user_id)
+    return services().homes.open(caller(Scope.HOME).user_id)
 
 
 def _announced_size() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response, jsonify, request
 
+from knossos.accounts.tokens import Scope
 from knossos.jobs import Signal
 from knossos.web.script_server.blueprint import blueprint, iso
 from knossos.web.script_server.callers import caller, invalid, json_object
@@ -15,7 +16,7 @@ MAX_PAGE = 1000
 
 @blueprint.post("/api/run")
 def run() -> Response:
-    account = caller()
+    account = caller(Scope.SCRIPTS)
     services().home_scripts.check_on()
     request.max_content_length = services().settings.max_script_bytes
     record = services().home_scripts.submit(account, request.get_data(cache=False))
@@ -24,14 +25,14 @@ def run() -> Response:
 
 @blueprint.get("/api/jobs")
 def jobs() -> Response:
-    account = caller()
+    account = caller(Scope.SCRIPTS)
     found = services().home_scripts.jobs(account, _number("before"), _number("limit", MAX_PAGE))
     return jsonify([{"job_id": job.ticket, "status": job.status, "user": job.user} for job in found])
 
 
 @blueprint.get("/api/jobs/<ticket:job_id>")
 def job(job_id: int) -> Response:
-    found = services().home_scripts.job(caller(), job_id)
+    found = services().home_scripts.job(caller(Scope.SCRIPTS), job_id)
     run = found.run
     return jsonify(
         job_id=found.ticket,
@@ -52,7 +53,7 @@ def job(job_id: int) -> Response:
 
 @blueprint.post("/api/jobs/<ticket:job_id>")
 def signal(job_id: int) -> Response:
-    account = caller()
+    account = caller(Scope.SCRIPTS)
     command = json_object().get("command")
     if command not in list(Signal):
         raise invalid("command", 'expected "terminate" or "kill"')
