@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 from knossos.accounts import Accounts, Sessions
+from knossos.accounts.administration import Administration
 from knossos.accounts.audit import Audit
 from knossos.accounts.logins import Logins
 from knossos.accounts.post import Post
@@ -25,6 +26,7 @@ from knossos.web.waiting import Seats
 if TYPE_CHECKING:
     from knossos.accounts.openid import OpenIdIssuer
     from knossos.homes import Homes
+    from knossos.homes.departure import Departure
     from knossos.homes.scripts import HomeScripts
     from knossos.publishing.publisher import Publisher
     from knossos.scripting.calls import Scripting
@@ -93,6 +95,16 @@ class Services:
 
         scripting = self.scripting
         return HomeScripts(self.settings, self.database, scripting.storage, self.engine, scripting.runs, self.homes)
+
+    @cached_property
+    def administration(self) -> Administration:
+        return Administration(self.database, self.accounts)
+
+    @cached_property
+    def departure(self) -> Departure:
+        from knossos.homes.departure import Departure
+
+        return Departure(self.administration, self.database, self.scripting.runs, self.engine, self.homes)
 
     @cached_property
     def seats(self) -> Seats:

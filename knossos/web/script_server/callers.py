@@ -59,5 +59,15 @@ def text_of(data: dict[str, Any], name: str) -> str:
     return value
 
 
+def whole_number(name: str, most: int = 10**15) -> int | None:
+    """A whole number in the query; None where it is not there. Raises InvalidInput."""
+    text = request.args.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 16 and 1 <= int(text) <= most):
+        raise invalid(name, f"expected a whole number from 1 to {most}")
+    return int(text)
+
+
 def invalid(path: str, message: str) -> InvalidInput:
     return InvalidInput(f"{path}: {message}" if path else message, errors=[{"path": path, "message": message}])

@@ -7,7 +7,7 @@ from flask import Response, jsonify, request
 from knossos.accounts.tokens import Scope
 from knossos.jobs import Signal
 from knossos.web.script_server.blueprint import blueprint, iso
-from knossos.web.script_server.callers import caller, invalid, json_object
+from knossos.web.script_server.callers import caller, invalid, json_object, whole_number
 from knossos.web.services import services
 
 #: Most jobs that one page of a list may have.
@@ -26,7 +26,7 @@ def run() -> Response:
 @blueprint.get("/api/jobs")
 def jobs() -> Response:
     account = caller(Scope.SCRIPTS)
-    found = services().home_scripts.jobs(account, _number("before"), _number("limit", MAX_PAGE))
+    found = services().home_scripts.jobs(account, whole_number("before"), whole_number("limit", MAX_PAGE))
     return jsonify([{"job_id": job.ticket, "status": job.status, "user": job.user} for job in found])
 
 
@@ -59,13 +59,3 @@ def signal(job_id: int) -> Response:
         raise invalid("command", 'expected "terminate" or "kill"')
     services().home_scripts.signal(account, job_id, Signal(command))
     return jsonify(job_id=job_id)
-
-
-def _number(name: str, most: int = 10**15) -> int | None:
-    """A whole number in the query; None where it is not there. Raises InvalidInput."""
-    text = request.args.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 16 and 1 <= int(text) <= most):
-        raise invalid(name, f"expected a whole number from 1 to {most}")
-    return int(text)
