@@ -75,6 +75,11 @@ class Accounts:
         self._database = database
         self._passwords = passwords or Passwords()
 
+    @property
+    def passwords(self) -> Passwords:
+        """What makes the hashes of its passwords."""
+        return self._passwords
+
     def add(
         self,
         name: str,
@@ -102,8 +107,8 @@ class Accounts:
                 "name",
                 "expected a name of 1 to 64 letters, digits, '.', '_' and '-' that starts with a letter or digit",
             )
-        if email is not None and not (EMAIL.fullmatch(email) and email.isprintable() and len(email) <= MAX_EMAIL_CHARS):
-            raise _invalid("email", "expected a mail address such as dora@example.org")
+        if email is not None:
+            check_email(email)
         user = User(
             name=name,
             name_key=name.lower(),
@@ -191,6 +196,14 @@ class Accounts:
             _note(session, by, "user.password", user)
             return as_account(user)
 
+    def end_logins(self, name: str, *, by: Actor = OPERATOR) -> Account:
+        """Make all sessions and logins of the account void at once; its API tokens stay."""
+        with self._database.session() as session:
+            user = get_user(session, name)
+            end_logins(session, user, keep_api_tokens=True)
+            _note(session, by, "user.logout", user)
+            return as_account(user)
+
     def disable(self, name: str, *, by: Actor = OPERATOR) -> Account:
         """Shut the account out at once. What it published stays."""
         with self._database.session() as session:
@@ -228,6 +241,12 @@ class Accounts:
                 ]
                 _note(session, by, "user.roles", user, {"before": before, "after": known})
             return as_account(user)
+
+
+def check_email(email: str) -> None:
+    """Raise InvalidInput where that can be no mail address."""
+    if not (EMAIL.fullmatch(email) and email.isprintable() and len(email) <= MAX_EMAIL_CHARS):
+        raise _invalid("email", "expected a mail address such as dora@example.org")
 
 
 def known_roles(roles: Iterable[str], more: Collection[str] = ()) -> list[str]:

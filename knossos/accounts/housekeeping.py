@@ -7,7 +7,7 @@ import time
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from knossos.accounts import mail_links, throttle
+from knossos.accounts import mail_links, sessions, throttle
 from knossos.accounts.tables import AuditEntry, User
 from knossos.accounts.tokens import Tokens
 from knossos.database import Database
@@ -29,6 +29,7 @@ def tidy(settings: Settings) -> list[tuple[str, int]]:
         with database.session() as session:
             counts = [
                 ("links in mails that were used or too old", mail_links.expire(session)),
+                ("sessions that had been ended", sessions.expire(session)),
                 ("counts of login tries", throttle.expire(session, settings.login_failure_window_seconds)),
                 ("accounts whose mail address was never confirmed", _never_opened(session)),
                 ("entries of the audit log", _old_entries(session)),

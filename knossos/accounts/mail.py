@@ -44,6 +44,19 @@ To set one, open this address:
 It works once, and until {hours} from now. If it was not you, do nothing: your password stays as it is.
 """,
 )
+INVITE = (
+    "An account for you",
+    """Hello {name},
+
+whoever runs {site} has made the account {name} for you there.
+To choose its password and open it, open this address:
+
+{link}
+
+It works once, and until {hours} from now; after that, ask for a new one with "Forgotten password" on the login page.
+If you do not want the account, do nothing.
+""",
+)
 KNOWN = (
     "You have an account already",
     """Hello {name},

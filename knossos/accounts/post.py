@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from knossos.accounts import mail
-from knossos.accounts.accounts import as_account
+from knossos.accounts.accounts import Account, as_account
 from knossos.accounts.mail_links import MailLinks, Purpose
 from knossos.accounts.tables import User
 from knossos.database import Database
@@ -35,12 +35,19 @@ class Letter(StrEnum):
     VERIFY = "verify"
     #: The link to a new password.
     RESET = "reset"
+    #: An operator made the account; the link to its first password.
+    INVITE = "invite"
     #: Somebody wanted to make a second account with the address.
     KNOWN = "known"
 
 
-TEXTS = {Letter.VERIFY: mail.VERIFY, Letter.RESET: mail.RESET, Letter.KNOWN: mail.KNOWN}
-LINKS = {Letter.VERIFY: Purpose.VERIFY, Letter.RESET: Purpose.RESET}
+TEXTS = {
+    Letter.VERIFY: mail.VERIFY,
+    Letter.RESET: mail.RESET,
+    Letter.INVITE: mail.INVITE,
+    Letter.KNOWN: mail.KNOWN,
+}
+LINKS = {Letter.VERIFY: Purpose.VERIFY, Letter.RESET: Purpose.RESET, Letter.INVITE: Purpose.RESET}
 
 
 class Post:
@@ -48,6 +55,13 @@ class Post:
         self._settings = settings
         self._links = MailLinks(settings, database)
         self._engine = engine
+
+    def hand_out(self, letter: Letter, account: Account) -> str:
+        """Have a mail sent, and answer ""; where none can be, the link itself, for an operator to pass on."""
+        if self._settings.smtp and account.email is not None:
+            self.send(letter, account.user_id, account.name)
+            return ""
+        return self._links.issue(account.user_id, LINKS[letter])
 
     def send(self, letter: Letter, user_id: int, name: str) -> None:
         """Have a mail sent to an account, or its link logged."""

@@ -6,7 +6,9 @@ account is told to nobody but its owner, by mail; whether a name is taken has to
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections.abc import Collection
 
 from knossos.accounts.accounts import Account, AccountExists, Accounts, NoSuchAccount, as_account, end_logins
 from knossos.accounts.audit import Actor, record
@@ -21,6 +23,8 @@ from knossos.settings import Settings
 
 #: Least characters of a password that somebody chooses here.
 MIN_PASSWORD_CHARS = 8
+#: Random bytes of a password that nobody knows, until the owner of the account has chosen one.
+UNKNOWN_PASSWORD_BYTES = 24
 #: Mails of one kind for one account in a window (LOGIN_FAILURE_WINDOW_SECONDS).
 MAX_MAILS = 3
 #: What counts how often a new password is asked for from one network address.
@@ -136,6 +140,39 @@ class Registration:
         except TooManyTries as error:
             if error.kind == RESET_FROM_ADDRESS:
                 raise
+
+    def invite(
+        self, name: str, email: str, roles: Collection[str], by: Actor, *, more_roles: Collection[str] = ()
+    ) -> tuple[Account, str]:
+        """Make an account for somebody, who chooses its password by a link that comes by mail.
+
+        Returns:
+            The account, and the link where no mail can be sent, for the operator to pass on; else "".
+
+        Raises:
+            AccountExists, InvalidInput: as for any account.
+        """
+        unknown = secrets.token_urlsafe(UNKNOWN_PASSWORD_BYTES)
+        made = self._accounts.add(name, unknown, roles, email, verified=False, more_roles=more_roles, by=by)
+        return made, self._post.hand_out(Letter.INVITE, made)
+
+    def send_reset(self, name: str, by: Actor) -> str:
+        """For an operator: send the owner of an account the link to a new password.
+
+        Returns:
+            The link, where no mail can be sent to them; else "".
+
+        Raises:
+            NoSuchAccount
+            InvalidInput: it is disabled, so that no password opens it.
+        """
+        account = self._accounts.get(name)
+        if account.disabled:
+            raise InvalidInput(f"The account {account.name} is disabled; enable it first.")
+        with self._database.session() as session:
+            subject = f"user:{account.name}"
+            record(session, actor=by.name, address=by.address, action="user.reset_sent", subject=subject)
+        return self._post.hand_out(Letter.RESET if account.verified else Letter.INVITE, account)
 
     def account_of_link(self, secret: str, purpose: Purpose) -> Account:
         """Whose link that is, for the page it leads to. Raises LinkNotGood."""

@@ -77,6 +77,16 @@ class MailLink(Base):
     used_at: Mapped[float | None]
 
 
+class EndedSession(Base):
+    """A session whose owner has logged out. The cookie itself is not kept, only its SHA-256."""
+
+    __tablename__ = "ended_sessions"
+
+    secret_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    #: When the cookie would have ended by itself, so that nobody need know of it any more.
+    expires_at: Mapped[float]
+
+
 class LoginFailures(Base):
     """Wrong passwords for an account or from an address, in the current window."""
 

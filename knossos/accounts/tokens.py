@@ -52,6 +52,12 @@ class Scope(StrEnum):
     MANAGE = "manage"
     #: Run scripts and call runners that its owner may, and have what comes of it.
     RUN = "run"
+    #: Send scripts of one's own, watch and end them.
+    SCRIPTS = "scripts"
+    #: See and change the files of its owner's home.
+    HOME = "home"
+    #: Add, change and remove accounts, where its owner is an operator.
+    USERS = "users"
 
 
 ALL_SCOPES = frozenset(Scope)

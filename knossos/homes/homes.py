@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
 import time
 from pathlib import Path
@@ -48,6 +49,29 @@ class Homes:
         path = str(self.folder(user_id))
         incoming = Incoming(str(self._root / INCOMING / str(user_id)), path, self._settings.home_quota_bytes)
         return Home(open_home(str(self._root), str(user_id)), incoming, str(self._root / REMOVED))
+
+    def used(self, user_id: int) -> int:
+        """Bytes that the home of an account uses; counting ends once it is full. It is not made for that."""
+        if not self.folder(user_id).is_dir():
+            return 0
+        with self.open(user_id) as home:
+            return home.used()
+
+    def discard(self, user_id: int) -> bool:
+        """Take the home of an account away: nobody reaches it any more, and its files go with the clean-up, at the
+        earliest TASK_LIFETIME from now. False where there is none.
+
+        Raises:
+            HomesMissing: it cannot be moved away.
+        """
+        try:
+            (self._root / REMOVED).mkdir(0o700, exist_ok=True)
+            os.rename(self.folder(user_id), self._root / REMOVED / f"{secrets.token_hex(8)}.0")
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise HomesMissing(f"The home cannot be taken away: {error.strerror}.", needed="homes") from error
+        return True
 
     def tidy(self) -> int:
         """Remove what was being removed, or was on its way, when a server was killed."""

@@ -260,7 +260,8 @@ class EngineWorker(Worker):
                 if os.getpgid(self.horse_pid) == self.horse_pid:
                     os.killpg(self.horse_pid, signal.SIGKILL)
         ended = super().wait_for_horse()
-        end_orphans({self._spare and self._spare.pid, self._companion and self._companion.pid})
+        kept = self._spare, self._companion
+        end_orphans({one.pid for one in kept if one is not None})
         return ended
 
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
@@ -407,7 +408,7 @@ def adopt_orphans() -> None:
 
 
 def end_orphans(but: Collection[int | None] = ()) -> None:
-    """End all children but some: between two jobs a worker has its spare, what goes on beside it, and remains of jobs."""
+    """End all children but some: a worker keeps its spare and what goes on beside it, and nothing that a job left."""
     while children := [pid for pid in _children() if pid not in but]:
         for pid in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -16,7 +16,6 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from knossos.accounts import Sessions
 from knossos.database import Database
 from knossos.errors import SettingsError
 from knossos.jobs import Engine, counts
@@ -36,6 +35,7 @@ from knossos.live.hub import Hub
 from knossos.live.watching import Watching
 from knossos.operating.collector import registry
 from knossos.operating.readiness import Asker, Parts
+from knossos.scripting.credentials import Credentials, credentials_of
 from knossos.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ PING_SECONDS = 5
 MOST_MESSAGE_BYTES = 64 * 1024
 #: Connections that may wait to be accepted: 2,000 watchers may come back at once after a restart.
 BACKLOG = 4096
-#: Threads for blocking calls: to the engine (answers and cancels of users) and to the database (their sessions).
+#: Threads for blocking calls: to the engine (answers and cancels of users) and to the database (who they are).
 THREADS = 4
 #: When Python looks for reference cycles: with 2,000 watchers a full search stops the process for 0.1 to 0.3 s, which
 #: is longer than anything else in it; by its defaults it would come every few seconds while clients connect.
@@ -55,13 +55,13 @@ GARBAGE_THRESHOLDS = (5_000, 20, 20)
 CLOSING_SECONDS = 2.0
 
 
-def make_application(settings: Settings, hub: Hub, engine: Steering, sessions: Sessions) -> Application:
+def make_application(settings: Settings, hub: Hub, engine: Steering, credentials: Credentials) -> Application:
     """Build the Tornado application. The hub must be run beside it."""
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="live")
     live = Live(
         settings=settings,
         hub=hub,
-        doorkeeper=Doorkeeper(settings, sessions, hub.ask, threads),
+        doorkeeper=Doorkeeper(settings, credentials, hub.ask, threads),
         engine=engine,
         threads=threads,
         readiness=Asker(Parts(settings).of_sockets()),
@@ -102,7 +102,7 @@ async def serve(settings: Settings) -> None:
     await asyncio.to_thread(ping, settings.redis)
     hub = Hub(settings.redis)
     engine = counts.delivering(Engine(settings))
-    application = make_application(settings, hub, engine, Sessions(settings, Database(settings)))
+    application = make_application(settings, hub, engine, credentials_of(settings, Database(settings), engine))
     server = HTTPServer(application, xheaders=settings.trusted_proxies > 0, max_body_size=MOST_MESSAGE_BYTES)
     gc.freeze()  # what is there by now stays
     following = asyncio.create_task(hub.run())

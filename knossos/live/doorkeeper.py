@@ -1,8 +1,8 @@
 """Who may watch which job: finds the job's record and asks the rules of ``accounts.access``.
 
 A job that somebody may not watch looks like one that does not exist. The record comes over the hub's connection,
-so that 2,000 clients that connect at once are looked up together and hold up nobody. A session is looked up in the
-database, by a thread, and only for those who have not shown the job's token.
+so that 2,000 clients that connect at once are looked up together and hold up nobody. A session, or the token of an
+account or a run, is looked up in the database, by a thread, and only for those who have not shown the job's token.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from knossos.accounts import Sessions
+from knossos.accounts import Session
 from knossos.accounts.access import may_control, may_watch
+from knossos.errors import AccessDenied
 from knossos.jobs import keys
 from knossos.jobs.records import JobRecord
+from knossos.scripting.credentials import Credentials, scope_to_see
 from knossos.settings import Settings
 
 _TICKET = re.compile(r"[1-9]\d{0,17}", re.ASCII)
@@ -36,19 +38,31 @@ def parse_ticket(text: str) -> int | None:
     return int(text) if _TICKET.fullmatch(text) else None
 
 
+def bearer_of(authorization: str | None) -> str | None:
+    """The token of an Authorization header; None where it has none, or is of another scheme."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
 class Doorkeeper:
     """Lets clients in. ``ask`` sends a reading command to Redis and returns its answer in RESP2."""
 
     def __init__(
-        self, settings: Settings, sessions: Sessions, ask: Callable[..., Awaitable[Any]], threads: Executor
+        self, settings: Settings, credentials: Credentials, ask: Callable[..., Awaitable[Any]], threads: Executor
     ) -> None:
         self._settings = settings
-        self._sessions = sessions
+        self._credentials = credentials
         self._ask = ask
         self._threads = threads
 
-    async def admit(self, ticket: int, token: str | None, cookie: str | None) -> Admission | None:
-        """Return the job if the client may watch it, None if it may not, or if there is none."""
+    async def admit(
+        self, ticket: int, token: str | None, cookie: str | None, bearer: str | None = None
+    ) -> Admission | None:
+        """Return the job if the client may watch it, None if it may not, or if there is none.
+
+        Args:
+            token: the job's; ``bearer``: of an account or a run, from the header Authorization.
+        """
         answer = await self._ask("HGETALL", keys.task(ticket))
         fields = {name.encode(): value.encode() for name, value in zip(answer[::2], answer[1::2], strict=True)}
         try:
@@ -58,9 +72,17 @@ class Doorkeeper:
         if may_control(record, token=token, session=None):
             return Admission(record, may_cancel=True)
         session = None
-        if cookie:
+        if cookie or bearer:
             loop = asyncio.get_running_loop()
-            session = await loop.run_in_executor(self._threads, self._sessions.read, cookie)
+            session = await loop.run_in_executor(self._threads, self._session, record, cookie, bearer)
         if not may_watch(record, token=token, session=session, settings=self._settings):
             return None
         return Admission(record, may_control(record, token=token, session=session))
+
+    def _session(self, record: JobRecord, cookie: str | None, bearer: str | None) -> Session | None:
+        """Who asks, if what they have may be used for such jobs."""
+        try:
+            holder = self._credentials.of_token(bearer) if bearer else self._credentials.of_cookie(cookie or "")
+        except AccessDenied:
+            return None
+        return None if holder is None else holder.session_if(scope_to_see(record.kind))

@@ -25,7 +25,7 @@ from knossos.errors import KnossosError
 from knossos.jobs.records import JobRecord
 from knossos.jobs.states import JobState
 from knossos.live.client_messages import Answer, Cancel, UserReady, parse_client_message
-from knossos.live.doorkeeper import Admission, Doorkeeper, parse_ticket
+from knossos.live.doorkeeper import Admission, Doorkeeper, bearer_of, parse_ticket
 from knossos.live.hub import Hub, say_missing
 from knossos.live.messages import BEGINNING, Style, is_event_id
 from knossos.live.origins import may_connect
@@ -171,7 +171,8 @@ class WatcherHandler(Quiet, WebSocketHandler):
     async def _watch(self, watcher: Watcher) -> None:
         try:
             cookie = self.get_cookie(COOKIE_NAME)
-            admission = await self.live.doorkeeper.admit(watcher.ticket, self._token, cookie)
+            bearer = bearer_of(self.request.headers.get("Authorization"))
+            admission = await self.live.doorkeeper.admit(watcher.ticket, self._token, cookie, bearer)
             self.decided(admission)
             if admission is None:
                 say_missing(watcher)

@@ -116,6 +116,18 @@ def role_of(session: Session, mod_id: str, user_id: int) -> TeamRole | None:
     return None if number is None else TeamRole(number)
 
 
+def hand_over(session: Session, user_id: int, heir_id: int | None) -> list[str]:
+    """Before an account is removed: the heir becomes an owner of the mods that it alone owns. Answers their ids."""
+    others = select(Member.mod_id).where(Member.role == TeamRole.OWNER, Member.user_id != user_id)
+    alone = select(Member.mod_id).where(
+        Member.user_id == user_id, Member.role == TeamRole.OWNER, Member.mod_id.not_in(others)
+    )
+    found = list(session.scalars(alone.order_by(Member.mod_id)))
+    for mod_id in found if heir_id is not None else ():
+        session.merge(Member(mod_id=mod_id, user_id=heir_id, role=TeamRole.OWNER))
+    return found
+
+
 def require(session: Session, identity: Identity, mod_id: str, least: TeamRole) -> TeamRole:
     """The caller's role in the team, an operator's being that of an owner. Raises Refused (``unauthorized``)."""
     role = TeamRole.OWNER if identity.is_operator else role_of(session, mod_id, identity.user_id)

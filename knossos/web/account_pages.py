@@ -41,9 +41,18 @@ SCOPES = {
     Scope.RELEASE: "publish, change and delete releases",
     Scope.MANAGE: "create and change mods, teams and webhooks",
     Scope.RUN: "run scripts and runners that you may run, and have their results",
+    Scope.SCRIPTS: "send scripts of your own, watch and end them",
+    Scope.HOME: "see and change the files of your home",
+    Scope.USERS: "add, change and remove accounts",
 }
+#: Scopes that say something only for operators.
+OPERATOR_SCOPES = frozenset({Scope.USERS})
 #: What is said after something was done, by the word in the address that leads back.
-DONE = {"password": "Your password is changed.", "revoked": "The token is revoked."}
+DONE = {
+    "password": "Your password is changed.",
+    "revoked": "The token is revoked.",
+    "logout": "All other logins are ended.",
+}
 
 blueprint = Blueprint("account_pages", __name__)
 
@@ -186,6 +195,16 @@ def change_password() -> Response | tuple[str, int]:
     return response
 
 
+@blueprint.post("/account/logout")
+def end_logins() -> Response:
+    """End all logins but this one."""
+    visitor = page_account()
+    changed = services().accounts.end_logins(visitor.name, by=Actor(visitor.name, client_address()))
+    response = make_response(redirect(url_for("account_pages.account", done="logout"), 303))
+    start_session(response, changed)
+    return response
+
+
 @blueprint.post("/account/tokens")
 def make_token() -> tuple[str, int]:
     visitor = page_account()
@@ -217,7 +236,7 @@ def _account_page(**shown: Any) -> str:
         account=visitor,
         tokens=services().tokens.list_tokens(visitor.user_id),
         lifetimes=LIFETIMES,
-        scopes=SCOPES,
+        scopes={scope: text for scope, text in SCOPES.items() if visitor.is_operator or scope not in OPERATOR_SCOPES},
         **{"values": empty, "errors": {}, "section": "", "secret": "", "done": "", **shown},
     )
 

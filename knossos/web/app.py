@@ -50,6 +50,7 @@ from knossos.web import (
     script_pages,
     script_server,
     security,
+    site_menu,
     storage_files,
     task_feeds,
     template_filters,
@@ -116,6 +117,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
     app.cli.add_command(script_commands.scripts)
     template_filters.install(app)
     script_pages.install(app)
+    site_menu.install(app)
     for module in (
         converter,
         drops,

@@ -1,58 +1,83 @@
-"""Who is asking: the session cookie, the API key, the token of a task.
+"""Who is asking: the session cookie, a token in a header, the API key, the token of a task.
 
 The cookie holds a session, or the token of a run, by which a script acts for its caller; which of them, and whether it
 is good, is looked at once for each request (`cookie_holder`).
 
 A cookie counts for a request that changes something only where the request came from a page of this server
 (`is_same_origin`): no other site can act in a visitor's name. That holds beside the cookie's SameSite=Lax. No browser
-has the token of a run, so what is no browser may send that with everything. Keys and tokens of tasks are secrets that
-another site does not have, so they need no such check.
+has the token of a run, so what is no browser may send that with everything. Keys, tokens of tasks and tokens in headers
+are secrets that another site does not have, so they need no such check.
+
+A token in a header (``Authorization: Bearer``, or ``X-KN-TOKEN``) counts where a program may ask, if it has the scope
+that is asked for there (`session_for`); pages do not heed it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Response, abort, g, redirect, request, url_for
 
 from knossos.accounts import COOKIE_NAME, Account, Session, api_keys, find_api_key
 from knossos.accounts.access import may_control, may_watch, owner_of_account, owner_of_key
-from knossos.accounts.tokens import Identity, identity_of
+from knossos.accounts.openid import BearerExpired, InvalidHeader
+from knossos.accounts.tokens import Identity, Scope, TokenExpired, identity_of
 from knossos.errors import AccessDenied
 from knossos.jobs import JobNotFound, JobRecord
-from knossos.scripting.access import Caller, caller_of
-from knossos.scripting.tokens import PREFIX as RUN_TOKEN_PREFIX
+from knossos.scripting.credentials import Holder, scope_to_see
+from knossos.scripting.tokens import RunTokenExpired
 from knossos.web.addresses import origin_of
 from knossos.web.services import services
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds the cookie. ``by_run``: it is a script, by the token of its run."""
-
-    caller: Caller
-    by_run: bool
+#: Where mod managers put their token.
+TOKEN_HEADER = "X-KN-TOKEN"  # noqa: S105 (the name of a header)
 
 
 def cookie_holder() -> Holder | None:
     """Who the cookie says is asking, whether or not it may count here; None where there is none, or it is not good."""
     if "holder" not in g:
-        g.holder = _holder_of(request.cookies.get(COOKIE_NAME, ""))
+        g.holder = services().credentials.of_cookie(request.cookies.get(COOKIE_NAME, ""))
     holder: Holder | None = g.holder
     return holder
 
 
-def _holder_of(cookie: str) -> Holder | None:
-    if cookie.startswith(RUN_TOKEN_PREFIX):
+def header_token() -> str:
+    """The token that a header has: of an account or a run, or a session; "" where there is none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    # Another scheme is not for us: a server before this one may have asked for a password of its own.
+    return token.strip() if scheme.lower() == "bearer" else request.headers.get(TOKEN_HEADER, "")
+
+
+def token_holder() -> Holder | None:
+    """Who holds the token of a header; None where there is none.
+
+    Raises:
+        BearerRefused: it is not good.
+    """
+    if "token_holder" not in g:
+        token = header_token()
         try:
-            return Holder(services().scripting.tokens.check(cookie), by_run=True)
-        except AccessDenied:
-            return None
-    session = services().sessions.read(cookie)
-    return None if session is None else Holder(caller_of(session.account), by_run=False)
+            g.token_holder = services().credentials.of_token(token) if token else None
+        except (TokenExpired, RunTokenExpired) as error:
+            raise BearerExpired(error.message) from error
+        except AccessDenied as error:
+            raise InvalidHeader(error.message) from error
+    holder: Holder | None = g.token_holder
+    return holder
+
+
+def session_for(scope: Scope) -> Session | None:
+    """Who asks where programs may: by a token that has the scope, else by the session, where it may count.
+
+    Raises:
+        AccessDenied: the token is not good, or lacks the scope.
+    """
+    holder = token_holder()
+    if holder is None:
+        return current_session()
+    holder.require(scope)
+    return holder.session
 
 
 def current_session() -> Session | None:
@@ -68,10 +93,16 @@ def current_session() -> Session | None:
 
 def _session() -> Session | None:
     holder = cookie_holder()
-    if holder is None or holder.caller.account is None or holder.caller.stands_in:
+    if holder is None:
         return None
     counts = request.method in SAFE_METHODS or is_same_origin() or (holder.by_run and is_no_browser())
-    return Session(holder.caller.account) if counts else None
+    return holder.session if counts else None
+
+
+def visiting_session() -> Session | None:
+    """Who asks, by whatever token or session, for no more than to be told who they are."""
+    holder = token_holder()
+    return current_session() if holder is None else holder.session
 
 
 def visitor_identity() -> Identity | None:
@@ -140,6 +171,13 @@ def start_session(response: Response, account: Account) -> None:
 
 
 def end_session(response: Response) -> None:
+    """Log out: the cookie goes, and the session or the run's token that it holds is void, wherever it is sent from."""
+    holder, cookie = cookie_holder(), request.cookies.get(COOKIE_NAME, "")
+    if holder is not None and holder.by_run:
+        services().scripting.tokens.revoke(cookie)
+    elif holder is not None:
+        services().sessions.end(cookie)
+    services().sessions.end(header_token())
     response.delete_cookie(COOKIE_NAME, httponly=True, samesite="Lax", secure=request.is_secure)
 
 
@@ -169,7 +207,7 @@ def task_token() -> str:
 def watched_task(ticket: int) -> JobRecord:
     """The task, if the caller may watch it; else JobNotFound, as if it did not exist."""
     record = _find(ticket)
-    if not may_watch(record, token=task_token(), session=current_session(), settings=services().settings):
+    if not may_watch(record, token=task_token(), session=_session_for(record), settings=services().settings):
         raise _no_such_task(ticket)
     return record
 
@@ -183,7 +221,13 @@ def controlled_task(ticket: int) -> JobRecord:
 
 
 def controls(record: JobRecord) -> bool:
-    return may_control(record, token=task_token(), session=current_session())
+    return may_control(record, token=task_token(), session=_session_for(record))
+
+
+def _session_for(record: JobRecord) -> Session | None:
+    """Whoever asks, if a token that they have may be used for such tasks; what it may not is not there for it."""
+    holder = token_holder()
+    return current_session() if holder is None else holder.session_if(scope_to_see(record.kind))
 
 
 def _find(ticket: int) -> JobRecord:

@@ -22,6 +22,8 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from knossos.accounts.accounts import known_roles
+from knossos.accounts.administration import By
+from knossos.accounts.audit import OPERATOR
 from knossos.accounts.tokens import Scope
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_CRASH, EXIT_MISSING, KnossosError, MissingDependency, SettingsError
 from knossos.publishing.repository.job import catch_up
@@ -125,6 +127,23 @@ def user_disable(name: str) -> None:
 def user_enable(name: str) -> None:
     """Let the account NAME in again."""
     click.echo(f"enabled {services().accounts.enable(name).name}")
+
+
+@user.command("remove", cls=Command)
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def user_remove(name: str, yes: bool) -> None:
+    """Remove the account NAME with its home, its runs and its tokens. What it published stays. Needs Redis."""
+    account = services().accounts.get(name)
+    if not yes:
+        click.confirm(f"Remove {account.name}, with all files of its home?", abort=True)
+    try:
+        gone = services().departure.remove(account.name, By(OPERATOR, None))
+    except redis.RedisError as error:
+        raise Failure(f"{account.name} is disabled, and not removed: Redis does not answer", EXIT_MISSING) from error
+    click.echo(f"removed {gone.name}")
+    for mod_id in gone.mods:
+        click.echo(f"an operator owns {mod_id} now")
 
 
 @user.command("password", cls=Command)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import NotFound as NoSuchPage
 
+from knossos.accounts.openid import BearerRefused
 from knossos.accounts.throttle import TooManyTries
 from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound, SettingsError
 from knossos.jobs import JobNotFinished
@@ -25,6 +26,7 @@ from knossos.scripting.runs import TooManyRuns
 #: Status of each error; the first row that fits counts.
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
+    (BearerRefused, 401),
     (AccessDenied, 403),
     (TooManyTries, 429),
     (TooManyRuns, 429),

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from knossos import __version__
 from knossos.web.addresses import websocket_base
-from knossos.web.authentication import current_session
+from knossos.web.authentication import visiting_session
 from knossos.web.services import services
 
 blueprint = Blueprint("info", __name__)
@@ -14,7 +14,7 @@ blueprint = Blueprint("info", __name__)
 
 @blueprint.get("/api/info")
 def info() -> Response:
-    session = current_session()
+    session = visiting_session()
     running, waiting = services().home_scripts.counts()
     return jsonify(
         name=services().settings.name,

@@ -25,7 +25,7 @@ from knossos.web.errors import answer, status_of
 from knossos.web.job_views import is_page, place_in_line, state_of_row
 from knossos.web.run_pages import visible_run
 from knossos.web.run_views import ending_of, runtime_of
-from knossos.web.script_server.jobs import number_in_query
+from knossos.web.script_server.callers import whole_number
 from knossos.web.services import services
 from knossos.web.task_views import STATE_NAMES
 
@@ -61,7 +61,7 @@ def jobs() -> Response:
     """The newest jobs, or those before the job ``before``; with ``part=list`` only what changes, for `jobs.js`."""
     visitor, scripts = page_account(), services().home_scripts
     everyone = visitor.is_operator and request.args.get("of") == "everyone"
-    before = number_in_query("before")
+    before = whole_number("before")
     found = scripts.rows(visitor, everyone=everyone, before=before, limit=PAGE + 1)
     running, waiting = scripts.counts()
     is_part = request.args.get("part") == "list"

@@ -16,16 +16,18 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, make_response, redirect, render_template, request, url_for
 
+from knossos.accounts import Session
 from knossos.accounts.access import owner_of_account
 from knossos.errors import InvalidInput, NotFound
 from knossos.jobs import JobNotFound, JobRecord
 from knossos.scripting.access import caller_of, may_execute, may_see_calculations
 from knossos.scripting.catalogue import BrokenScript, NoSuchScript, Script
+from knossos.scripting.credentials import scope_to_see
 from knossos.scripting.plan import FileRole, RunKind
 from knossos.scripting.runs import NoSuchRun, Run
 from knossos.settings import ROOT
 from knossos.web.addresses import websocket_base
-from knossos.web.authentication import current_session, page_account, refuse_other_sites, task_token
+from knossos.web.authentication import current_session, page_account, refuse_other_sites, task_token, token_holder
 from knossos.web.run_kinds import kind_of
 from knossos.web.run_views import ending_of, file_name, file_views, plain_text, runtime_of, state_of
 from knossos.web.schedule_links import about_run
@@ -75,17 +77,27 @@ def visible_run(run_id: str) -> tuple[Run, JobRecord | None]:
 
     Raises:
         NoSuchRun: there is none, or it is somebody else's.
+        AccessDenied: a token in a header is not good, or lacks the scope.
     """
     run = services().scripting.runs.get(run_id)
     record = _record_of(run)
-    if _is_ones_own(run) or _has_token(record):
+    if _has_token(record) or _is_ones_own(run):
         return run, record
     # In the same words as for one that is not there.
     raise NoSuchRun("There is no such run (any more).", run_id=run_id)
 
 
 def _is_ones_own(run: Run) -> bool:
-    session = current_session()
+    holder = token_holder()
+    session = current_session() if holder is None else holder.session
+    if not _may_see(run, session):
+        return False
+    if holder is not None:
+        holder.require(scope_to_see(run.kind))
+    return True
+
+
+def _may_see(run: Run, session: Session | None) -> bool:
     if run.kind is RunKind.CALCULATION:
         caller = caller_of(None if session is None else session.account)
         if may_see_calculations(caller, services().settings):

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 from flask import request
 
-from knossos.accounts import Account
-from knossos.accounts.openid import BearerExpired, HeaderMissing, InvalidHeader, bearer_token
-from knossos.accounts.tokens import Scope, TokenExpired
+from knossos.accounts.openid import HeaderMissing, bearer_token
+from knossos.accounts.tokens import Scope
 from knossos.errors import AccessDenied
 from knossos.scripting.access import Caller, caller_of, may_call_runner
 from knossos.scripting.plan import RunKind
 from knossos.scripting.runs import ANONYMOUS_OWNER, NoSuchRun, Run
-from knossos.scripting.tokens import PREFIX as RUN_TOKEN_PREFIX
-from knossos.scripting.tokens import RunTokenExpired
-from knossos.web.authentication import current_session
-from knossos.web.nebula.requests import TOKEN_HEADER
+from knossos.web.authentication import current_session, token_holder
 from knossos.web.services import services
 
 
@@ -75,18 +71,11 @@ def readable_run(run_id: str) -> Run:
 
 def _caller() -> Caller:
     """Who asks by this server's own means: a token in a header, else the session; nobody where there is neither."""
-    header = request.headers.get("Authorization")
-    token = bearer_token(header) if header else request.headers.get(TOKEN_HEADER, "")
-    if not token:
+    if header := request.headers.get("Authorization"):
+        bearer_token(header)  # says what is wrong with one that holds none
+    holder = token_holder()
+    if holder is None:
         session = current_session()
         return caller_of(None if session is None else session.account)
-    try:
-        if token.startswith(RUN_TOKEN_PREFIX):
-            return services().scripting.tokens.check(token)
-        identity = services().tokens.check(token)
-    except (TokenExpired, RunTokenExpired) as error:
-        raise BearerExpired(error.message) from error
-    except AccessDenied as error:
-        raise InvalidHeader(error.message) from error
-    identity.require(Scope.RUN)
-    return caller_of(Account(identity.user_id, identity.name, identity.roles))
+    holder.require(Scope.RUN)
+    return holder.caller

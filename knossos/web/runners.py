@@ -24,8 +24,8 @@ from knossos.scripting.runners.folder import BrokenRunner
 from knossos.scripting.runners.inputs import Call
 from knossos.scripting.runs import KeptFile, Run
 from knossos.web.addresses import public_base
+from knossos.web.authentication import TOKEN_HEADER
 from knossos.web.errors import STATUS, answer
-from knossos.web.nebula.requests import TOKEN_HEADER
 from knossos.web.runner_callers import owner_calling, readable_run
 from knossos.web.services import services
 from knossos.web.stored_answers import stored_answer

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from knossos.accounts import Account
 from knossos.accounts.access import owner_of_account
+from knossos.accounts.tokens import Scope
 from knossos.errors import KnossosError
 from knossos.scripting.calls import NotLoggedIn
 from knossos.scripting.notices.content import signing_key
@@ -49,9 +50,15 @@ def _allow_scripts_and_inputs() -> None:
     request.max_content_length = 6 * max(settings.max_script_bytes, settings.calculation_input_bytes)
 
 
+def _account() -> Account:
+    """Who asks. A token needs both scopes, since a schedule may run what either of them allows."""
+    caller(Scope.RUN)
+    return caller(Scope.SCRIPTS)
+
+
 @blueprint.get("/api/schedules")
 def listed() -> Response:
-    account = caller()
+    account = _account()
     found = services().scheduling.schedules.of_account(account)
     key = signing_key(services().settings, account.user_id)
     return jsonify(schedules=[schedule_document(one) for one in found], signing_key=key)
@@ -59,14 +66,14 @@ def listed() -> Response:
 
 @blueprint.post("/api/schedules")
 def create() -> tuple[Response, int]:
-    account = caller()
+    account = _account()
     return jsonify(schedule_document(services().scheduling.schedules.create(account, json_object()))), 201
 
 
 @blueprint.get("/api/schedules/times")
 def times() -> Response:
     """When a cron expression comes next, for whoever is about to make a schedule of it."""
-    caller()
+    _account()
     when = When(cron=read_cron(request.args.get("cron", "")), zone=request.args.get("zone", "UTC"))
     found = next_times(when, time.time(), PREVIEW)
     return jsonify(words=in_words(when), times=[{"at": iso(one), "local": local_time(one, when.zone)} for one in found])
@@ -74,42 +81,42 @@ def times() -> Response:
 
 @blueprint.get("/api/schedules/<schedule_id>")
 def one(schedule_id: str) -> Response:
-    return jsonify(schedule_document(services().scheduling.schedules.get(caller(), schedule_id)))
+    return jsonify(schedule_document(services().scheduling.schedules.get(_account(), schedule_id)))
 
 
 @blueprint.put("/api/schedules/<schedule_id>")
 def change(schedule_id: str) -> Response:
-    account = caller()
+    account = _account()
     return jsonify(schedule_document(services().scheduling.schedules.change(account, schedule_id, json_object())))
 
 
 @blueprint.delete("/api/schedules/<schedule_id>")
 def remove(schedule_id: str) -> Response:
-    services().scheduling.schedules.remove(caller(), schedule_id)
+    services().scheduling.schedules.remove(_account(), schedule_id)
     return jsonify(error=False)
 
 
 @blueprint.post("/api/schedules/<schedule_id>/run")
 def run_now(schedule_id: str) -> tuple[Response, int]:
-    firing = services().scheduling.firings.run_now(caller(), schedule_id)
+    firing = services().scheduling.firings.run_now(_account(), schedule_id)
     return jsonify(run_id=firing.run_id, page=url_for("run_pages.run", run_id=firing.run_id)), 202
 
 
 @blueprint.get("/api/schedules/<schedule_id>/runs")
 def history(schedule_id: str) -> Response:
-    found = services().scheduling.schedules.history(caller(), schedule_id)
+    found = services().scheduling.schedules.history(_account(), schedule_id)
     return jsonify(runs=[firing_document(one) for one in found])
 
 
 @blueprint.get("/api/runs/<run_id>/notice")
 def notice(run_id: str) -> Response:
-    account = caller()
+    account = _account()
     return jsonify(wanted_document(services().scheduling.notices.of_run(account, _run_of(account, run_id).run_id)))
 
 
 @blueprint.put("/api/runs/<run_id>/notice")
 def ask(run_id: str) -> Response:
-    account = caller()
+    account = _account()
     run, problems = _run_of(account, run_id), Problems()
     wanted = read_wanted(json_object(), problems, prefix="")
     problems.check()
@@ -119,7 +126,7 @@ def ask(run_id: str) -> Response:
 
 @blueprint.delete("/api/runs/<run_id>/notice")
 def take_back(run_id: str) -> Response:
-    account = caller()
+    account = _account()
     removed = services().scheduling.notices.take_back(account, _run_of(account, run_id).run_id)
     return jsonify(error=False, removed=removed)
 

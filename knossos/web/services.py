@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 from knossos.accounts import Accounts, Sessions
+from knossos.accounts.administration import Administration
 from knossos.accounts.audit import Audit
 from knossos.accounts.logins import Logins
 from knossos.accounts.post import Post
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
 
     from knossos.accounts.openid import OpenIdIssuer
     from knossos.homes import Homes
+    from knossos.homes.departure import Departure
     from knossos.homes.scheduling import Scheduling
     from knossos.homes.scripts import HomeScripts
     from knossos.operating.readiness import Asker
     from knossos.publishing.publisher import Publisher
     from knossos.scripting.calls import Scripting
+    from knossos.scripting.credentials import Credentials
 
 EXTENSION = "knossos"
 
@@ -79,6 +82,12 @@ class Services:
         return Scripting(self.settings, self.database, self.engine)
 
     @cached_property
+    def credentials(self) -> Credentials:
+        from knossos.scripting.credentials import Credentials
+
+        return Credentials(self.sessions, self.tokens, self.scripting.tokens)
+
+    @cached_property
     def homes(self) -> Homes:
         from knossos.homes import Homes
 
@@ -112,6 +121,16 @@ class Services:
         from knossos.storage import Storage
 
         return Asker(Parts(self.settings, self.database, Storage(self.settings)).of_server())
+
+    @cached_property
+    def administration(self) -> Administration:
+        return Administration(self.database, self.accounts)
+
+    @cached_property
+    def departure(self) -> Departure:
+        from knossos.homes.departure import Departure
+
+        return Departure(self.administration, self.database, self.scripting.runs, self.engine, self.homes)
 
     @cached_property
     def seats(self) -> Seats:

@@ -14,11 +14,12 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request, url_for
 
 from knossos.accounts.access import OPEN_KIND, may_list_tasks, owner_of_account
+from knossos.accounts.tokens import Scope
 from knossos.errors import AccessDenied, InvalidInput, NotFound
 from knossos.jobs.events import Event
 from knossos.live.messages import BEGINNING, Style, Tale, encode, is_event_id, position
 from knossos.web import captcha as captchas
-from knossos.web.authentication import controlled_task, current_session, watched_task
+from knossos.web.authentication import controlled_task, session_for, visiting_session, watched_task
 from knossos.web.converter import KIND
 from knossos.web.result_tree import result_tree
 from knossos.web.services import services
@@ -39,7 +40,7 @@ blueprint = Blueprint("task_feeds", __name__, url_prefix="/api/tasks")
 def tasks() -> Response:
     """The newest tasks that the visitor may list, or those before the ticket ``before``."""
     before = request.args.get("before", type=int)
-    owner, session = listed_owner(), current_session()
+    owner, session = listed_owner(), session_for(Scope.READ)
     kind = OPEN_KIND if owner is None and not (session and session.is_operator) else None
     records = services().engine.list_jobs(owner=owner, kind=kind, limit=PAGE + 1, before=before)
     rows = [row_view(record, url_for("pages.watch", ticket=record.ticket)) for record in records[:PAGE]]
@@ -52,7 +53,7 @@ def tasks() -> Response:
 
 def listed_owner() -> str | None:
     """Whose tasks the visitor may list; None for everyone's. Raises AccessDenied for a stranger."""
-    session = current_session()
+    session = session_for(Scope.READ)
     if may_list_tasks(session=session, settings=services().settings):
         return None
     if session is None:
@@ -101,7 +102,7 @@ def _as_many_as_fit(found: list[Event]) -> list[Event]:
 @blueprint.post("/<ticket:ticket>/cancel")
 def cancel(ticket: int) -> Response:
     record = controlled_task(ticket)
-    session = current_session()
+    session = visiting_session()
     reason = f"Cancelled by {session.name}." if session else "Cancelled on its page by somebody who has its link."
     if record.state.finished or not services().engine.cancel(ticket, reason):
         raise InvalidInput("The task has ended already.")

@@ -1,4 +1,4 @@
-// The account's menu closes when something else is clicked or has the focus, and on Escape. Without scripts it is a
+// A menu closes when something else is clicked or has the focus, and on Escape. Without scripts it is a
 // plain <details>.
 
 for (const menu of document.querySelectorAll("[data-menu]")) {

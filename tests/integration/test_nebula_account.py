@@ -18,7 +18,8 @@ from knossos.errors import AccessDenied
 from knossos.jobs import Engine
 from knossos.settings import Settings
 from knossos.web import create_app
-from knossos.web.nebula.requests import TOKEN_HEADER, caller
+from knossos.web.authentication import TOKEN_HEADER
+from knossos.web.nebula.requests import caller
 from knossos.web.services import services
 from tests.support.people import CHEAP, PASSWORD, add_account, session_of, with_cheap_passwords
 

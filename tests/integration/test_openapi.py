@@ -125,6 +125,7 @@ def filled(app: Flask, engine: Engine, world: World) -> Place:
     services.stopping.set()
     services.accounts.__dict__.update(Accounts(services.database, people.CHEAP).__dict__)
     account = people.add_account(services.database, "dora", "operator", email="dora@example.org")
+    people.add_account(services.database, "erik", "operator")
     headers = {"X-KN-TOKEN": services.tokens.issue_login(account.user_id)}
     client = app.test_client()
     client.post("/api/1/mod/create", json={"id": "alpha", "title": "Alpha", "type": "tc"}, headers=headers)
@@ -162,6 +163,7 @@ def filled(app: Flask, engine: Engine, world: World) -> Place:
         ("/script/", [{"path": "city"}, *runs]),
         ("/api/runs", [{"run_id": run.run_id, "token": engine.find(run.ticket or 0).token} for run in scripts]),
         ("/api/tasks", tasks),
+        ("/api/users", [{"name": "dora", "q": "o"}, {"name": "erik", "command": "reset"}]),
         ("/api/1/mod/release/converted", tasks),
         ("/api/converter/request", [{**conversion, "webhook": ""}, {**conversion, "webhook": webhook["url"]}]),
         ("/api/converter", tasks),

@@ -15,11 +15,11 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from knossos.accounts import Sessions
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.live.application import make_application
 from knossos.live.hub import Hub
+from knossos.scripting.credentials import credentials_of
 from knossos.settings import Settings
 
 #: Seconds after which a test that waits for something has failed.
@@ -121,7 +121,9 @@ async def wait_for(condition: Any) -> None:
 async def live_server(settings: Settings, engine: Any = None) -> AsyncIterator[Server]:
     """Run the WebSocket server on a free port."""
     hub = Hub(settings.redis)
-    application = make_application(settings, hub, engine or Engine(settings), Sessions(settings, Database(settings)))
+    steering = engine or Engine(settings)
+    credentials = credentials_of(settings, Database(settings), Engine(settings))
+    application = make_application(settings, hub, steering, credentials)
     following = asyncio.create_task(hub.run())
     server = HTTPServer(application)
     sockets = bind_sockets(0, "127.0.0.1")

@@ -11,6 +11,7 @@ import re
 
 from flask import Response, request, url_for
 
+from knossos.accounts.tokens import Scope
 from knossos.jobs import JobNotFound
 from knossos.scripting.access import Caller
 from knossos.scripting.arguments import ScriptCall, fields_of
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @blueprint.post("/scripting")
 def call_script() -> Response:
-    settings, scripting, who = services().settings, services().scripting, caller()
+    settings, scripting, who = services().settings, services().scripting, caller(Scope.RUN)
     request.max_content_length = settings.max_content_length
     if not who.can_run_something(settings):
         raise NotLoggedIn("Log in to run scripts.")

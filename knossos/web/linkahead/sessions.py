@@ -10,11 +10,10 @@ import logging
 
 from flask import Response, request
 
-from knossos.accounts import COOKIE_NAME
 from knossos.accounts.logins import NotVerified
 from knossos.errors import AccessDenied, InvalidInput, KnossosError
 from knossos.scripting.access import caller_of
-from knossos.web.authentication import client_address, cookie_holder, end_session, start_session
+from knossos.web.authentication import client_address, end_session, start_session
 from knossos.web.linkahead import documents
 from knossos.web.linkahead.blueprint import blueprint, refused, xml
 from knossos.web.linkahead.callers import caller, refuse_pages_of_other_sites
@@ -51,9 +50,6 @@ def _log_in() -> Response:
 @blueprint.route("/logout", methods=["GET", "DELETE"])
 def log_out_program() -> Response:
     _refuse_forged()
-    holder = cookie_holder()
-    if holder is not None and holder.by_run:
-        services().scripting.tokens.revoke(request.cookies[COOKIE_NAME])
     answer = xml(documents.response())
     end_session(answer)
     return answer

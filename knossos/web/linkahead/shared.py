@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from flask import Response
 
+from knossos.accounts.tokens import Scope
 from knossos.errors import AccessDenied, NotFound
 from knossos.scripting.access import Caller, may_execute
 from knossos.scripting.calls import NotLoggedIn
@@ -37,7 +38,7 @@ def shared_file(folder: str, name: str) -> Response:
     if not SHARED_NAME.fullmatch(folder):
         raise NotFound("There is no such folder (any more).")
     run = services().scripting.runs.of_shared_name(folder)
-    _check(reader(), run)
+    _check(reader(Scope.RUN), run)
     file = _find(run, name)
     kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     answer = stored_answer(

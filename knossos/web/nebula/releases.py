@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 
 from knossos.accounts.tokens import Identity, Scope
 from knossos.publishing.errors import Refused
 from knossos.publishing.release_input import read_actions
 from knossos.publishing.releases import Mode
 from knossos.publishing.webhook_events import WebhookEvent
-from knossos.web.authentication import client_address, visitor_identity
+from knossos.web.authentication import client_address, header_token, visitor_identity
 from knossos.web.nebula.blueprint import answer, blueprint
-from knossos.web.nebula.requests import TOKEN_HEADER, acting, caller, field, json_body
+from knossos.web.nebula.requests import acting, caller, field, json_body
 from knossos.web.services import services
 
 #: Longest reason of a yank, and longest report, that is read, in characters.
@@ -86,7 +86,7 @@ def list_private() -> Response:
 @blueprint.get("/mod/json/<mod_id>/<version>")
 def mod_json(mod_id: str, version: str) -> Response:
     """-> ``mod``. Who sends a token sees the private releases of their teams as well."""
-    identity = caller(Scope.READ) if request.headers.get(TOKEN_HEADER) else visitor_identity()
+    identity = caller(Scope.READ) if header_token() else visitor_identity()
     return answer(mod=services().publisher.full_mods.find(identity, mod_id, version))
 
 

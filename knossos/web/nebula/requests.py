@@ -1,4 +1,4 @@
-"""Reading what the mod managers send: forms of both kinds, JSON bodies, and the token in ``X-KN-TOKEN``.
+"""Reading what the mod managers send: forms of both kinds, JSON bodies, and the token in ``X-KN-TOKEN`` (or a bearer).
 
 One generation of clients sends multipart (with unquoted field names), the other urlencoded: both are taken everywhere.
 """
@@ -13,10 +13,8 @@ from flask import request
 from knossos.accounts.audit import Actor
 from knossos.accounts.tokens import Identity, Scope
 from knossos.errors import AccessDenied, InvalidInput
-from knossos.web.authentication import client_address, visitor_identity
+from knossos.web.authentication import TOKEN_HEADER, client_address, header_token, visitor_identity
 from knossos.web.services import services
-
-TOKEN_HEADER = "X-KN-TOKEN"  # noqa: S105 (the name of a header)
 
 #: Largest JSON body in bytes: the full mod of a release with its list of files.
 MAX_JSON_BYTES = 64 * 1024 * 1024
@@ -31,7 +29,7 @@ def caller(scope: Scope) -> Identity:
         TokenExpired: it was good once.
         AccessDenied: there is none, it is wrong, or it was not given ``scope``.
     """
-    token = request.headers.get(TOKEN_HEADER, "")
+    token = header_token()
     identity = services().tokens.check(token) if token else visitor_identity()
     if identity is None:
         raise AccessDenied(f"This needs a login, or a token in the header {TOKEN_HEADER}.")

@@ -23,7 +23,7 @@ def paths() -> Paths:
                 "Is it up?", "For monitoring.", answers={200: answer("It is.", obj(status=const("ok"))), **errors(400)}
             )
         },
-        "/api/info": {"get": operation("What is this?", answers={200: answer("This.", info), **errors(400)})},
+        "/api/info": {"get": operation("What is this?", answers={200: answer("This.", info), **errors(400, 401)})},
         "/api/openapi.json": {
             "get": operation(
                 "This description",

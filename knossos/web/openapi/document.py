@@ -25,6 +25,7 @@ from knossos.web.openapi import (
     script_server,
     tasks,
     uploads,
+    users,
     webhooks,
 )
 from knossos.web.openapi.parts import const, many, obj, text
@@ -35,6 +36,7 @@ MODULES: tuple[ModuleType, ...] = (
     drops,
     tasks,
     script_server,
+    users,
     linkahead,
     runners,
     runs,
@@ -89,7 +91,8 @@ def _everything() -> dict[str, Any]:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API token with the right `run`, or one of the issuer that the operator trusts.",
+                    "description": "A token from `/account` with the right that is named, a session, or for runners "
+                    "one of the issuer that the operator trusts.",
                 },
                 "session": {
                     "type": "apiKey",

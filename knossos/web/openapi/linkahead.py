@@ -7,7 +7,7 @@ from typing import Any
 from knossos.web.openapi.parts import (
     HTML,
     MULTIPART,
-    SESSION,
+    OPTIONAL_ACCOUNT,
     URLENCODED,
     XML,
     Paths,
@@ -28,7 +28,8 @@ from knossos.web.openapi.parts import (
 TAG = "LinkAhead"
 ABOUT = (
     "Scripts of this server, as LinkAhead's clients call them. Answers are XML; `code` of an error is its status, and "
-    "`reason` a word for programs. The cookie of a login counts for programs as it does for pages."
+    "`reason` a word for programs. The cookie of a login counts for programs as it does for pages; a "
+    "token does with the right `run`."
 )
 
 _ERROR = '<Response><Error code="401" reason="not_logged_in" description="Log in to run this script."/></Response>'
@@ -60,7 +61,7 @@ def paths() -> Paths:
                     202: answer("It is on its way, and goes on.", kind=XML, example=_RUN),
                     **_errors(400, 401, 403, 404, 413, 503),
                 },
-                security=SESSION,
+                security=OPTIONAL_ACCOUNT,
             )
         },
         "/login": {
@@ -80,7 +81,7 @@ def paths() -> Paths:
                 "Log out" if method == "get" else "Log out, as newer clients do",
                 "A script that does it makes its token void.",
                 answers={200: answer("The cookie is gone.", kind=XML, example="<Response/>"), **_errors(403, 503)},
-                security=SESSION,
+                security=OPTIONAL_ACCOUNT,
             )
             for method in ("get", "delete")
         },
@@ -88,7 +89,7 @@ def paths() -> Paths:
             "get": operation(
                 "Who am I?",
                 answers={200: answer("With all roles.", kind=XML, example=_USER), **_errors(401, 503)},
-                security=SESSION,
+                security=OPTIONAL_ACCOUNT,
             )
         },
         "/Shared/{folder}/{name}": {
@@ -106,7 +107,7 @@ def paths() -> Paths:
                     416: empty("Nothing lies in that range."),
                     **_errors(401, 403, 404, 503),
                 },
-                security=SESSION,
+                security=OPTIONAL_ACCOUNT,
             )
         },
     }

@@ -20,6 +20,8 @@ _WHO = {
     "session": "Session",
     "bearer": "Authorization: Bearer or X-KN-TOKEN, where the operator wants that",
 }
+#: Beside a session, where a token of the account counts as well.
+_OR_BEARER = ", or Authorization: Bearer"
 #: Beside a session, where an operation takes the token of a task.
 _OR_TASK = " or token of the task"
 #: What a curl line says of them.
@@ -126,8 +128,11 @@ def _operation(base: str, method: str, path: str, operation: Mapping[str, Any]) 
         example = json.dumps(content[JSON].get("example", {}), indent=2)
     else:
         send = ""
-    who = next((_WHO[name] for one in operation["security"] for name in one), "")
-    if who == _WHO["session"] and any(one.get("name") == "token" for one in operation.get("parameters", ())):
+    named = [name for one in operation["security"] for name in one]
+    who = _WHO[named[0]] if named else ""
+    if named[:2] == ["session", "bearer"]:
+        who += _OR_BEARER
+    if who.startswith(_WHO["session"]) and any(one.get("name") == "token" for one in operation.get("parameters", ())):
         who += _OR_TASK
     return OperationView(
         id=operation["operationId"],

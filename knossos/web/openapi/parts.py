@@ -24,6 +24,9 @@ SUM = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 TOKEN: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
 OPTIONAL_TOKEN: list[dict[str, list[str]]] = [*TOKEN, {}]
 SESSION: list[dict[str, list[str]]] = [{"session": []}, {}]
+#: A person, by a session or a token of theirs in either header.
+ACCOUNT: list[dict[str, list[str]]] = [{"session": []}, {"bearer": []}, {"token": []}]
+OPTIONAL_ACCOUNT: list[dict[str, list[str]]] = [*ACCOUNT, {}]
 RUNNER: list[dict[str, list[str]]] = [{"bearer": []}, *TOKEN, {}]
 
 

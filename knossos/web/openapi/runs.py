@@ -7,7 +7,7 @@ from typing import Any
 from knossos.jobs import JobState
 from knossos.scripting.plan import FileRole, RunOutcome
 from knossos.web.openapi.parts import (
-    SESSION,
+    OPTIONAL_ACCOUNT,
     Paths,
     answer,
     choice,
@@ -56,12 +56,13 @@ def paths() -> Paths:
         "/api/runs/{run_id}": {
             "get": operation(
                 "One run",
+                "A token needs the right `run`, or `scripts` for a script that somebody sent.",
                 parameters=[
                     path("run_id", text(example="0b0c5a52-6f5c-4c4c-9a53-0d4b4f0f1a11")),
                     query("token", text(), "The token of its task."),
                 ],
-                answers={200: answer("The run.", ref("Run")), **errors(400, 404)},
-                security=SESSION,
+                answers={200: answer("The run.", ref("Run")), **errors(400, 401, 403, 404)},
+                security=OPTIONAL_ACCOUNT,
             )
         }
     }

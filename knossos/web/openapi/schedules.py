@@ -9,7 +9,7 @@ from knossos.scripting.plan import RunOutcome
 from knossos.scripting.schedules.states import FiringState
 from knossos.scripting.schedules.wish import KINDS
 from knossos.web.openapi.parts import (
-    SESSION,
+    ACCOUNT,
     Paths,
     answer,
     anything,
@@ -114,7 +114,7 @@ def paths() -> Paths:
     started = answer("It is on its way.", obj(run_id=text(), page=text()))
 
     def op(summary: str, answers: dict[int, Any], *more: int, **how: Any) -> dict[str, Any]:
-        return operation(summary, answers={**answers, **errors(*refused, *more)}, security=SESSION, **how)
+        return operation(summary, answers={**answers, **errors(*refused, *more)}, security=ACCOUNT, scope="run` and `scripts", **how)
 
     return {
         "/api/schedules": {

@@ -7,6 +7,7 @@ from typing import Any
 from knossos.homes.scripts import JobStatus
 from knossos.jobs import Signal
 from knossos.web.openapi.parts import (
+    ACCOUNT,
     JSON,
     Paths,
     answer,
@@ -29,11 +30,10 @@ from knossos.web.openapi.parts import (
 
 TAG = "Homes"
 ABOUT = (
-    "Scripts that people send, and their homes. All but the login needs a session. The paths are below one's home, "
-    "and none leads out of it."
+    "Scripts that people send, and their homes. All but the login needs a session, or a token. The paths are below "
+    "one's home, and none leads out of it."
 )
 
-_SESSION: list[dict[str, list[str]]] = [{"session": []}]
 _BYTES = "application/octet-stream"
 
 
@@ -98,7 +98,8 @@ def paths() -> Paths:
         parameters=which,
         body=json_body(command, {"command": "move", "to": "/results/old.csv"}),
         answers={200: done, **errors(400, 401, 403, 404, 409, 413)},
-        security=_SESSION,
+        security=ACCOUNT,
+        scope="home",
     )
     return {
         "/api/login": {
@@ -113,7 +114,7 @@ def paths() -> Paths:
             "post": operation(
                 "Log out",
                 answers={200: answer("Done.", obj(username=const(None))), **errors(400, 401, 403)},
-                security=_SESSION,
+                security=ACCOUNT,
             )
         },
         "/api/run": {
@@ -125,7 +126,8 @@ def paths() -> Paths:
                     200: answer("It waits.", obj(job_id=whole())),
                     **errors(400, 401, 403, 404, 413, 429),
                 },
-                security=_SESSION,
+                security=ACCOUNT,
+                scope="scripts",
             )
         },
         "/api/jobs": {
@@ -137,7 +139,8 @@ def paths() -> Paths:
                     query("limit", whole(minimum=1, maximum=1000)),
                 ],
                 answers={200: answer("The jobs.", many(ref("ListedJob"))), **errors(400, 401, 403)},
-                security=_SESSION,
+                security=ACCOUNT,
+                scope="scripts",
             )
         },
         "/api/jobs/{job_id}": {
@@ -145,7 +148,8 @@ def paths() -> Paths:
                 "One job",
                 parameters=number,
                 answers={200: answer("The job.", ref("Job")), **errors(400, 401, 403, 404)},
-                security=_SESSION,
+                security=ACCOUNT,
+                scope="scripts",
             ),
             "post": operation(
                 "End it",
@@ -153,7 +157,8 @@ def paths() -> Paths:
                 parameters=number,
                 body=json_body(obj(command=choice(Signal)), {"command": "terminate"}),
                 answers={200: answer("It is sent.", obj(job_id=whole())), **errors(400, 401, 403, 404, 409, 413)},
-                security=_SESSION,
+                security=ACCOUNT,
+                scope="scripts",
             ),
         },
         "/api/home": {
@@ -163,7 +168,8 @@ def paths() -> Paths:
                     200: answer("In bytes.", obj(used=whole(), quota=whole())),
                     **errors(400, 401, 403),
                 },
-                security=_SESSION,
+                security=ACCOUNT,
+                scope="home",
             )
         },
         "/api/files/": {
@@ -171,14 +177,16 @@ def paths() -> Paths:
                 "What is in one's home",
                 parameters=packed,
                 answers={200: whole_home, **errors(400, 401, 403, 404)},
-                security=_SESSION,
+                security=ACCOUNT,
+                scope="home",
             ),
             "post": {
                 **operation(
                     "Make a folder in one's home",
                     body=json_body(command, {"command": "mkdir", "name": "results"}),
                     answers={200: done, **errors(400, 401, 403, 404, 409, 413)},
-                    security=_SESSION,
+                    security=ACCOUNT,
+                    scope="home",
                 ),
             },
         },
@@ -188,7 +196,8 @@ def paths() -> Paths:
                 "Files have an ETag, and come in part where a Range is asked for.",
                 parameters=[*which, *packed],
                 answers={**found, **errors(400, 401, 403, 404)},
-                security=_SESSION,
+                security=ACCOUNT,
+                scope="home",
             ),
             "put": operation(
                 "Store a file",
@@ -200,14 +209,16 @@ def paths() -> Paths:
                     200: answer("It is stored.", obj(size=whole())),
                     **errors(400, 401, 403, 404, 409, 411, 412, 413),
                 },
-                security=_SESSION,
+                security=ACCOUNT,
+                scope="home",
             ),
             "post": change,
             "delete": operation(
                 "Remove a file, or a folder with all it holds",
                 parameters=which,
                 answers={200: done, **errors(400, 401, 403, 404)},
-                security=_SESSION,
+                security=ACCOUNT,
+                scope="home",
             ),
         },
     }

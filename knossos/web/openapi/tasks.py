@@ -7,7 +7,7 @@ from typing import Any
 from knossos.jobs import JobState
 from knossos.web.openapi.parts import (
     JSON,
-    SESSION,
+    OPTIONAL_ACCOUNT,
     Paths,
     answer,
     anything,
@@ -100,17 +100,17 @@ def paths() -> Paths:
                 answers={
                     200: answer("Up to 250 of them.", obj(tasks=many(ref("TaskRow")), more=flag())),
                     304: empty("Nothing has changed."),
-                    **errors(400, 403),
+                    **errors(400, 401, 403),
                 },
-                security=SESSION,
+                security=OPTIONAL_ACCOUNT,
             )
         },
         "/api/tasks/{ticket}": {
             "get": operation(
                 "One task",
                 parameters=which,
-                answers={200: answer("The task.", ref("Task")), **errors(400, 404)},
-                security=SESSION,
+                answers={200: answer("The task.", ref("Task")), **errors(400, 401, 404)},
+                security=OPTIONAL_ACCOUNT,
             )
         },
         "/api/tasks/{ticket}/events": {
@@ -120,17 +120,17 @@ def paths() -> Paths:
                 parameters=[*which, after],
                 answers={
                     200: answer("In order.", obj(messages=many({"type": "array", "minItems": 3}), more=more)),
-                    **errors(400, 404),
+                    **errors(400, 401, 404),
                 },
-                security=SESSION,
+                security=OPTIONAL_ACCOUNT,
             )
         },
         "/api/tasks/{ticket}/cancel": {
             "post": operation(
                 "Stop it",
                 parameters=which,
-                answers={200: done, **errors(400, 404, 413)},
-                security=SESSION,
+                answers={200: done, **errors(400, 401, 404, 413)},
+                security=OPTIONAL_ACCOUNT,
             )
         },
         "/api/tasks/{ticket}/answer": {
@@ -138,8 +138,8 @@ def paths() -> Paths:
                 "Answer its question",
                 parameters=which,
                 body=form(value=text("The answer.", maxLength=1000)),
-                answers={200: done, **errors(400, 404, 413)},
-                security=SESSION,
+                answers={200: done, **errors(400, 401, 404, 413)},
+                security=OPTIONAL_ACCOUNT,
             )
         },
         "/api/tasks/{ticket}/captcha": {
@@ -148,17 +148,17 @@ def paths() -> Paths:
                 parameters=which,
                 answers={
                     200: answer("The picture.", kind=("image/png", "image/jpeg", "image/gif", "image/webp")),
-                    **errors(400, 404),
+                    **errors(400, 401, 404),
                 },
-                security=SESSION,
+                security=OPTIONAL_ACCOUNT,
             )
         },
         "/api/tasks/{ticket}/description": {
             "get": operation(
                 "What was sent",
                 parameters=which,
-                answers={200: answer("The description of a conversion.", anything()), **errors(400, 404)},
-                security=SESSION,
+                answers={200: answer("The description of a conversion.", anything()), **errors(400, 401, 404)},
+                security=OPTIONAL_ACCOUNT,
             )
         },
         "/api/tasks/{ticket}/result": {
@@ -167,17 +167,17 @@ def paths() -> Paths:
                 parameters=which,
                 answers={
                     200: answer("The file.", obj(mods=many(anything())), kind=JSON),
-                    **errors(400, 404, 409),
+                    **errors(400, 401, 404, 409),
                 },
-                security=SESSION,
+                security=OPTIONAL_ACCOUNT,
             )
         },
         "/api/tasks/{ticket}/tree": {
             "get": operation(
                 "The result as a tree",
                 parameters=which,
-                answers={200: answer("Packages, archives, installed files.", tree), **errors(400, 404, 409)},
-                security=SESSION,
+                answers={200: answer("Packages, archives, installed files.", tree), **errors(400, 401, 404, 409)},
+                security=OPTIONAL_ACCOUNT,
             )
         },
     }

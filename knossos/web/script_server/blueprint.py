@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, request
 
+from knossos.accounts.accounts import AccountExists
+from knossos.accounts.administration import KeepsOperator
 from knossos.accounts.logins import WrongLogin
 from knossos.errors import KnossosError
 from knossos.homes import HomeFull, IsFolder, PathTaken
@@ -20,6 +22,8 @@ from knossos.web.errors import answer
 _STATUS: tuple[tuple[type[KnossosError], int], ...] = (
     (NotLoggedIn, 401),
     (WrongLogin, 401),
+    (AccountExists, 409),
+    (KeepsOperator, 409),
     (PathTaken, 409),
     (IsFolder, 409),
     (NotRunning, 409),
@@ -33,7 +37,8 @@ _log = logging.getLogger(__name__)
 def _refused(error: KnossosError) -> Response:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     _log.info("%s %s is refused: %s", request.method, request.url_rule, error.message)
-    return answer(status, error.code, error.message)
+    more = {"errors": error.details["errors"]} if error.details.get("errors") else {}
+    return answer(status, error.code, error.message, **more)
 
 
 for _kind, _ in _STATUS:

@@ -1,4 +1,4 @@
-"""Who asks, and what they sent: the session of a person, and a JSON object."""
+"""Who asks, and what they sent: a person by their session or a token of theirs, and a JSON object."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from typing import Any
 from flask import request
 
 from knossos.accounts import Account
+from knossos.accounts.tokens import Scope
 from knossos.errors import AccessDenied, InvalidInput
 from knossos.scripting.calls import NotLoggedIn
-from knossos.web.authentication import SAFE_METHODS, cookie_holder, is_no_browser, is_same_origin, refuse_runs
+from knossos.web.authentication import SAFE_METHODS, cookie_holder, is_no_browser, is_same_origin, token_holder
 
 
-def caller() -> Account:
-    """Whose session it is.
+def caller(scope: Scope | None = None) -> Account:
+    """Whose session it is, or whose token, which must have the scope.
 
     Raises:
-        AccessDenied: a page of another site wants to change something; or a script asks, with the token of its run.
+        AccessDenied: a page of another site wants to change something; a script asks, with the token of its run; or
+            the token is not good, or lacks the scope.
         NotLoggedIn
     """
     if request.method not in SAFE_METHODS:
         refuse_other_pages()
-    refuse_runs()
-    holder = cookie_holder()
-    if holder is None or holder.caller.account is None:
-        raise NotLoggedIn("Log in first: POST /api/login with a username and a password.")
+    holder = token_holder() or cookie_holder()
+    if holder is None or (holder.caller.account is None and not holder.by_run):
+        raise NotLoggedIn("Log in first: POST /api/login with a username and a password. Or send a token.")
+    if holder.by_run or holder.caller.account is None:
+        raise AccessDenied("A script may not do that in its caller's name.")
+    if scope is not None:
+        holder.require(scope)
     return holder.caller.account
 
 
@@ -52,6 +57,16 @@ def text_of(data: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise invalid(name, "expected a text")
     return value
+
+
+def whole_number(name: str, most: int = 10**15) -> int | None:
+    """A whole number in the query; None where it is not there. Raises InvalidInput."""
+    text = request.args.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 16 and 1 <= int(text) <= most):
+        raise invalid(name, f"expected a whole number from 1 to {most}")
+    return int(text)
 
 
 def invalid(path: str, message: str) -> InvalidInput:

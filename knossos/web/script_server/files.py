@@ -9,6 +9,7 @@ from itertools import islice
 from flask import Response, jsonify, request
 from werkzeug.exceptions import LengthRequired, PreconditionFailed
 
+from knossos.accounts.tokens import Scope
 from knossos.homes import Entry, EntryKind, Home, OpenedFolder, PathTaken
 from knossos.homes.paths import is_text, parts_of
 from knossos.setting_kinds import MIB
@@ -90,7 +91,7 @@ def remove(path: str) -> Response:
 
 
 def _home() -> Home:
-    return services().homes.open(caller().user_id)
+    return services().homes.open(caller(Scope.HOME).user_id)
 
 
 def _announced_size() -> int:

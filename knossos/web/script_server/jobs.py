@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask import Response, jsonify, request
 
+from knossos.accounts.tokens import Scope
 from knossos.jobs import Signal
 from knossos.web.script_server.blueprint import blueprint, iso
-from knossos.web.script_server.callers import caller, invalid, json_object
+from knossos.web.script_server.callers import caller, invalid, json_object, whole_number
 from knossos.web.services import services
 
 #: Most jobs that one page of a list may have.
@@ -15,7 +16,7 @@ MAX_PAGE = 1000
 
 @blueprint.post("/api/run")
 def run() -> Response:
-    account = caller()
+    account = caller(Scope.SCRIPTS)
     services().home_scripts.check_on()
     request.max_content_length = services().settings.max_script_bytes
     record = services().home_scripts.submit(account, request.get_data(cache=False))
@@ -24,14 +25,14 @@ def run() -> Response:
 
 @blueprint.get("/api/jobs")
 def jobs() -> Response:
-    account = caller()
-    found = services().home_scripts.jobs(account, number_in_query("before"), number_in_query("limit", MAX_PAGE))
+    account = caller(Scope.SCRIPTS)
+    found = services().home_scripts.jobs(account, whole_number("before"), whole_number("limit", MAX_PAGE))
     return jsonify([{"job_id": job.ticket, "status": job.status, "user": job.user} for job in found])
 
 
 @blueprint.get("/api/jobs/<ticket:job_id>")
 def job(job_id: int) -> Response:
-    found = services().home_scripts.job(caller(), job_id)
+    found = services().home_scripts.job(caller(Scope.SCRIPTS), job_id)
     run = found.run
     return jsonify(
         job_id=found.ticket,
@@ -52,19 +53,9 @@ def job(job_id: int) -> Response:
 
 @blueprint.post("/api/jobs/<ticket:job_id>")
 def signal(job_id: int) -> Response:
-    account = caller()
+    account = caller(Scope.SCRIPTS)
     command = json_object().get("command")
     if command not in list(Signal):
         raise invalid("command", 'expected "terminate" or "kill"')
     services().home_scripts.signal(account, job_id, Signal(command))
     return jsonify(job_id=job_id)
-
-
-def number_in_query(name: str, most: int = 10**15) -> int | None:
-    """A whole number in the query; None where it is not there. Raises InvalidInput."""
-    text = request.args.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 16 and 1 <= int(text) <= most):
-        raise invalid(name, f"expected a whole number from 1 to {most}")
-    return int(text)
