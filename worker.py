@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, MissingDependency, SettingsError
-from knossos.jobs import worker
 from knossos.logs import configure_logging
 from knossos.settings import load_settings
 
@@ -24,13 +23,9 @@ def main(arguments: list[str]) -> int:
             from knossos.operating.worker_check import check
 
             return check(settings, sys.stdout)
-        from knossos.homes import scheduling
-        from knossos.launch.worker_start import prepare
-        from knossos.scripting.startup import rehearsals
+        from knossos.launch.worker_start import work
 
-        prepare(settings)
-        queues = tuple(arguments) or ("default",)
-        return worker.run(settings, queues, rehearsals(settings), beside=lambda: scheduling.tick(settings))
+        return work(settings, tuple(arguments) or ("default",))
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING

@@ -9,8 +9,8 @@ from knossos.accounts.access import owner_of_account
 from knossos.database import Database
 from knossos.errors import InvalidInput
 from knossos.homes.errors import BadPath, LeavesHome, NoSuchPath, NotAFile
-from knossos.homes.opened import OpenedFile
 from knossos.homes.homes import Homes
+from knossos.homes.opened import OpenedFile
 from knossos.homes.scripts import HomeScripts, script_key, title_of
 from knossos.jobs import Engine
 from knossos.scripting.calls import Scripting

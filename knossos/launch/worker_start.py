@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from knossos.jobs import worker
 from knossos.settings import Settings
 
 
-def prepare(settings: Settings) -> None:
-    """Load the rooms whose jobs it runs, and try what they need.
+def work(settings: Settings, queues: tuple[str, ...]) -> int:
+    """Load the rooms whose jobs it runs, try what they need, and work until it is told to stop.
 
     Raises:
         SettingsError: scripts cannot be run as the settings want it.
-        MissingDependency: 7-Zip or the sandbox is not there.
+        MissingDependency: Redis, 7-Zip or the sandbox is not there.
     """
     import knossos.packaging.webhook  # noqa: F401
+    from knossos.homes import scheduling
     from knossos.packaging.self_test import self_test
     from knossos.publishing import ingest, webhook_delivery  # noqa: F401
     from knossos.publishing.repository.job import catch_up_apart
@@ -21,3 +23,4 @@ def prepare(settings: Settings) -> None:
     startup.check(settings)
     self_test(settings)
     catch_up_apart(settings)
+    return worker.run(settings, queues, startup.rehearsals(settings), beside=lambda: scheduling.tick(settings))

@@ -114,7 +114,8 @@ def paths() -> Paths:
     started = answer("It is on its way.", obj(run_id=text(), page=text()))
 
     def op(summary: str, answers: dict[int, Any], *more: int, **how: Any) -> dict[str, Any]:
-        return operation(summary, answers={**answers, **errors(*refused, *more)}, security=ACCOUNT, scope="run` and `scripts", **how)
+        spoken = {**answers, **errors(*refused, *more)}
+        return operation(summary, answers=spoken, security=ACCOUNT, scope="run` and `scripts", **how)
 
     return {
         "/api/schedules": {
