@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,7 +62,10 @@ def wish_of_form(form: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {"name": form.get("name", ""), "kind": kind, "zone": form.get("zone", "").strip()}
     if kind == RunKind.SCRIPT:
         found["script"] = form.get("script", "")
-        found["arguments"] = [line for line in form.get("arguments", "").splitlines() if line]
+        if form.get("form"):
+            found["form"] = _values(form["form"])
+        else:
+            found["arguments"] = [line for line in form.get("arguments", "").splitlines() if line]
     elif kind == RunKind.HOME:
         found |= {name: form[name] for name in ("path", "job") if form.get(name)}
     elif kind == RunKind.CALCULATION:
@@ -71,3 +75,22 @@ def wish_of_form(form: Mapping[str, str]) -> dict[str, Any]:
     webhook = form.get("webhook", "").strip()
     found["notices"] = {"when": form.get("when", "never"), "mail": "mail" in form, "webhook": webhook or None}
     return found
+
+
+def _values(text: str) -> Any:
+    """The values of a script's form, which its page has put into a hidden field; what is no JSON is refused as such."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def in_short(value: Any) -> str:
+    """A value of a script's form, for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return "; ".join(in_short(one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {in_short(one)}" for name, one in value.items() if one not in (None, ""))
+    return str(value)

@@ -5,6 +5,7 @@ Whole without scripts of the browser; with them the next times of a cron express
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 
 from knossos.accounts import Account
 from knossos.errors import InvalidInput, KnossosError
-from knossos.scripting.access import caller_of, may_see_calculations
+from knossos.scripting.access import Caller, caller_of, may_see_calculations
 from knossos.scripting.mail import can_send
 from knossos.scripting.notices.content import signing_key
 from knossos.scripting.plan import RunKind
@@ -23,8 +24,11 @@ from knossos.scripting.schedules.wish import Problems, read_wanted
 from knossos.scripting.schedules.words import in_words, local_time
 from knossos.web.authentication import page_account, refuse_other_sites, refuse_runs
 from knossos.web.run_pages import visible_run
-from knossos.web.schedule_documents import wish_of_form
+from knossos.web.schedule_documents import in_short, wish_of_form
 from knossos.web.services import services
+
+#: Bytes of a form around the input of a calculation.
+FORM_BYTES = 512 * 1024
 
 blueprint = Blueprint("schedule_pages", __name__)
 
@@ -54,8 +58,14 @@ def new() -> str:
     account = page_account()
     query = request.args
     kind = next((kind for kind, name in _PREFILLED if query.get(name)), RunKind.SCRIPT)
-    values: dict[str, Any] = {**query.to_dict(), "kind": kind, "arguments": "\n".join(query.getlist("args"))}
-    return _form(account, {"zone": "UTC", "repeats": "cron", "when": "failure", **values}, None, {})
+    values = {name: value for name, value in query.to_dict().items() if name != "form"}
+    return schedule_form(account, {**values, "kind": kind, "arguments": "\n".join(query.getlist("args"))})
+
+
+def schedule_form(account: Account, values: dict[str, Any]) -> str:
+    """The page for a new schedule, with what is known of it already."""
+    first = {"kind": RunKind.SCRIPT, "zone": "UTC", "repeats": "cron", "when": "failure"}
+    return _form(account, {**first, **values}, None, {})
 
 
 _PREFILLED = ((RunKind.HOME, "job"), (RunKind.HOME, "path"), (RunKind.CALCULATION, "calculation"))
@@ -65,9 +75,14 @@ _PREFILLED = ((RunKind.HOME, "job"), (RunKind.HOME, "path"), (RunKind.CALCULATIO
 def create() -> Response | tuple[str, int]:
     refuse_other_sites()
     refuse_runs()
-    account = page_account()
+    account, most = page_account(), services().settings.calculation_input_bytes
+    request.max_content_length = FORM_BYTES + most
+    file = request.files.get("input_file")
     try:
-        made = services().scheduling.schedules.create(account, wish_of_form(request.form))
+        sent = wish_of_form(request.form)
+        if sent["kind"] == RunKind.CALCULATION and file is not None and file.filename:
+            sent["input"] = _text_of(file.read(most + 1))
+        made = services().scheduling.schedules.create(account, sent)
     except KnossosError as error:
         return _form(account, request.form.to_dict(), None, _errors(error)), 400
     return make_response(redirect(url_for("schedule_pages.schedule", schedule_id=made.schedule_id), 303))
@@ -93,7 +108,7 @@ def change(schedule_id: str) -> Response | tuple[str, int]:
         for name in ("kind", "calculation"):
             sent.pop(name, None)
     elif kept.form is not None:
-        for name in ("kind", "script", "arguments"):
+        for name in ("kind", "script", "arguments", "form"):
             sent.pop(name, None)
     try:
         services().scheduling.schedules.change(account, schedule_id, sent)
@@ -113,6 +128,9 @@ def act(schedule_id: str, action: str) -> Response:
             firing = scheduling.firings.run_now(account, schedule_id)
             return make_response(redirect(url_for("run_pages.run", run_id=firing.run_id), 303))
         if action == "delete":
+            if request.form.get("confirmed") != "yes":
+                found = scheduling.schedules.get(account, schedule_id)
+                return make_response(render_template("schedules/delete.html", schedule=found, in_words=in_words))
             scheduling.schedules.remove(account, schedule_id)
         else:
             scheduling.schedules.change(account, schedule_id, {"enabled": action == "on"})
@@ -137,6 +155,14 @@ def ask(run_id: str) -> Response:
     return make_response(redirect(url_for("run_pages.run", run_id=run_id), 303))
 
 
+def _text_of(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = "expected text in UTF-8"
+        raise InvalidInput(f"input: {message}", errors=[{"path": "input", "message": message}]) from error
+
+
 def _to_list(error: str = "") -> Response:
     return make_response(redirect(url_for("schedule_pages.schedules", error=error or None), 303))
 
@@ -158,7 +184,22 @@ def _values(found: Schedule) -> dict[str, Any]:
         **{"cron": when.cron, "repeats": "cron" if when.cron else "at", "when": wanted.when},
         **{"mail": "1" if wanted.mail else "", "webhook": wanted.webhook},
     }
+    if found.form is not None:
+        values["form"] = json.dumps(found.form, ensure_ascii=False)
     return values
+
+
+def _filled(caller: Caller, values: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a script's form was filled in with, by the labels of its fields."""
+    try:
+        sent = json.loads(values.get("form") or "null")
+        form = services().scripting.find_for(caller, values.get("script", "")).metadata.form
+    except (ValueError, RecursionError, KnossosError):
+        return []
+    if not isinstance(sent, dict):
+        return []
+    known: dict[str, str] = {one.name: one.title for one in form.fields} if form is not None else {}
+    return [(known.get(name, name), in_short(value)) for name, value in sent.items() if value not in (None, "", [])]
 
 
 def _form(account: Account, values: dict[str, Any], found: Schedule | None, errors: dict[str, str]) -> str:
@@ -170,6 +211,7 @@ def _form(account: Account, values: dict[str, Any], found: Schedule | None, erro
     return render_template(
         "schedules/form.html",
         values=values,
+        filled=_filled(caller, values),
         schedule=found,
         firings=firings,
         errors=errors,

@@ -10,9 +10,11 @@ from knossos.accounts import Account
 from knossos.accounts.access import owner_of_account
 from knossos.accounts.tokens import Scope
 from knossos.errors import KnossosError
+from knossos.scripting.access import caller_of, may_see_calculations
 from knossos.scripting.calls import NotLoggedIn
 from knossos.scripting.notices.content import signing_key
 from knossos.scripting.notices.notices import RunIsOver
+from knossos.scripting.plan import RunKind
 from knossos.scripting.runs import NoSuchRun, Run
 from knossos.scripting.schedules.states import StillRunning, TooManySchedules
 from knossos.scripting.schedules.when import When, next_times, read_cron
@@ -137,7 +139,9 @@ def _run_of(account: Account, run_id: str) -> Run:
     Raises:
         NoSuchRun
     """
-    run = services().scripting.runs.get(run_id)
+    run, settings = services().scripting.runs.get(run_id), services().settings
     if account.is_operator or run.owner == owner_of_account(account.name):
+        return run
+    if run.kind is RunKind.CALCULATION and may_see_calculations(caller_of(account), settings):
         return run
     raise NoSuchRun("There is no such run (any more).", run_id=run_id)

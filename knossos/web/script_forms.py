@@ -22,6 +22,8 @@ MAX_TEXT_BYTES = 4 * 1024 * 1024
 
 #: Names of the buttons that add and remove a row where there are no scripts. No field is called so.
 ADD, REMOVE = ":add", ":remove"
+#: The button for having it run at a time, and what begins the names of the fields around the form's own.
+SCHEDULE, ASIDE = ":schedule", ":"
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Sent:
     errors: dict[str, str] = field(default_factory=dict)
     #: The button's name and value, where it is one of `ADD` and `REMOVE`.
     button: tuple[str, str] | None = None
+    #: The fields around the form's own, without the colon.
+    aside: dict[str, str] = field(default_factory=dict)
 
 
 def receive(form: Form, places: IncomingFiles) -> Sent:
@@ -71,6 +75,8 @@ def receive(form: Form, places: IncomingFiles) -> Sent:
 def _take(sent: Sent, name: str, text: str) -> None:
     if name in (ADD, REMOVE):
         sent.button = (name, text)
+    elif name.startswith(ASIDE):
+        sent.aside[name.removeprefix(ASIDE)] = text
     else:
         sent.pairs.append((name, text))
 

@@ -7,9 +7,10 @@ not run a script is not told more of it than that; who is not logged in is led t
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -25,20 +26,25 @@ from knossos.scripting.form_fields import Form
 from knossos.scripting.form_values import FORM_NAME
 from knossos.scripting.forms import beginning, called, check, document, nested, with_row
 from knossos.scripting.incoming import IncomingFiles
+from knossos.scripting.mail import can_send
 from knossos.scripting.plain_form import PLAIN_FORM, arguments_of, values_of
 from knossos.scripting.plan import UPLOADS, RunKind
 from knossos.scripting.runners.folder import Runner
-from knossos.scripting.runs import NoSuchRun
+from knossos.scripting.runs import NoSuchRun, new_run_id
 from knossos.storage import StorageUnavailable
 from knossos.web.authentication import current_session, page_account, refuse_other_sites
+from knossos.web.notice_fields import accepting_of, wanted_of
 from knossos.web.run_pages import run_address, visible_run
-from knossos.web.script_forms import REMOVE, Sent, receive
+from knossos.web.schedule_pages import schedule_form
+from knossos.web.script_forms import ASIDE, REMOVE, SCHEDULE, Sent, receive
 from knossos.web.services import services
 
 #: Longest text that is searched for, in characters.
 MAX_SEARCH_CHARS = 100
 #: Seconds for which the menu goes by what it has found: it is on every page.
 MENU_SECONDS = 5.0
+
+_NOTHING: Mapping[str, str] = {}
 
 blueprint = Blueprint("script_pages", __name__)
 _log = logging.getLogger(__name__)
@@ -126,9 +132,11 @@ def start(name: str) -> Response | tuple[str, int] | str:
             button, path = sent.button
             return _script_page(found, form, with_row(form, values, path, remove=button == REMOVE), {})
         try:
+            if SCHEDULE.removeprefix(ASIDE) in sent.aside:
+                return _schedule(found, form, values, sent)
             started = _start(found, form, values, sent, places)
         except InvalidInput as error:
-            return _script_page(found, form, values, _errors(sent, error)), 400
+            return _script_page(found, form, values, _errors(sent, error), sent.aside), 400
     _keep(started.run.run_id, form, values)
     return make_response(redirect(run_address(started.run, started.record), 303))
 
@@ -139,17 +147,39 @@ def form_of(found: Script) -> Form:
 
 def _start(found: Script, form: Form, values: dict[str, Any], sent: Sent, places: IncomingFiles) -> Started:
     """Check what was sent, and run the script with it. Raises InvalidInput."""
-    names = [file.name for file in sent.files]
-    if sent.errors:
-        errors = [{"path": path, "message": message} for path, message in sent.errors.items()]
-        raise InvalidInput("The files cannot be taken.", errors=errors)
-    checked = check(form, values, names)
+    checked, run_id = _checked(form, values, sent), new_run_id()
     if form is PLAIN_FORM:
         arguments = arguments_of(services().settings, checked)
     else:
         arguments = (f"{UPLOADS}/{FORM_NAME}",)
         places.add(FORM_NAME).write(document(checked))
-    return services().scripting.start(found, page_caller(), arguments, places.complete())
+    caller, wanted = page_caller(), wanted_of(sent.aside, ASIDE)
+    accepting = None if caller.account is None else accepting_of(caller.account, run_id, wanted, found.title, ASIDE)
+    return services().scripting.start(found, caller, arguments, places.complete(), run_id=run_id, accepting=accepting)
+
+
+def _checked(form: Form, values: dict[str, Any], sent: Sent) -> dict[str, Any]:
+    if sent.errors:
+        errors = [{"path": path, "message": message} for path, message in sent.errors.items()]
+        raise InvalidInput("The files cannot be taken.", errors=errors)
+    return check(form, values, [file.name for file in sent.files])
+
+
+def _schedule(found: Script, form: Form, values: dict[str, Any], sent: Sent) -> Response | str:
+    """Lead on to a schedule of what was filled in. Raises InvalidInput."""
+    account, checked = page_account(), _checked(form, values, sent)
+    if sent.files:
+        errors = [{"path": path, "message": "A schedule keeps no files."} for path in _paths_of_files(sent)]
+        raise InvalidInput("A schedule keeps no files.", errors=errors)
+    if form is PLAIN_FORM:
+        arguments = arguments_of(services().settings, checked)
+        return schedule_form(account, {"script": found.name, "arguments": "\n".join(arguments)})
+    return schedule_form(account, {"script": found.name, "form": json.dumps(checked, ensure_ascii=False)})
+
+
+def _paths_of_files(sent: Sent) -> list[str]:
+    names = {file.name for file in sent.files}
+    return [path for path, value in sent.pairs if value in names]
 
 
 def _keep(run_id: str, form: Form, values: dict[str, Any]) -> None:
@@ -190,7 +220,9 @@ def _first_values(found: Script, form: Form) -> dict[str, Any]:
     return kept_forms.kept(services().scripting.storage, run.run_id, form) or beginning(form)
 
 
-def _script_page(found: Script, form: Form, values: dict[str, Any], errors: dict[str, str]) -> str:
+def _script_page(
+    found: Script, form: Form, values: dict[str, Any], errors: dict[str, str], aside: Mapping[str, str] = _NOTHING
+) -> str:
     return render_template(
         "scripts/script.html",
         script=found,
@@ -200,6 +232,8 @@ def _script_page(found: Script, form: Form, values: dict[str, Any], errors: dict
         values=values,
         errors=errors,
         wrong={path: called(form, path) for path in errors if path},
+        aside=aside,
+        can_mail=can_send(services().settings),
     )
 
 

@@ -24,8 +24,15 @@ function showFields() {
   const kind = form.elements.kind.value;
   for (const part of form.querySelectorAll("[data-of]")) show(part, part.dataset.of === kind);
   for (const part of form.querySelectorAll("[data-when]")) show(part, part.dataset.when === form.elements.repeats.value);
+  const page = form.querySelector("#script")?.selectedOptions[0]?.dataset.page;
+  const hint = form.querySelector("[data-has-form]");
+  if (hint) {
+    show(hint, Boolean(page));
+    show(form.querySelector("[data-arguments]"), !page);
+    hint.querySelector("a").href = page ?? "#";
+  }
   // What is not shown must not be sent, nor be in the way.
-  for (const field of form.querySelectorAll("[data-of] [name], [data-when] [name]")) field.disabled = Boolean(field.closest("[hidden]"));
+  for (const field of form.querySelectorAll("[data-of] [name], [data-when] [name], [data-arguments] [name]")) field.disabled = Boolean(field.closest("[hidden]"));
 }
 
 function soon() {

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 import json
+import re
 import sys
 import time
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from knossos.accounts import COOKIE_NAME, Account
+from knossos.accounts.tokens import Scope
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.scripting.notices.content import signing_key
@@ -29,9 +33,10 @@ from tests.support.file_server import Answer, FileServer
 from tests.support.mail_server import MailServer
 from tests.support.processes import wait_for
 from tests.support.schedules import ScheduleBench
-from tests.support.script_scenes import write_scripts
+from tests.support.script_scenes import write_script, write_scripts
 
 ORIGIN = {"Origin": "http://localhost"}
+FORM_WITH_TITLE = {"fields": [{"type": "text", "name": "title", "label": "Title", "required": True}]}
 NIGHTLY = {"kind": "script", "script": "tables/echo.py", "cron": "30 6 * * 1-5", "zone": "Europe/Berlin"}
 
 
@@ -41,7 +46,8 @@ def settings(settings: Settings, tmp_path: Path, sqlite_template: Path) -> Setti
     settings.data_path.mkdir(exist_ok=True)
     (settings.data_path / "knossos.sqlite3").write_bytes(sqlite_template.read_bytes())
     granted = {"anonymous": ("SCRIPTING:EXECUTE:tables/*",)}
-    more = {"server_side_scripting_bin_dirs": (str(tmp_path / "bin"),), "role_permissions": granted, "command": "sh"}
+    more = {"server_side_scripting_bin_dirs": (str(tmp_path / "bin"),), "role_permissions": granted, "command": "sh",
+            "calculation_command": ("true",), "calculation_open": True}  # fmt: skip
     # What the scripts' Python is made of.
     python = (sys.prefix, str(Path(sys.executable).resolve().parents[1]))
     return settings.model_copy(update={**more, "script_read_paths": python})
@@ -159,7 +165,10 @@ def test_the_pages_make_change_and_remove_a_schedule_without_scripts(client: Fla
     for action, word in (("off", "Switch on"), ("on", "Switch off")):
         client.post(f"{address}/{action}", headers=ORIGIN)
         assert word in client.get("/schedules").text
-    client.post(f"{address}/delete", headers=ORIGIN)
+    asked = client.post(f"{address}/delete", headers=ORIGIN)
+    assert "Delete this schedule?" in asked.text
+    assert client.get(address).status_code == 200
+    client.post(f"{address}/delete", data={"confirmed": "yes"}, headers=ORIGIN)
     assert "Nothing is scheduled yet" in client.get("/schedules").text
 
 
@@ -178,6 +187,147 @@ def test_the_page_of_a_run_asks_for_a_notice_and_leads_to_a_schedule(client: Fla
     bench.made.firings._runs.end(run, Ending(RunOutcome.EXITED, 0), ())
     assert client.put(f"/api/runs/{run}/notice", json=wanted).status_code == 409
     assert "Tell me when it ends" not in client.get(f"/runs/{run}").text
+
+
+def waiting(bench: ScheduleBench) -> list[tuple[str, str, str]]:
+    with bench.database.reading() as session:
+        return [(row.run_id or "", row.condition, row.url) for row in session.query(NoticeRow)]
+
+
+HOOK = "http://127.0.0.1:9/x"
+
+
+def test_a_notice_may_come_with_the_submission_of_a_script(client: FlaskClient, bench: ScheduleBench) -> None:
+    sent = client.post(f"/api/run?notice=failure&notice_webhook={HOOK}", data=b"echo one")
+    assert sent.status_code == 200, sent.text
+    (run,) = bench.runs()
+    assert waiting(bench) == [(run.id, "failure", HOOK)]
+    # Who only says how is told of each end, and who says nothing of none.
+    assert client.post(f"/api/run?notice_webhook={HOOK}", data=b"echo two").status_code == 200
+    assert client.post("/api/run", data=b"echo three").status_code == 200
+    assert sorted(when for _, when, _ in waiting(bench)) == ["end", "failure"]
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("notice=always", "notice"),
+        ("notice=end", "notice"),
+        ("notice_mail=perhaps", "notice_mail"),
+        ("notice_mail=true", "notice_mail"),
+        ("notice_webhook=http://10.0.0.1/", "notice_webhook"),
+        ("notice_webhook=file:///etc/passwd", "notice_webhook"),
+    ],
+)
+def test_a_notice_that_cannot_be_keeps_the_script_from_being_run(
+    client: FlaskClient, bench: ScheduleBench, query: str, path: str
+) -> None:
+    sent = client.post(f"/api/run?{query}", data=b"echo one")
+    assert sent.status_code == 400, sent.text
+    assert [one["path"] for one in (sent.json or {})["errors"]] == [path]
+    assert bench.runs() == []
+    assert waiting(bench) == []
+
+
+def form_of(*fields: tuple[str, str], **more: Any) -> dict[str, Any]:
+    return {"data": dict(fields), "content_type": "multipart/form-data", "headers": ORIGIN, **more}
+
+
+def test_the_page_of_a_script_takes_a_notice_with_what_is_filled_in(client: FlaskClient, bench: ScheduleBench) -> None:
+    assert "Tell me when it ends" in client.get("/scripts/tables/echo.py").text
+    bad = form_of(("arguments.0", "kept"), (":notice", "end"), (":notice_webhook", "http://10.0.0.1/"))
+    refused = client.post("/scripts/tables/echo.py", **bad)
+    assert refused.status_code == 400
+    assert 'href="#f-:notice_webhook"' in refused.text
+    assert 'value="kept"' in refused.text
+    assert bench.runs() == []
+    good = form_of((":notice", "end"), (":notice_webhook", HOOK))
+    assert client.post("/scripts/tables/echo.py", **good).status_code == 303
+    (run,) = bench.runs()
+    assert waiting(bench) == [(run.id, "end", HOOK)]
+
+
+def test_what_is_typed_on_the_page_of_a_script_is_scheduled(client: FlaskClient, bench: ScheduleBench) -> None:
+    filled = form_of(("arguments.0", "a b"), ("arguments.1", "c"), (":schedule", "1"))
+    page = client.post("/scripts/tables/echo.py", **filled)
+    assert page.status_code == 200, page.text
+    assert "a b\nc" in page.text
+    assert bench.runs() == []
+    with_file = form_of((":schedule", "1"))
+    with_file["data"]["files"] = (io.BytesIO(b"x"), "t.csv")
+    assert "A schedule keeps no files" in client.post("/scripts/tables/echo.py", **with_file).text
+
+
+def test_a_script_whose_form_has_to_be_filled_in_is_scheduled_with_its_values(
+    client: FlaskClient, bench: ScheduleBench, settings: Settings
+) -> None:
+    folder = Path(settings.server_side_scripting_bin_dirs[0])
+    write_script(folder, "tables/need.py", "print(1)\n", form=FORM_WITH_TITLE)
+    missing = client.post("/scripts/tables/need.py", **form_of(("title", ""), (":schedule", "1")))
+    assert missing.status_code == 400
+    page = client.post("/scripts/tables/need.py", **form_of(("title", '"Deep" <water>'), (":schedule", "1")))
+    assert "&lt;water&gt;" in page.text
+    (hidden,) = re.findall(r'name="form" value="([^"]*)"', page.text)
+    data = {"kind": "script", "script": "tables/need.py", "form": unescape(hidden), "repeats": "cron", "when": "never"}
+    wrong = client.post("/schedules/new", data={**data, "cron": "x", "zone": "UTC"}, headers=ORIGIN)
+    assert wrong.status_code == 400
+    assert hidden in wrong.text
+    for bad in ("{", "[1]", "[" * 5000, '{"title": 7, "other": 1}'):
+        refused = client.post(
+            "/schedules/new", data={**data, "form": bad, "cron": "0 * * * *", "zone": "UTC"}, headers=ORIGIN
+        )
+        assert refused.status_code == 400, bad[:20]
+    made = client.post("/schedules/new", data={**data, "cron": "0 * * * *", "zone": "UTC"}, headers=ORIGIN)
+    assert made.status_code == 303, made.text
+    (one,) = (client.get("/api/schedules").json or {})["schedules"]
+    assert one["form"] == {"title": '"Deep" <water>'}
+    # Its page shows the values, and changing the time leaves them alone.
+    address = made.headers["Location"]
+    assert "&lt;water&gt;" in client.get(address).text
+    client.post(address, data={**data, "cron": "5 * * * *", "zone": "UTC"}, headers=ORIGIN)
+    (one,) = (client.get("/api/schedules").json or {})["schedules"]
+    assert (one["form"], one["cron"]) == ({"title": '"Deep" <water>'}, "5 * * * *")
+
+
+def test_the_input_of_a_calculation_is_uploaded_with_its_schedule(client: FlaskClient, bench: ScheduleBench) -> None:
+    data = {"kind": "calculation", "repeats": "cron", "cron": "0 3 * * *", "zone": "UTC", "when": "never"}
+
+    def sent(content: bytes) -> Any:
+        form = {**data, "input_file": (io.BytesIO(content), "input.xml")}
+        return client.post("/schedules/new", data=form, content_type="multipart/form-data", headers=ORIGIN)
+
+    assert sent(b"<input>").status_code == 400
+    assert "expected text in UTF-8" in sent(b"\xff\xfe").text
+    content = b"<input><value>7</value></input>"
+    assert sent(content).status_code == 303
+    (one,) = (client.get("/api/schedules").json or {})["schedules"]
+    assert one["calculation"] == hashlib.sha1(content, usedforsecurity=False).hexdigest()
+
+
+def test_who_may_see_calculations_is_told_of_their_ends_and_nobody_else(
+    client: FlaskClient, bench: ScheduleBench, settings: Settings, engine: Engine, dora: Account
+) -> None:
+    found: Services = client.application.extensions[EXTENSION]
+    content = b"<input><value>8</value></input>"
+    sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    run = found.scripting.calculations.post(sha1, content).run_id
+    wanted = {"when": "end", "mail": False, "webhook": HOOK}
+    assert client.put(f"/api/runs/{run}/notice", json=wanted).status_code == 200
+    assert client.get(f"/api/runs/{run}/notice").json == wanted
+    closed = create_app(settings.model_copy(update={"calculation_open": False}), engine).test_client()
+    closed.set_cookie(COOKIE_NAME, closed.application.extensions[EXTENSION].sessions.issue(dora))
+    assert closed.get(f"/api/runs/{run}/notice").status_code == 404
+
+
+def test_a_token_needs_both_scopes_for_schedules(client: FlaskClient, dora: Account) -> None:
+    stranger = client.application.test_client()
+    tokens = client.application.extensions[EXTENSION].tokens
+    for scopes, status in (([Scope.RUN], 403), ([Scope.SCRIPTS], 403), ([Scope.RUN, Scope.SCRIPTS], 201)):
+        token = tokens.issue_api(dora.user_id, "name", scopes, None)
+        told = {"Authorization": f"Bearer {token}"}
+        answer = stranger.post("/api/schedules", json=NIGHTLY, headers=told)
+        assert answer.status_code == status, answer.text
+        assert stranger.get("/api/schedules", headers=told).status_code == (200 if status == 201 else 403)
 
 
 def test_a_failure_is_told_signed_and_with_the_end_of_standard_error(

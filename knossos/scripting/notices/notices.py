@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
@@ -149,6 +149,26 @@ class Notices:
             add_waiting(
                 session, wanted, user_id=account.user_id, run_id=run_id, schedule_id=None, title=title, at=time.time()
             )
+
+    def with_submission(
+        self, account: Account, run_id: str, wanted: Wanted, title: str
+    ) -> Callable[[Session], None] | None:
+        """Have the account told of a run that is about to be accepted: what is to be called in the transaction that
+        accepts it (`Runs.submit`). None where nothing is to be told.
+
+        Raises:
+            InvalidInput: it cannot be told that way.
+        """
+        check_wanted(self._settings, self._database, account, wanted)
+        if not wanted.channels():
+            return None
+
+        def accepting(session: Session) -> None:
+            add_waiting(
+                session, wanted, user_id=account.user_id, run_id=run_id, schedule_id=None, title=title, at=time.time()
+            )
+
+        return accepting
 
     def take_back(self, account: Account, run_id: str) -> bool:
         """Not to be told any more. False where nothing was asked for, or it has been told."""

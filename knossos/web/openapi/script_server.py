@@ -6,6 +6,7 @@ from typing import Any
 
 from knossos.homes.scripts import JobStatus
 from knossos.jobs import Signal
+from knossos.scripting.notices.states import NoticeWhen
 from knossos.web.openapi.parts import (
     ACCOUNT,
     JSON,
@@ -121,6 +122,11 @@ def paths() -> Paths:
             "post": operation(
                 "Send a script",
                 "It is run in one's home by the interpreter of the setting COMMAND, when its turn has come.",
+                parameters=[
+                    query("notice", choice(NoticeWhen), "Be told of its end; of each end where only a way is said."),
+                    query("notice_mail", choice(("true", "false")), "By mail, to the account's address."),
+                    query("notice_webhook", text(), "By POST to this address."),
+                ],
                 body={"required": True, "content": {_BYTES: {"schema": {}}}},
                 answers={
                     200: answer("It waits.", obj(job_id=whole())),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from flask import Response, jsonify, request
 
 from knossos.accounts.tokens import Scope
+from knossos.homes.scripts import title_of
 from knossos.jobs import Signal
+from knossos.scripting.runs import new_run_id
+from knossos.web.notice_fields import accepting_of, wanted_of
 from knossos.web.script_server.blueprint import blueprint, iso
 from knossos.web.script_server.callers import caller, invalid, json_object, whole_number
 from knossos.web.services import services
@@ -19,7 +22,9 @@ def run() -> Response:
     account = caller(Scope.SCRIPTS)
     services().home_scripts.check_on()
     request.max_content_length = services().settings.max_script_bytes
-    record = services().home_scripts.submit(account, request.get_data(cache=False))
+    script, run_id = request.get_data(cache=False), new_run_id()
+    accepting = accepting_of(account, run_id, wanted_of(request.args), title_of(script))
+    record = services().home_scripts.submit(account, script, run_id=run_id, accepting=accepting)
     return jsonify(job_id=record.ticket)
 
 
