@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import url_for
 
+from knossos.accounts import Account
 from knossos.accounts.access import owner_of_account
 from knossos.scripting.mail import can_send
 from knossos.scripting.plan import RunKind
@@ -28,4 +29,9 @@ def about_run(run: Run) -> dict[str, Any]:
         query = {"calculation": run.arguments[0]}
     wanted = None if run.outcome else services().scheduling.notices.of_run(session.account, run.run_id)
     link = "" if query is None else url_for("schedule_pages.new", **query)
-    return {"schedule_link": link, "wanted": wanted, "can_mail": can_send(services().settings)}
+    return {"schedule_link": link, "wanted": wanted, "can_mail": can_be_mailed(session.account)}
+
+
+def can_be_mailed(account: Account | None) -> bool:
+    """Whether a page offers mail: the server sends any, and the account has an address that was proved."""
+    return account is not None and bool(account.email) and account.verified and can_send(services().settings)

@@ -15,7 +15,6 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from knossos.accounts import Account
 from knossos.errors import InvalidInput, KnossosError
 from knossos.scripting.access import Caller, caller_of, may_see_calculations
-from knossos.scripting.mail import can_send
 from knossos.scripting.notices.content import signing_key
 from knossos.scripting.plan import RunKind
 from knossos.scripting.schedules.states import Schedule
@@ -25,6 +24,7 @@ from knossos.scripting.schedules.words import in_words, local_time
 from knossos.web.authentication import page_account, refuse_other_sites, refuse_runs
 from knossos.web.run_pages import visible_run
 from knossos.web.schedule_documents import in_short, wish_of_form
+from knossos.web.schedule_links import can_be_mailed
 from knossos.web.services import services
 
 #: Bytes of a form around the input of a calculation.
@@ -199,7 +199,9 @@ def _filled(caller: Caller, values: dict[str, Any]) -> list[tuple[str, str]]:
     if not isinstance(sent, dict):
         return []
     known: dict[str, str] = {one.name: one.title for one in form.fields} if form is not None else {}
-    return [(known.get(name, name), in_short(value)) for name, value in sent.items() if value not in (None, "", [])]
+    return [
+        (str(known.get(name, name)), in_short(value)) for name, value in sent.items() if value not in (None, "", [])
+    ]
 
 
 def _form(account: Account, values: dict[str, Any], found: Schedule | None, errors: dict[str, str]) -> str:
@@ -218,7 +220,7 @@ def _form(account: Account, values: dict[str, Any], found: Schedule | None, erro
         kinds=kinds,
         scripts=services().scripting.scripts_for(caller),
         zones=sorted(zone_names()),
-        can_mail=can_send(settings),
+        can_mail=can_be_mailed(account),
         local_time=local_time,
         in_words=in_words,
         now=time.time(),

@@ -26,7 +26,6 @@ from knossos.scripting.form_fields import Form
 from knossos.scripting.form_values import FORM_NAME
 from knossos.scripting.forms import beginning, called, check, document, nested, with_row
 from knossos.scripting.incoming import IncomingFiles
-from knossos.scripting.mail import can_send
 from knossos.scripting.plain_form import PLAIN_FORM, arguments_of, values_of
 from knossos.scripting.plan import UPLOADS, RunKind
 from knossos.scripting.runners.folder import Runner
@@ -35,6 +34,7 @@ from knossos.storage import StorageUnavailable
 from knossos.web.authentication import current_session, page_account, refuse_other_sites
 from knossos.web.notice_fields import accepting_of, wanted_of
 from knossos.web.run_pages import run_address, visible_run
+from knossos.web.schedule_links import can_be_mailed
 from knossos.web.schedule_pages import schedule_form
 from knossos.web.script_forms import ASIDE, REMOVE, SCHEDULE, Sent, receive
 from knossos.web.services import services
@@ -233,7 +233,7 @@ def _script_page(
         errors=errors,
         wrong={path: called(form, path) for path in errors if path},
         aside=aside,
-        can_mail=can_send(services().settings),
+        can_mail=can_be_mailed(page_caller().account),
     )
 
 

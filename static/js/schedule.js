@@ -24,6 +24,7 @@ function showFields() {
   const kind = form.elements.kind.value;
   for (const part of form.querySelectorAll("[data-of]")) show(part, part.dataset.of === kind);
   for (const part of form.querySelectorAll("[data-when]")) show(part, part.dataset.when === form.elements.repeats.value);
+  for (const part of form.querySelectorAll("[data-told]")) show(part, form.elements.when.value !== "never");
   const page = form.querySelector("#script")?.selectedOptions[0]?.dataset.page;
   const hint = form.querySelector("[data-has-form]");
   if (hint) {
@@ -52,6 +53,6 @@ async function look() {
   const told = await response?.json().catch(() => null);
   if (number !== asked || !told) return;
   const times = told.times?.map((one) => element("li", {}, one.local));
-  preview.replaceChildren(element("strong", {}, response.ok ? told.words : told.message), ...(times?.length ? [element("ul", {}, times)] : []));
+  preview.replaceChildren(element("strong", {}, response.ok ? (times.length ? told.words : `${told.words}: it never comes`) : told.message), ...(times?.length ? [element("ul", {}, times)] : []));
   show(preview, true);
 }
