@@ -18,9 +18,9 @@ from knossos.scripting.access import Caller, caller_of, may_see_calculations
 from knossos.scripting.notices.content import signing_key
 from knossos.scripting.plan import RunKind
 from knossos.scripting.schedules.states import Schedule
-from knossos.scripting.schedules.when import zone_names, zone_of
+from knossos.scripting.schedules.when import zone_names
 from knossos.scripting.schedules.wish import Problems, read_wanted
-from knossos.scripting.schedules.words import in_words, local_time
+from knossos.scripting.schedules.words import in_words, local_time, shown_zone
 from knossos.web.authentication import page_account, refuse_other_sites, refuse_runs
 from knossos.web.run_pages import visible_run
 from knossos.web.schedule_documents import in_short, wish_of_form
@@ -177,7 +177,7 @@ def _values(found: Schedule) -> dict[str, Any]:
     when, wanted = found.when, found.notices
     at = ""
     if when.at is not None:
-        at = datetime.fromtimestamp(when.at, zone_of(when.zone)).strftime("%Y-%m-%dT%H:%M")
+        at = datetime.fromtimestamp(when.at, shown_zone(when.zone)).strftime("%Y-%m-%dT%H:%M")
     values: dict[str, Any] = {
         **{"name": found.name, "kind": found.kind, "script": found.target, "path": found.target},
         **{"calculation": found.target, "arguments": "\n".join(found.arguments), "zone": when.zone, "at": at},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy import select, update
 from knossos.accounts import Account, Accounts
 from knossos.database import Database
 from knossos.errors import InvalidInput
+from knossos.homes.homes import Homes
 from knossos.jobs import Engine, JobState
 from knossos.scripting.notices.states import NoticeEvent, NoticeState
 from knossos.scripting.notices.tables import NoticeRow
@@ -22,10 +24,12 @@ from knossos.scripting.runs import Ending
 from knossos.scripting.schedules.schedules import as_firing
 from knossos.scripting.schedules.states import FiringState, NoSuchSchedule, NotAllowed, StillRunning, TooManySchedules
 from knossos.scripting.schedules.sweeping import LEFT_SECONDS
-from knossos.scripting.schedules.tables import FiringRow
+from knossos.scripting.schedules.tables import FiringRow, ScheduleRow
 from knossos.scripting.schedules.ticker import LOOK_SECONDS, Ticker
+from knossos.scripting.schedules.words import local_time
 from knossos.settings import Settings
 from tests.support.people import CHEAP
+from tests.support.processes import Process, write_settings
 from tests.support.schedules import ScheduleBench
 
 HOOK = {"when": "failure", "webhook": "http://127.0.0.1:9/hook"}
@@ -362,3 +366,161 @@ def test_old_times_go_and_the_newest_stay(bench: ScheduleBench, dora: Account) -
     with bench.database.reading() as session:
         kept = [as_firing(row).due_at for row in session.scalars(select(FiringRow).order_by(FiringRow.due_at))]
     assert (kept[0], len(kept)) == (5, 200)
+
+
+def test_a_schedule_whose_zone_is_gone_stops_itself_and_keeps_no_other_from_its_time(
+    bench: ScheduleBench, dora: Account
+) -> None:
+    broken, well, now = bench.make(dora, notices=HOOK), bench.make(dora), time.time()
+    with bench.database.session() as session:
+        session.execute(update(ScheduleRow).where(ScheduleRow.id == broken.schedule_id).values(zone="Gone/Zone"))
+    bench.due(broken, now - 2)
+    bench.due(well, now - 1)
+    assert bench.made.firings.fire_due(now) == 1
+    assert [one.state for one in bench.firings(well)] == [FiringState.STARTED]
+    stopped = bench.made.schedules.get(dora, broken.schedule_id)
+    assert (stopped.is_on, "Gone/Zone" in stopped.stopped) == (False, True)
+    assert [one.event for one in notices(bench, NoticeState.DUE)] == [NoticeEvent.STOPPED]
+    assert local_time(now, stopped.when.zone).endswith("UTC")
+
+
+def test_a_clock_that_was_years_ahead_for_a_moment_makes_nothing_wait_for_years(
+    bench: ScheduleBench, dora: Account
+) -> None:
+    schedule, now = bench.make(dora, notices=HOOK), time.time()
+    due, years = schedule.next_at, now + 10 * 365 * 86400
+    assert due is not None
+    ticker = Ticker(bench.made.firings, bench.made.sweeper)
+    ticker.turn(now, 0)
+    ticker.turn(years, 5)
+    (run,) = bench.runs()
+    bench.made.firings._runs.end(run.id, Ending(RunOutcome.EXITED, 0), ())
+    assert (bench.made.schedules.get(dora, schedule.schedule_id).next_at or 0) > years
+    ticker.turn(now + 10, 10)
+    assert bench.made.schedules.get(dora, schedule.schedule_id).next_at == due
+    # Who starts only afterwards sees it as well, and nothing that was decided on comes once more.
+    soon = due + 3600 * 3 + 5
+    assert bench.made.firings.fire_due(soon) == 1
+    for run in bench.runs():
+        bench.made.firings._runs.end(run.id, Ending(RunOutcome.EXITED, 0), ())
+    Ticker(bench.made.firings, bench.made.sweeper).turn(now + 20, 20)
+    again = bench.made.schedules.get(dora, schedule.schedule_id).next_at
+    decided = {one.due_at for one in bench.firings(schedule)}
+    assert again is not None
+    assert again not in decided
+    assert again < soon
+
+
+def test_many_that_are_due_at_once_are_claimed_some_at_a_time_and_too_many_runs_are_told(
+    bench: ScheduleBench, dora: Account
+) -> None:
+    count, most = 120, bench.settings.script_owner_runs
+    first, now = bench.make(dora, notices=HOOK), time.time()
+    with bench.database.session() as session:
+        row = session.get_one(ScheduleRow, first.schedule_id)
+        known = {column.key: getattr(row, column.key) for column in ScheduleRow.__table__.columns}
+        row.next_at = now
+        session.add_all(ScheduleRow(**{**known, "id": f"many-{n}", "next_at": now}) for n in range(count - 1))
+    assert [bench.made.firings.fire_due(now) for _ in range(4)] == [50, 50, 20, 0]
+    with bench.database.reading() as session:
+        rows = list(session.scalars(select(FiringRow)))
+    started = [row for row in rows if row.state == FiringState.STARTED]
+    refused = [row for row in rows if row.state == FiringState.REFUSED]
+    assert (len(started), len(refused)) == (min(most, count), count - min(most, count))
+    assert len(bench.runs()) == len(started)
+    assert all("runs are queued or running already" in row.text for row in refused)
+    assert len(notices(bench, NoticeState.DUE)) == len(refused)
+    assert bench.made.schedules.get(dora, first.schedule_id).is_on
+
+
+def test_a_file_of_the_home_that_vanished_is_told_and_the_schedule_goes_on(bench: ScheduleBench, dora: Account) -> None:
+    schedule_file = "nightly.sh"
+    with Homes(bench.settings).open(dora.user_id):
+        pass
+    folder = Path(Homes(bench.settings).folder(dora.user_id))
+    (folder / schedule_file).write_text("echo hello")
+    schedule, now = bench.make(dora, kind="home", script=None, path=schedule_file, notices=HOOK), time.time()
+    (folder / schedule_file).unlink()
+    bench.due(schedule, now)
+    assert bench.made.firings.fire_due(now) == 1
+    (firing,) = bench.firings(schedule)
+    assert firing.state is FiringState.REFUSED
+    assert [one.event for one in notices(bench, NoticeState.DUE)] == [NoticeEvent.NOT_RUN]
+    assert bench.made.schedules.get(dora, schedule.schedule_id).is_on
+    (folder / schedule_file).symlink_to("/etc/passwd")
+    bench.due(schedule, now + 1)
+    assert bench.made.firings.fire_due(now + 1) == 1
+    assert [one.state for one in bench.firings(schedule)] == [FiringState.REFUSED, FiringState.REFUSED]
+    assert bench.runs() == []
+
+
+#: What a process does that looks once, and is killed where the name says.
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from knossos.database import Database
+from knossos.homes.scheduling import made_of
+from knossos.jobs import Engine
+from knossos.scripting.plan import RunOutcome
+from knossos.scripting.runs import Ending, Runs
+from knossos.settings import load_settings
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+settings = load_settings()
+made = made_of(settings, Database(settings), Engine(settings))
+stage, now = sys.argv[1], float(sys.argv[2])
+if stage == "claimed":
+    made.firings.start = die
+elif stage == "accepted":
+    Engine.submit = die
+elif stage == "submitted":
+    submit = Engine.submit
+    Engine.submit = lambda *a, **k: (submit(*a, **k), die())
+elif stage == "noted":
+    start = made.firings.start
+    made.firings.start = lambda *a: (start(*a), die())
+elif stage in ("ended", "told"):
+    submit = Engine.submit
+    made.firings.fire_due(now)
+    # The notice is due with the end; its job is not made, or is made and nobody has noted which.
+    Engine.submit = die if stage == "ended" else lambda *a, **k: (submit(*a, **k), die())
+    (run,) = sys.argv[3:] or [r.run_id for r in made.firings._runs.history(None, None, 5)]
+    made.firings._runs.end(run, Ending(RunOutcome.EXITED, 3), ())
+made.firings.fire_due(now)
+"""
+
+
+@pytest.mark.parametrize("stage", ["claimed", "accepted", "submitted", "noted", "ended", "told"])
+def test_whoever_is_killed_at_any_stage_nothing_is_lost_and_nothing_is_run_twice(
+    bench: ScheduleBench, dora: Account, tmp_path: Path, stage: str
+) -> None:
+    schedule, now = bench.make(dora, notices=HOOK), time.time()
+    bench.due(schedule, now)
+    file = write_settings(tmp_path / "settings.py", bench.settings)
+    process = Process(["-c", KILLED, stage, repr(now)], tmp_path / "log", {"KNOSSOS_SETTINGS": str(file)})
+    assert process.popen.wait(60) == -signal.SIGKILL, process.log
+    others, later = [bench.another() for _ in range(2)], time.time() + LEFT_SECONDS + 5
+    threads = [threading.Thread(target=one.made.sweeper.sweep, args=(later,)) for one in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in others:
+        one.database.close()
+    (firing,) = bench.firings(schedule)
+    (run,) = bench.runs()
+    assert (firing.state, firing.run_id) == (FiringState.STARTED, run.id)
+    jobs = [job for job in bench.engine.list_jobs() if job.kind == "script"]
+    # A job whose number nobody has noted finds no run of its name, and does nothing.
+    assert run.ticket in [job.ticket for job in jobs]
+    assert len(jobs) == (2 if stage == "submitted" else 1)
+    (notice,) = notices(bench, NoticeState.WAITING, NoticeState.DUE)
+    assert notice.run_id == run.id
+    told = [job for job in bench.engine.list_jobs() if job.kind == "notice"]
+    if stage in ("ended", "told"):
+        assert (notice.state, run.exit_code) == (NoticeState.DUE, 3)
+        assert notice.ticket in [job.ticket for job in told]
+    else:
+        assert (notice.state, told) == (NoticeState.WAITING, [])

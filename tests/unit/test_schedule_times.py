@@ -69,6 +69,15 @@ def test_a_time_without_an_offset_is_local() -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["9999-12-31T23:59-12:00", "9999-12-31T23:59", "0001-01-01T00:00", "1960-01-01", "inf"]
+)
+def test_a_time_that_not_every_zone_can_show_is_refused(text: str) -> None:
+    with pytest.raises(BadTime) as caught:
+        read_time(text, "America/New_York")
+    assert [one["path"] for one in caught.value.errors] == ["at"]
+
+
+@pytest.mark.parametrize(
     "text", ["", "x", "* * * *", "* * * * * *", "60 * * * *", "H * * * *", "R * * * *", "*/0 * * * *", "@every 5m",
              "* * * * mom", "1 2 3 4 5 6 7", "0 0 * * \N{DIGIT ZERO}\N{ARABIC-INDIC DIGIT FIVE}"],
 )  # fmt: skip

@@ -29,6 +29,8 @@ FUNCTION = "knossos.scripting.notices.delivery.deliver"
 TRY_SECONDS = 90
 #: Seconds after which somebody else makes the job of a notice, where who should have was killed.
 PICK_UP_SECONDS = 30.0
+#: What was noted for longer than this from now was noted by a clock that was ahead and has been put right.
+AHEAD_SECONDS = 3600.0
 #: Notices that are looked at in one go.
 AT_ONCE = 200
 
@@ -185,7 +187,11 @@ class Notices:
                 claim = update(NoticeRow).where(
                     NoticeRow.id == notice_id,
                     NoticeRow.state == NoticeState.DUE,
-                    or_(NoticeRow.submitted_at.is_(None), NoticeRow.submitted_at < now - PICK_UP_SECONDS),
+                    or_(
+                        NoticeRow.submitted_at.is_(None),
+                        NoticeRow.submitted_at < now - PICK_UP_SECONDS,
+                        NoticeRow.submitted_at > now + AHEAD_SECONDS,
+                    ),
                 )
                 row = session.scalar(claim.values(submitted_at=now, ticket=None).returning(NoticeRow))
             if row is None:
@@ -199,7 +205,9 @@ class Notices:
         late = now - PICK_UP_SECONDS
         forgotten = or_(
             and_(NoticeRow.submitted_at.is_(None), NoticeRow.due_at < late),
-            and_(NoticeRow.submitted_at < late),
+            NoticeRow.submitted_at < late,
+            NoticeRow.submitted_at > now + AHEAD_SECONDS,
+            NoticeRow.due_at > now + AHEAD_SECONDS,
         )
         query = select(NoticeRow.id, NoticeRow.ticket).where(NoticeRow.state == NoticeState.DUE, forgotten)
         with self._database.reading() as session:

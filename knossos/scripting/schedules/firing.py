@@ -35,7 +35,7 @@ from knossos.scripting.schedules.schedules import as_firing, as_schedule, wanted
 from knossos.scripting.schedules.starters import Start, Starter
 from knossos.scripting.schedules.states import Firing, FiringState, NoSuchSchedule, StillRunning
 from knossos.scripting.schedules.tables import FiringRow, ScheduleRow
-from knossos.scripting.schedules.when import When
+from knossos.scripting.schedules.when import BadTime, When
 from knossos.scripting.schedules.wish import What
 from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
@@ -91,10 +91,18 @@ class Firings:
         count = 0
         for row in due:
             self._settle_last(row.id)
-            firing = self.claim(row.id, row.next_at, now)
+            try:
+                firing = self.claim(row.id, row.next_at, now)
+            except BadTime as error:
+                self._stop(row.id, row.next_at, f"Its time cannot be read any more: {error.message}", now)
+                continue
             if firing is not None:
                 count += 1
-                self.start(firing, now)
+                try:
+                    self.start(firing, now)
+                except Exception as error:
+                    # What is wrong with one keeps no other from its time. `Sweeper` finishes it.
+                    _log.warning("schedule %s: %s", row.id, " ".join(str(error).split())[:300])
         return count
 
     def claim(self, schedule_id: str, due: float, now: float) -> Firing | None:
@@ -168,6 +176,19 @@ class Firings:
                 at=now,
             )
         return firing
+
+    def _stop(self, schedule_id: str, due: float, text: str, now: float) -> None:
+        """Stop a schedule that came to no time, such as one whose zone is not there after an update; tell of it."""
+        due_notices: list[str] = []
+        with self._database.session() as session:
+            mine = ScheduleRow.id == schedule_id, ScheduleRow.next_at == due
+            row = session.scalar(select(ScheduleRow).where(*mine).with_for_update())
+            if row is None:
+                return
+            row.next_at, row.stopped = None, text
+            due_notices = _tell(session, row, NoticeEvent.STOPPED, text, now)
+        _log.warning("schedule %s is stopped: %s", schedule_id, text)
+        self._notices.submit(due_notices, now)
 
     def _settle_last(self, schedule_id: str) -> None:
         """Let a run whose worker was lost not count as going on."""

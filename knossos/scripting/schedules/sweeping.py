@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from knossos.database import Database
 from knossos.jobs import Engine
-from knossos.scripting.notices.notices import Notices
+from knossos.scripting.notices.notices import AHEAD_SECONDS, Notices
 from knossos.scripting.notices.states import NoticeState
 from knossos.scripting.notices.tables import NoticeRow
 from knossos.scripting.plan import RunOutcome
@@ -18,7 +18,8 @@ from knossos.scripting.runs import NoSuchRun, Runs, new_run_id
 from knossos.scripting.schedules.firing import Firings
 from knossos.scripting.schedules.schedules import as_firing
 from knossos.scripting.schedules.states import Firing, FiringState
-from knossos.scripting.schedules.tables import FiringRow
+from knossos.scripting.schedules.tables import FiringRow, ScheduleRow
+from knossos.scripting.schedules.when import When, times_after
 from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
 
@@ -47,6 +48,30 @@ class Sweeper:
         self.finish_claims(now)
         self.settle_runs(now)
         self._notices.sweep(now)
+
+    def put_right(self, now: float) -> int:
+        """Have schedules come that wait for a far day, since a clock was ahead when they came last. Answers how many.
+
+        No time that was decided on then comes once more. It reads all that is noted, so it is not done at each look.
+        """
+        ahead = FiringRow.claimed_at > now + AHEAD_SECONDS
+        with self._database.reading() as session:
+            found = session.scalars(select(FiringRow.schedule_id).where(ahead).distinct().limit(AT_ONCE)).all()
+        for schedule_id in found:
+            with self._database.session() as session:
+                row = session.scalar(select(ScheduleRow).where(ScheduleRow.id == schedule_id).with_for_update())
+                if row is not None and row.next_at is not None and row.at is None:
+                    row.next_at = self._next_of(session, row, now)
+                mine = update(FiringRow).where(FiringRow.schedule_id == schedule_id, ahead)
+                session.execute(mine.values(claimed_at=now))
+            _log.warning("a clock was ahead when schedule %s came last; it comes as it should again", schedule_id)
+        return len(found)
+
+    def _next_of(self, session: Session, row: ScheduleRow, now: float) -> float | None:
+        decided = select(FiringRow.due_at).where(FiringRow.schedule_id == row.id, FiringRow.due_at > now)
+        known = set(session.scalars(decided))
+        times = times_after(When(cron=row.cron, zone=row.zone), now)
+        return next((one for one in times if one not in known), row.next_at)
 
     def finish_claims(self, now: float) -> int:
         """Have those run that were claimed and not started. Answers how many this call has taken over."""

@@ -12,6 +12,8 @@ from knossos.scripting.schedules.sweeping import Sweeper
 LOOK_SECONDS = 5.0
 #: Seconds between two looks after what was left behind.
 SWEEP_SECONDS = 30.0
+#: Seconds by which a clock was set back from which on what was noted meanwhile is looked through.
+SET_BACK_SECONDS = 60.0
 #: Seconds between two looks where something does not answer.
 PATIENCE_SECONDS = 30.0
 
@@ -23,6 +25,8 @@ class Ticker:
         self._firings = firings
         self._sweeper = sweeper
         self._swept: float | None = None
+        #: By how much the one clock was ahead of the other at the last look.
+        self._ahead: float | None = None
         self._trouble = ""
 
     def run(self) -> None:
@@ -37,6 +41,9 @@ class Ticker:
             now: Unix time in seconds; ``clock``: seconds of a clock that nobody sets.
         """
         try:
+            if self._ahead is None or now - clock < self._ahead - SET_BACK_SECONDS:
+                self._sweeper.put_right(now)
+            self._ahead = now - clock
             if self._swept is None or clock - self._swept >= SWEEP_SECONDS:
                 self._swept = clock
                 self._sweeper.sweep(now)

@@ -25,6 +25,8 @@ LOOKED_AT = 24 * 60
 #: Years within which an expression has to come again: the 29th of February may be eight years away.
 MAX_YEARS = 9
 MAX_CRON_CHARS = 100
+#: The year 9000: what comes at the end of the year 9999 is in a year of five digits elsewhere, which no clock shows.
+LAST_MOMENT = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 #: The names that cron knows for expressions.
 ALIASES = {
     "@hourly": "0 * * * *",
@@ -108,7 +110,10 @@ def read_time(text: str, zone: str) -> float:
     """
     try:
         found = datetime.fromisoformat(text.strip())
-        return found.timestamp() if found.tzinfo is not None else _moment(found, zone_of(zone))
+        moment = found.timestamp() if found.tzinfo is not None else _moment(found, zone_of(zone))
+        if not 0 <= moment < LAST_MOMENT:
+            raise ValueError("nobody can show it in all zones")
+        return moment
     except BadTime:
         raise
     except (ValueError, OverflowError, OSError) as error:

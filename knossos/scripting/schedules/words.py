@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
-from knossos.scripting.schedules.when import When, zone_of
+from knossos.scripting.schedules.when import BadTime, When, zone_of
 
 _DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _DAY_NAMES = {name[:3].lower(): number for number, name in enumerate(_DAYS)} | {
@@ -33,9 +33,17 @@ def in_words(when: When) -> str:
     return f"{days} at {known}"
 
 
+def shown_zone(name: str) -> tzinfo:
+    """The zone of that name; UTC where an update has left none."""
+    try:
+        return zone_of(name)
+    except BadTime:
+        return UTC
+
+
 def local_time(moment: float, zone: str) -> str:
-    """A moment in a zone, to the minute, with the zone's name for it."""
-    found = datetime.fromtimestamp(moment, zone_of(zone))
+    """A moment in a zone, to the minute, with the zone's name for it. In UTC where the zone is not known any more."""
+    found = datetime.fromtimestamp(moment, shown_zone(zone))
     return f"{found:%a} {found.day} {found:%b %Y, %H:%M} {found:%Z}".rstrip()
 
 
