@@ -17,6 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from knossos.accounts import COOKIE_NAME, Account
+from knossos.accounts.tables import User
 from knossos.accounts.tokens import Scope
 from knossos.database import Database
 from knossos.jobs import Engine
@@ -385,3 +386,37 @@ def test_a_worker_runs_what_is_due_by_itself_and_tells_of_it(
     assert children
     assert worker.stop() == 0
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_two_workers_run_each_time_once_and_the_one_that_is_left_goes_on(
+    bench: ScheduleBench, dora: Account, settings: Settings, start_worker: StartWorker
+) -> None:
+    schedules = [bench.make(dora, **NIGHTLY) for _ in range(4)]
+    workers = [start_worker(product=True) for _ in range(2)]
+    for schedule in schedules:
+        bench.due(schedule, time.time() - 1)
+
+    def all_well(times: int) -> bool:
+        found = [bench.firings(schedule) for schedule in schedules]
+        return all(len(one) >= times and all(firing.ended_well for firing in one) for one in found)
+
+    wait_for(lambda: all_well(1), "the runs")
+    pid = workers[0].popen.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    workers[0].kill()
+    # Its companion is not left behind by a SIGKILL.
+    wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "the end of the companion")
+    for schedule in schedules:
+        bench.due(schedule, time.time() - 1)
+    wait_for(lambda: all_well(2), "the runs of the worker that is left")
+    assert [len(bench.firings(schedule)) for schedule in schedules] == [2] * 4
+    assert len(bench.runs()) == 8
+
+
+def test_a_schedule_goes_with_its_account(bench: ScheduleBench, dora: Account) -> None:
+    schedule = bench.make(dora, **NIGHTLY)
+    bench.due(schedule, time.time() - 1)
+    with bench.database.session() as session:
+        session.delete(session.get_one(User, dora.user_id))
+    assert bench.made.firings.fire_due(time.time()) == 0
+    assert bench.runs() == []
