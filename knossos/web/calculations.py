@@ -12,7 +12,7 @@ from functools import partial
 from http import HTTPStatus
 
 from flask import Blueprint, Response, request, url_for
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, LengthRequired, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from knossos.errors import AccessDenied, KnossosError, NotFound, SettingsError
@@ -75,6 +75,8 @@ def _check_key() -> None:
 
 @blueprint.post("/<sha1:sha1>/", strict_slashes=False)
 def post(sha1: str) -> Response:
+    if request.headers.get("Transfer-Encoding"):  # which would be read as an empty body
+        raise LengthRequired("Say how many bytes will come, in the header Content-Length.")
     request.max_content_length = services().settings.calculation_input_bytes
     # The body as it is, whatever the client calls it: curl calls everything a form.
     found = _calculations().post(sha1, request.get_data(cache=False))

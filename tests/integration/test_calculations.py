@@ -279,6 +279,13 @@ def test_a_key_is_needed_in_any_of_the_usual_places(service: Service) -> None:
     assert service.ask("DELETE", f"{sha1}/", headers=HEADERS).status_code == 200
 
 
+def test_an_input_whose_length_is_not_said_is_refused_with_the_reason(service: Service) -> None:
+    data = an_input()
+    answer = service.ask("POST", f"{sha1_of(data)}/", data=iter([data]))  # type: ignore[arg-type]
+    assert (answer.status_code, "Content-Length" in answer.text) == (411, True)
+    assert answer.headers["Content-Type"].startswith("text/plain")
+
+
 def test_a_form_is_taken_as_the_bytes_that_it_is(service: Service) -> None:
     """curl --data-binary says that the body is a form."""
     data = an_input()
