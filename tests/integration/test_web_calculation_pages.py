@@ -302,6 +302,8 @@ def test_what_a_batch_system_says_of_one_is_on_its_page_and_in_the_list(
     page = text_of(client.get(f"/runs/{run_id}"))
     assert "Job 4711;cluster : Slurm <does> not answer" in page
     assert "Calculation Unknown: Slurm <does> not answer" in page
+    note_batch(database, run_id, Report(CalculationState.UNKNOWN, "it was not submitted yet"), "")
+    assert "it was not submitted yet" in client.get(f"/runs/{run_id}").text.split('data-swap="batch"')[1][:200]
     for state, count in (("unknown", 1), ("running", 0), ("failed", 0)):
         assert client.get(f"/calculations?state={state}").text.count("data-key") == count
 
