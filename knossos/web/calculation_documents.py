@@ -17,7 +17,7 @@ DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 #: What XML 1.0 has no way to write.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: A carriage return as it is would be read as a line's end.
-_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
+_ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;"))
 _UTF8 = codecs.getincrementaldecoder("utf-8")
 
 
@@ -62,7 +62,7 @@ def _decoded(pieces: Iterable[bytes]) -> Iterator[bool]:
 def _texts(pieces: Iterable[bytes]) -> Iterator[str]:
     decoder = _UTF8("replace")
     for piece in pieces:
-        yield decoder.decode(piece).translate(_ESCAPES)
+        yield _escaped(decoder.decode(piece))
 
 
 def _base64(pieces: Iterable[bytes]) -> Iterator[str]:
@@ -76,7 +76,14 @@ def _base64(pieces: Iterable[bytes]) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", value).translate(_ESCAPES)
+    return _escaped(_NO_XML.sub("\N{REPLACEMENT CHARACTER}", value))
+
+
+def _escaped(text: str) -> str:
+    """One after another: for large texts that is many times as fast as `str.translate`."""
+    for character, written in _ESCAPES:
+        text = text.replace(character, written)
+    return text
 
 
 def _quoted(value: str) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from http import HTTPStatus
 
 from flask import Blueprint, Response, request, url_for
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, LengthRequired, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from knossos.errors import AccessDenied, KnossosError, NotFound, SettingsError
@@ -30,7 +30,7 @@ from knossos.web import calculation_documents as documents
 from knossos.web.calculation_documents import ListedFile
 from knossos.web.errors import RETRY_AFTER_SECONDS, message_of, status_of
 from knossos.web.services import services
-from knossos.web.stored_answers import stored_answer
+from knossos.web.stored_answers import attachment, stored_answer
 
 #: How a key is sent, besides as a bearer token: old clients have either.
 KEY_HEADER, KEY_QUERY = "X-API-Key", "key"
@@ -66,8 +66,9 @@ def _check_key() -> None:
         return
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
-    sent = request.headers.get(KEY_HEADER) or bearer or request.args.get(KEY_QUERY, "")
-    given = sent.encode("utf-8", "surrogatepass")
+    # Headers come as if they were Latin-1, whatever their bytes are.
+    in_header = (request.headers.get(KEY_HEADER) or bearer).encode("latin-1", "replace")
+    given = in_header or request.args.get(KEY_QUERY, "").encode("utf-8", "surrogatepass")
     # All of them, so that the time tells nothing of which one it was.
     if not sum(hmac.compare_digest(key.encode(), given) for key in settings.calculation_api_keys):
         raise WrongKey(f"Send a key of this service, in the header {KEY_HEADER} for example.")
@@ -75,6 +76,8 @@ def _check_key() -> None:
 
 @blueprint.post("/<sha1:sha1>/", strict_slashes=False)
 def post(sha1: str) -> Response:
+    if request.headers.get("Transfer-Encoding"):  # which would be read as an empty body
+        raise LengthRequired("Say how many bytes will come, in the header Content-Length.")
     request.max_content_length = services().settings.calculation_input_bytes
     # The body as it is, whatever the client calls it: curl calls everything a form.
     found = _calculations().post(sha1, request.get_data(cache=False))
@@ -121,7 +124,7 @@ def all_xml(sha1: str) -> Response:
 def file(sha1: str, name: str) -> Response:
     found = _calculations().get(sha1)
     response = _file(found, name, "application/octet-stream")
-    response.headers.set("Content-Disposition", "attachment", filename=name.rpartition("/")[2])
+    response.headers["Content-Disposition"] = attachment(name.rpartition("/")[2])
     return response
 
 

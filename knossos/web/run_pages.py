@@ -32,7 +32,7 @@ from knossos.web.run_kinds import kind_of
 from knossos.web.run_views import ending_of, file_name, file_views, plain_text, runtime_of, state_of
 from knossos.web.schedule_links import about_run
 from knossos.web.services import services
-from knossos.web.stored_answers import stored_answer
+from knossos.web.stored_answers import attachment, stored_answer
 from knossos.web.task_views import KIND_NAMES, STATE_NAMES
 
 #: Runs on a page of the history.
@@ -278,7 +278,7 @@ def file(run_id: str, number: int) -> Response:
     # It is for this visitor alone, whatever other sites may have of other files.
     for name in ("Access-Control-Allow-Origin", "Cross-Origin-Resource-Policy"):
         response.headers.pop(name, None)
-    response.headers.set("Content-Disposition", "attachment", filename=file_name(kept))
+    response.headers["Content-Disposition"] = attachment(file_name(kept))
     return response
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from urllib.parse import quote
 
 from flask import Response, request
-from werkzeug.http import parse_if_range_header, unquote_etag
+from werkzeug.http import dump_options_header, parse_if_range_header, unquote_etag
 from werkzeug.sansio.http import is_resource_modified
 
 from knossos.errors import NotFound
@@ -35,6 +36,13 @@ Reader = Callable[[int, int], Iterable[bytes]]
 
 class NoSuchRange(Exception):
     """Nothing of the file lies in the range that was asked for."""
+
+
+def attachment(name: str) -> str:
+    """The header Content-Disposition of a download, whatever a program has called the file (RFC 6266)."""
+    if name.isascii():
+        return dump_options_header("attachment", {"filename": name})
+    return f"attachment; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
 
 
 def stored_answer(storage: Storage, key: str, *, content_type: str, cache: str, etag: str = "") -> Response:

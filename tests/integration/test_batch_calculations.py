@@ -96,6 +96,20 @@ def test_a_controller_that_does_not_answer_for_a_while_ends_nothing(batch: Scene
     batch.until(sha1, CalculationState.FINISHED)
 
 
+def test_a_controller_that_does_not_answer_is_given_the_calculation_later(
+    batch: Scene, start_worker: StartWorker
+) -> None:
+    squeue = (batch.commands.folder / "squeue").read_text()
+    batch.commands.prints("squeue", err="Unable to contact slurm controller (connect failure)\n", code=1)
+    start_worker(scripts=True, use=batch.settings)
+    sha1 = batch.post("fast")
+    unknown = batch.until(sha1, CalculationState.UNKNOWN)
+    assert "Unable to contact slurm controller" in unknown.text
+    batch.commands.program("squeue", squeue)
+    batch.until(sha1, CalculationState.FINISHED)
+    assert len([call for call in batch.commands.calls if call.startswith("sbatch")]) == 1
+
+
 def test_one_whose_worker_was_lost_is_followed_on_and_not_submitted_again(
     batch: Scene, start_worker: StartWorker
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.scripting.calculations.calculations import Calculations
+from knossos.scripting.calculations.commands import BatchScripts
 from knossos.scripting.calculations.states import CalculationState
-from knossos.settings import Settings
+from knossos.settings import ROOT, Settings
 from knossos.storage import Storage
 from tests.conftest import StartWorker
 from tests.support.batch_calculations import PROGRAM, Batch, through_slurm
@@ -114,6 +116,33 @@ def test_a_real_controller_that_is_away_for_a_while_ends_nothing(batch: Batch, s
 
 
 @pytest.mark.timeout(300)
+def test_a_real_controller_that_is_away_is_given_the_calculation_when_it_is_back(batch: Batch, slurm: Slurm) -> None:
+    slurm.stop_controller()
+    sha1 = batch.post("fast")
+    unknown = batch.until(sha1, CalculationState.UNKNOWN)
+    assert "startcalc says that the batch system does not answer" in unknown.text
+    slurm.start_controller()
+    batch.until(sha1, CalculationState.FINISHED)
+    assert slurm.ask("squeue", "--noheader", "--states=all", "--format=%T").split() == ["COMPLETED"]
+
+
+@pytest.mark.timeout(300)
+def test_a_call_that_was_lost_after_the_submission_finds_what_has_ended_since(slurm: Slurm, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SLURM_CONF", str(slurm.configuration))
+    monkeypatch.setenv("CALCULATION_PROGRAM", "/bin/true")
+    directory = tmp_path / str(uuid.uuid4())
+    directory.mkdir()
+    folder = ROOT / "conf" / "batch" / "slurm"
+    scripts = BatchScripts(folder / "startcalc", folder / "getstatus", folder / "cancelcalc", 30)
+    job = scripts.start(directory)
+    wait_for(lambda: scripts.status(directory).startswith("finished"), "its end")
+    (directory / "job").unlink()
+    assert scripts.start(directory) == job
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(bool(missing(accounting=True)), reason=f"not installed: {', '.join(missing(accounting=True))}")
 @pytest.mark.parametrize("batch", ["accounting_slurm"], indirect=True)
 def test_with_accounting_the_end_of_a_calculation_is_what_sacct_says(batch: Batch, accounting_slurm: Slurm) -> None:
@@ -125,3 +154,7 @@ def test_with_accounting_the_end_of_a_calculation_is_what_sacct_says(batch: Batc
     accounting_slurm.ask("scancel", batch.until(other, CalculationState.RUNNING).job)
     # Only the accounting says by whom.
     assert batch.until(other, CalculationState.CANCELLED).text.startswith("Slurm says CANCELLED by ")
+    deleted = batch.post("wait")
+    job = batch.until(deleted, CalculationState.RUNNING).job
+    batch.calculations.delete(deleted)
+    wait_for(lambda: accounting_slurm.ask(*ask, job).startswith("CANCELLED by "), "cancelcalc to end it")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from knossos.scripting.calculations.commands import BatchFailed, BatchScripts, kept_job
+from knossos.scripting.calculations.commands import BatchAway, BatchFailed, BatchScripts, kept_job
 from knossos.scripting.calculations.states import CalculationState, read_report
 from knossos.settings import ROOT, Settings
 from tests.support.batch import Commands
@@ -122,6 +122,57 @@ def test_what_the_batch_system_does_not_take_is_told(
     assert not (directory / "job").exists()
 
 
+AWAY = {
+    "squeue": SILENT,
+    "sbatch": "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n",
+    "qselect": "qselect: cannot connect to server pbs (errno=111) Connection refused\n",
+    "qsub": "qsub: cannot connect to server pbs (errno=111) Connection refused\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("system", "asked", "submit", "away"),
+    [
+        ("slurm", "squeue", "sbatch", "squeue"),
+        ("slurm", "squeue", "sbatch", "sbatch"),
+        ("torque", "qselect", "qsub", "qselect"),
+        ("torque", "qselect", "qsub", "qsub"),
+    ],
+)
+def test_a_batch_system_that_does_not_answer_may_be_given_it_later(
+    commands: Commands, directory: Path, system: str, asked: str, submit: str, away: str
+) -> None:
+    commands.prints(asked)
+    commands.prints(submit, "17\n")
+    commands.prints(away, err=AWAY[away], code=1)
+    with pytest.raises(BatchAway, match=r"onnect|timed out"):
+        scripts(system).start(directory)
+    # Whoever cannot see whether it is there already submits nothing.
+    assert [call.split()[0] for call in commands.calls] == [asked] if away == asked else [asked, submit]
+    assert not kept_job(directory)
+    commands.prints(asked, "17\n")
+    assert scripts(system).start(directory) == "17"
+
+
+def test_a_job_of_torque_is_called_what_torque_takes(commands: Commands, tmp_path: Path) -> None:
+    """Names of its jobs begin with a letter and have at most 15 characters; ids of runs begin with any digit."""
+    directory = tmp_path / "0c7f9f62-1111-4a4a-8888-0123456789ab"
+    directory.mkdir()
+    commands.prints("qselect")
+    commands.prints("qsub", "17.pbs\n")
+    commands.prints("qdel")
+    scripts("torque").start(directory)
+    names = {call.split("-N ")[1].split()[0] for call in commands.calls}
+    assert names == {"c0c7f9f62-1111-"}
+    (directory / "job").unlink()
+    commands.prints("qselect", "17.pbs\n")
+    scripts("torque").cancel(directory)
+    assert commands.calls[-2:] == ["qselect -N c0c7f9f62-1111-", "qdel 17.pbs"]
+    commands.prints("qselect", err=AWAY["qselect"], code=1)
+    with pytest.raises(BatchFailed, match="cannot connect"):
+        scripts("torque").cancel(directory)
+
+
 @pytest.mark.parametrize(("system", "asked", "id"), [("slurm", "squeue", "17"), ("torque", "qselect", "17.pbs")])
 def test_a_call_that_was_ended_before_it_said_the_id_is_made_good(
     commands: Commands, directory: Path, system: str, asked: str, id: str
@@ -129,7 +180,7 @@ def test_a_call_that_was_ended_before_it_said_the_id_is_made_good(
     commands.prints(asked, f"{id}\n")
     assert scripts(system).start(directory) == id
     (call,) = commands.calls
-    assert directory.name[:15] in call
+    assert directory.name[:14] in call
 
 
 @pytest.mark.parametrize(
@@ -262,6 +313,22 @@ def test_a_script_that_is_not_there_is_told_of(commands: Commands, directory: Pa
     nowhere = BatchScripts(directory / "a", directory / "b", None, 30)
     with pytest.raises(BatchFailed, match="cannot be run: No such file"):
         nowhere.start(directory)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("#!/bin/sh\r\necho 17\r\n", "lines end as in files of Windows"),
+        ("echo 17\n", "expected a first line such as #!/bin/sh"),
+        ("#!/no/such/shell\necho 17\n", "interpreter of its first line is not there: #!/no/such/shell"),
+    ],
+)
+def test_a_script_that_the_system_cannot_run_is_told_of_in_words_that_help(
+    commands: Commands, directory: Path, text: str, says: str
+) -> None:
+    made = BatchScripts(commands.program("startcalc", text), directory, None, 30)
+    with pytest.raises(BatchFailed, match=says):
+        made.start(directory)
 
 
 def test_a_script_may_keep_the_id_itself_and_leave_something_running(commands: Commands, directory: Path) -> None:

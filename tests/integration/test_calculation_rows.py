@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -104,6 +105,23 @@ def test_one_whose_time_is_over_is_forgotten_and_may_be_posted_again(
         session.execute(update(CalculationRow).values(created_at=1.0))
     assert runs.purge() == 1
     assert calculations.purge() == 1
+
+
+def test_one_that_is_deleted_as_it_is_posted_was_posted_all_the_same(
+    calculations: Calculations, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = calculations._submit
+
+    def and_deleted(*arguments: Any) -> None:
+        submit(*arguments)
+        calculations.delete(SHA1)
+
+    monkeypatch.setattr(calculations, "_submit", and_deleted)
+    found = calculations.post(SHA1, DATA)
+    assert (found.state, found.text, found.run) == ("cancelled", "It was deleted.", None)
+    with pytest.raises(NoSuchCalculation):
+        calculations.get(SHA1)
+    assert list(storage.list_keys("runs")) == []
 
 
 def test_what_is_refused_leaves_nothing(calculations: Calculations, storage: Storage, engine: Engine) -> None:

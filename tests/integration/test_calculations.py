@@ -34,6 +34,7 @@ echo '<info><energy>-241.9</energy></info>' > info.xml
 printf '<a>Gr\\303\\266\\303\\237e &amp; &#60;</a>\\r\\n' > sub/eigval.XML
 printf '<bad>\\377</bad>' > latin.xml
 head -c 300000 /dev/zero > STATE.OUT
+echo '<kanji/>' > "sub/$(printf '\\346\\227\\245.XML')"
 ln -s /etc/passwd link.xml
 mkfifo pipe.xml
 """
@@ -50,7 +51,8 @@ def site(folder: Path, redis_server: RedisServer) -> Iterator[Site]:
     program = folder / "calculate.sh"
     program.write_text(PROGRAM.replace('"$COUNT"', "runs.txt"))
     program.chmod(0o755)
-    more = {"calculation_command": (str(program), "$RUNDIR"), "calculation_api_keys": ("another key", KEY)}
+    keys = ("another key", "Schl\u00fcssel", KEY)
+    more = {"calculation_command": (str(program), "$RUNDIR"), "calculation_api_keys": keys}
     url = redis_server.url.replace("/0", "/6")
     with Site(folder, url, sockets=False, processes=2, task_retries=0, calculation_input_bytes=100_000, **more) as made:
         file = write_settings(folder / "worker.py", made.settings)
@@ -131,7 +133,11 @@ def test_a_calculation_goes_from_its_input_to_its_results(service: Service) -> N
         "info.xml": info.content,
         "sub/eigval.XML": "<a>Größe &amp; &#60;</a>\r\n".encode(),
         "latin.xml": b"<bad>\xff</bad>",
+        "sub/\u65e5.XML": b"<kanji/>\n",
     }
+    kanji = service.get(f"{sha1}/files/sub/%E6%97%A5.XML")
+    assert kanji.content == b"<kanji/>\n"
+    assert kanji.headers["Content-Disposition"] == "attachment; filename*=UTF-8''%E6%97%A5.XML"
     assert service.get(f"{sha1.upper()}/files/sub/eigval.XML").content == written["sub/eigval.XML"]
     assert service.get(f"{sha1}/files/input.xml").content == data
     assert service.get(f"{sha1}/files/stderr").content == b"a complaint\n"
@@ -276,7 +282,17 @@ def test_a_key_is_needed_in_any_of_the_usual_places(service: Service) -> None:
             assert KEY not in answer.text
     assert service.ask("POST", f"{sha1}/", data=data, headers={"Authorization": f"Bearer {KEY}"}).text == "POST OK"
     assert service.ask("GET", f"{sha1}/status", headers={}, params={"key": "another key"}).status_code == 200
+    # curl sends a header in UTF-8.
+    for headers in ({"X-API-Key": "Schl\u00fcssel".encode()}, {"Authorization": "Bearer Schl\u00fcssel".encode()}):
+        assert service.ask("GET", f"{sha1}/status", headers=headers).status_code == 200  # type: ignore[arg-type]
     assert service.ask("DELETE", f"{sha1}/", headers=HEADERS).status_code == 200
+
+
+def test_an_input_whose_length_is_not_said_is_refused_with_the_reason(service: Service) -> None:
+    data = an_input()
+    answer = service.ask("POST", f"{sha1_of(data)}/", data=iter([data]))  # type: ignore[arg-type]
+    assert (answer.status_code, "Content-Length" in answer.text) == (411, True)
+    assert answer.headers["Content-Type"].startswith("text/plain")
 
 
 def test_a_form_is_taken_as_the_bytes_that_it_is(service: Service) -> None:

@@ -267,11 +267,13 @@ def test_the_page_of_one_has_its_input_its_files_and_its_plot(
     job.write("output", {"stream": "stdout", "text": "1.25\n"})
     log_in(client, clara)
     live = client.get(f"/runs/{run_id}").text
+    assert "The files that it writes are here when it has ended." in live
     assert "2 values from \N{MINUS SIGN}1.5 to \N{MINUS SIGN}1.25 hartree" in live
     assert f'data-token="{calculations.get(SHA1).record.token}"' in live  # type: ignore[union-attr]
     output = b"energy -1.5\nenergy -1.25\nforce 3\nenergy -1.125\n"
     end(calculations, run_id, output, **{"info.xml": b"<i/>", "sub/eigval.xml": b"<e/>", "input.xml": INPUT})
     page = client.get(f"/runs/{run_id}")
+    assert "are here when it has ended" not in page.text
     assert "&lt;title&gt;Al &amp;amp; &lt;b&gt;x&lt;/b&gt;&lt;/title&gt;" in page.text
     files = re.findall(r'download="([^"]+)"', page.text)
     assert files == ["stdout.txt", "info.xml", "sub/eigval.xml", "input.xml"]
@@ -300,6 +302,8 @@ def test_what_a_batch_system_says_of_one_is_on_its_page_and_in_the_list(
     page = text_of(client.get(f"/runs/{run_id}"))
     assert "Job 4711;cluster : Slurm <does> not answer" in page
     assert "Calculation Unknown: Slurm <does> not answer" in page
+    note_batch(database, run_id, Report(CalculationState.UNKNOWN, "it was not submitted yet"), "")
+    assert "it was not submitted yet" in client.get(f"/runs/{run_id}").text.split('data-swap="batch"')[1][:200]
     for state, count in (("unknown", 1), ("running", 0), ("failed", 0)):
         assert client.get(f"/calculations?state={state}").text.count("data-key") == count
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
 from knossos.errors import SettingsError
 from knossos.scripting.calculations.input import MAX_DEPTH, BadInput, check_input, check_xml
 from knossos.scripting.calculations.states import CalculationState, Report, read_job, read_report
-from knossos.settings import Settings, load_settings
+from knossos.settings import ROOT, Settings, load_settings
 from knossos.web import calculation_documents as documents
 from knossos.web.calculation_documents import ListedFile
 
@@ -41,6 +43,7 @@ BAD = [
     (b"<!DOCTYPE a [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><a>&a;</a>", "ENTITY"),
     (b"<!DOCTYPE a [<!ENTITY % a SYSTEM 'http://127.0.0.1/'>%a;]><a/>", "ENTITY"),
     (b"<!DOCTYPE b [<!ATTLIST a x CDATA '" + b"x" * 10_000_000 + b"'>]><b>" + b"<a/>" * 1_000_000 + b"</b>", "ATTLIST"),
+    (b"<!DOCTYPE a [%b;]><a>&c;</a>", "[%&][bc];"),
     (b"<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>", "SYSTEM"),
     (b"<!DOCTYPE a PUBLIC 'a' 'http://127.0.0.1/'><a/>", "PUBLIC"),
     (b"<a>" * (MAX_DEPTH + 1) + b"</a>" * (MAX_DEPTH + 1), "inside each other"),
@@ -184,6 +187,16 @@ def test_settings_of_calculations_are_whole(lines: str, setting: str, tmp_path_f
         load_settings({"KNOSSOS_SETTINGS": str(file)})
     assert setting in caught.value.message
     assert "short" not in caught.value.message
+
+
+def test_the_settings_in_the_document_are_good_as_they_stand_there(tmp_path: Path) -> None:
+    document = (ROOT / "docs" / "calculations.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", document, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
+    for number, block in enumerate(blocks):
+        file = tmp_path / f"{number}.py"
+        file.write_text(block)
+        load_settings({"KNOSSOS_SETTINGS": str(file), "KNOSSOS_DATA": str(tmp_path)})
 
 
 def test_nobody_calculates_unless_the_operator_says_so() -> None:

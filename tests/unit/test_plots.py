@@ -42,6 +42,8 @@ def test_reading_ends_when_its_time_is_over_and_says_so() -> None:
 
 
 def test_more_numbers_than_are_kept_are_told_of() -> None:
+    found = read_values(SERIES[:1], (f"E = {number}\n" for number in range(MAX_VALUES)), seconds=1000)
+    assert (len(found.series[0]), found.cut, found.last) == (MAX_VALUES, False, (MAX_VALUES - 1.0,))
     found = read_values(SERIES[:1], (f"E = {number}\n" for number in range(MAX_VALUES + 5)), seconds=1000)
     assert (len(found.series[0]), found.cut) == (MAX_VALUES, True)
 

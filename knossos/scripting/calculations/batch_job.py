@@ -18,7 +18,7 @@ from typing import Any
 from knossos.database import Database
 from knossos.errors import KnossosError
 from knossos.jobs import JobContext, JobSpec, Limit
-from knossos.scripting.calculations.commands import STARTED_FILE, BatchFailed, BatchScripts, read_start
+from knossos.scripting.calculations.commands import STARTED_FILE, BatchAway, BatchFailed, BatchScripts, read_start
 from knossos.scripting.calculations.progress import note_batch
 from knossos.scripting.calculations.states import CalculationState, Report, read_report
 from knossos.scripting.collect import Collector
@@ -144,7 +144,7 @@ class _BatchJob:
             return Ending(RunOutcome.FAILED, error="CALCULATION_STARTCALC is not set on this machine any more.")
         try:
             self._make_folder()
-            job = scripts.start(self._folder, self._context.check)
+            job = self._start(scripts, output, until)
         except (KnossosError, OSError) as error:
             reason = error.message if isinstance(error, KnossosError) else f"its directory: {error.strerror}"
             return Ending(RunOutcome.FAILED, error=f"It could not be started: {reason}.")
@@ -160,6 +160,17 @@ class _BatchJob:
                     RunOutcome.TIMEOUT,
                     error=f"It took longer than the {self._limits.timeout_seconds:g} seconds that it may take.",
                 )
+            self._wait(output)
+
+    def _start(self, scripts: BatchScripts, output: Output, until: float) -> str:
+        """Submit it, also to a batch system that does not answer for a while; the job's id. Raises BatchFailed."""
+        while True:
+            try:
+                return scripts.start(self._folder, self._context.check)
+            except BatchAway as error:
+                if time.time() > until:
+                    raise
+                self._note(Report(CalculationState.UNKNOWN, error.message))
             self._wait(output)
 
     def _make_folder(self) -> None:
@@ -188,9 +199,8 @@ class _BatchJob:
             return
         self._last = report
         note_batch(self._database, self._plan.run_id, report, job)
-        if job:
-            say = self._context.warning if report.state is CalculationState.UNKNOWN else self._context.info
-            say(f"The batch system says: {report.state}" + (f" ({report.text})" if report.text else ""))
+        say = self._context.warning if report.state is CalculationState.UNKNOWN else self._context.info
+        say(f"The batch system says: {report.state}" + (f" ({report.text})" if report.text else ""))
 
     def _show(self, output: Output) -> None:
         """Pass on what the files ``stdout`` and ``stderr`` have got since the last look."""

@@ -116,7 +116,7 @@ class Calculations:
         self._storage.put_bytes(input_key(plan.run_id), data)
         if not self._claim(sha1, plan.run_id, before):
             self._storage.delete(input_key(plan.run_id))
-            return self.get(sha1)
+            return self._posted(sha1, "")
         try:
             self._submit(sha1, plan, accepting)
         except BaseException:
@@ -131,7 +131,18 @@ class Calculations:
         if row is None or row.run_id != plan.run_id:
             # Somebody has deleted it in between.
             self._runs.remove(plan.run_id, "The calculation was deleted.")
-        return self.get(sha1)
+        return self._posted(sha1, plan.run_id)
+
+    def _posted(self, sha1: str, run_id: str) -> Calculation:
+        """What a post has come to: it was accepted also where somebody has deleted it at the same moment.
+
+        Args:
+            run_id: the run that the post has started; "" where somebody else's was faster.
+        """
+        try:
+            return self.get(sha1)
+        except NoSuchCalculation:
+            return Calculation(sha1, run_id, CalculationState.CANCELLED, "", "It was deleted.", None, None)
 
     def post_again(self, sha1: str) -> Calculation:
         """Start one that failed or was cancelled anew, with the input that is kept of it. Raises as `post` does."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import selectors
 import signal
@@ -28,6 +29,8 @@ JOB_FILE = "job"
 STARTED_FILE = ".startcalc"
 #: Bytes of a script's output that are read; the rest is thrown away.
 MAX_OUTPUT_BYTES = 64 * 1024
+#: How ``startcalc`` ends where the batch system does not answer for the moment: EX_TEMPFAIL of sysexits.h.
+LATER_CODE = 75
 #: Characters of its end that an error repeats.
 TAIL_CHARS = 500
 #: Seconds for which output is read of a script that has ended, when something it started holds its pipes.
@@ -43,6 +46,12 @@ class BatchFailed(KnossosError):
     """A script of the operator's did not do what it is there for. ``script`` is its name."""
 
     code = "batch_failed"
+
+
+class BatchAway(BatchFailed):
+    """The batch system does not answer for the moment: call again later."""
+
+    code = "batch_away"
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,8 @@ class BatchScripts:
         A script whose worker was lost is called again for the same directory, whose name is the calculation's alone.
 
         Raises:
-            BatchFailed
+            BatchAway: the batch system does not answer; call again later.
+            BatchFailed: it does not take it, or the script does not do what it is for.
         """
         if job := kept_job(directory):
             return job
@@ -140,7 +150,7 @@ def _call(script: Path, directory: Path, seconds: float, check: Callable[[], Non
             preexec_fn=_end_with_parent,
         )
     except OSError as error:
-        raise BatchFailed(f"{name} cannot be run: {error.strerror}", script=name) from error
+        raise BatchFailed(f"{name} cannot be run: {_why_not(script, error)}", script=name) from error
     try:
         output, errors = _read(process, seconds, check)
     finally:
@@ -157,6 +167,8 @@ def _call(script: Path, directory: Path, seconds: float, check: Callable[[], Non
             f"or it asks for a password{_said(errors or output)}",
             script=name,
         )
+    if process.returncode == LATER_CODE:
+        raise BatchAway(f"{name} says that the batch system does not answer{_said(errors or output)}", script=name)
     if process.returncode:
         raise BatchFailed(f"{name} ended with exit code {process.returncode}{_said(errors or output)}", script=name)
     return output
@@ -189,6 +201,18 @@ def _read(process: subprocess.Popen[bytes], seconds: float, check: Callable[[], 
         process.wait(max(0.0, deadline - time.monotonic()))
     output, errors = (data.decode("utf-8", "replace") for data in kept.values())
     return output, errors
+
+
+def _why_not(script: Path, error: OSError) -> str:
+    """Why a script cannot be run, where the system's words lead astray."""
+    first = read_start(script, 256).partition(b"\n")[0]
+    if first.startswith(b"#!") and first.endswith(b"\r"):
+        return "its lines end as in files of Windows; expected a line feed alone"
+    if error.errno == errno.ENOEXEC:
+        return "expected a first line such as #!/bin/sh"
+    if error.errno == errno.ENOENT and first.startswith(b"#!"):
+        return f"the interpreter of its first line is not there: {plain(first.decode('utf-8', 'replace'))}"
+    return error.strerror or str(error)
 
 
 def _environment() -> dict[str, str]:

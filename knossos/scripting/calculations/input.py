@@ -61,6 +61,7 @@ class _Watch:
         parser.EndElementHandler = self._end
         parser.StartDoctypeDeclHandler = self._doctype
         parser.EntityDeclHandler = self._entity
+        parser.SkippedEntityHandler = self._skipped
         parser.AttlistDeclHandler = self._attribute
 
     def _begin(self, name: str, attributes: object) -> None:
@@ -79,6 +80,9 @@ class _Watch:
         # A long one would come with each of many short elements.
         if default is not None:
             raise _bad("expected no default values of attributes (ATTLIST)")
+
+    def _skipped(self, name: str, is_parameter: bool) -> NoReturn:
+        raise _bad(f"expected no entities that are not declared ({'%' if is_parameter else '&'}{name[:100]};)")
 
     def _entity(self, *declared: object) -> NoReturn:
         raise _bad("expected no declarations of entities (ENTITY)")

@@ -64,14 +64,19 @@ def read_values(
     """The numbers in a text that comes in pieces."""
     found: tuple[list[float], ...] = tuple([] for _ in series)
     until = time.monotonic() + seconds
+    cut = False
     for line in lines_of(pieces):
         if time.monotonic() > until:
             return Values(found, cut=True)
         for one, values in zip(series, found, strict=True):
             value = one.pattern.value(line)
-            if value is not None and len(values) < MAX_VALUES:
+            if value is None:
+                continue
+            if len(values) < MAX_VALUES:
                 values.append(value)
-    return Values(found, cut=any(len(values) >= MAX_VALUES for values in found))
+            else:
+                cut = True
+    return Values(found, cut)
 
 
 def lines_of(pieces: Iterable[str]) -> Iterator[str]:

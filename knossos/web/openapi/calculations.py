@@ -39,6 +39,7 @@ def paths() -> Paths:
                 answers={
                     200: answer("`POST OK`", kind=TEXT),
                     400: answer("The SHA-1 is another one, or this is no XML without entities of its own.", kind=TEXT),
+                    411: answer("The request does not say its length.", kind=(TEXT, HTML)),
                     413: answer("The input is too large.", kind=(TEXT, HTML)),
                     **refused,
                 },
