@@ -179,13 +179,10 @@ class Home:
         removed = os.open(self._removed, FOLDER)
         try:
             name = f"{secrets.token_hex(8)}.0"
-            with self._changing(parts[:-1]) as folder:
+            with _disk_errors(), self._changing(parts[:-1]) as folder:
                 if stat.S_ISDIR(self._existing(folder, parts[-1]).st_mode):
                     make_usable(folder, parts[-1])
-                try:
-                    os.rename(parts[-1], name, src_dir_fd=folder, dst_dir_fd=removed)
-                except FileNotFoundError as error:
-                    raise NoSuchPath("There is nothing at this path.") from error
+                os.rename(parts[-1], name, src_dir_fd=folder, dst_dir_fd=removed)
             # Out of the home it is; what a script that works in there still makes goes with the daily clean-up.
             with contextlib.suppress(OSError):
                 trees.remove_tree(removed, name)
@@ -276,8 +273,6 @@ def _put(name: str, folder: int, new_name: str, target: int) -> None:
         rename_new(name, new_name, folder, target)
     except FileExistsError as error:
         raise _taken(new_name) from error
-    except FileNotFoundError as error:
-        raise NoSuchPath("There is nothing at this path.") from error
     except OSError as error:
         if error.errno == errno.EINVAL:
             raise BadPath("A folder cannot go into itself.", errors=[]) from error
@@ -296,8 +291,11 @@ def _is_folder() -> IsFolder:
 
 @contextlib.contextmanager
 def _disk_errors() -> Iterator[None]:
+    """What the disk says, as what it means here: it is full, or what was there a moment ago is gone."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise NoSuchPath("There is nothing at this path.") from error
     except OSError as error:
         if error.errno in _FULL:
             raise HomeFull("The server's disk is full.") from error

@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 
-from knossos.homes.errors import BadPath
+from knossos.homes.errors import BadPath, NoSuchPath
 from knossos.homes.folders import FOLDER, hand_over, make_usable, open_any, open_folder
 from knossos.homes.paths import MAX_PARTS
 from knossos.scripting.sandbox.spawn import NOBODY
@@ -74,7 +74,7 @@ def size_of(folder: int, name: str, depth: int = 0) -> int:
     try:
         total = LEAST_BYTES
         for entry in os.listdir(inner):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NoSuchPath):
                 total += size_of(inner, entry, depth + 1)
         return total
     finally:
@@ -120,7 +120,7 @@ def _copy_folder(source: int, name: str, target: int, new_name: str, most: int, 
         try:
             hand_over(writing)
             for entry in os.listdir(reading):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(FileNotFoundError, NoSuchPath):
                     most = copy_tree(reading, entry, writing, entry, most, depth + 1)
             return most
         finally:

@@ -22,6 +22,7 @@ from knossos.web import (
     assets,
     calculation_pages,
     calculations,
+    chunks,
     commands,
     converter,
     drops,
@@ -57,6 +58,7 @@ from knossos.web import (
     third_party,
 )
 from knossos.web.authentication import current_session
+from knossos.web.chunks import Chunks
 from knossos.web.known_sizes import KnownSizes
 from knossos.web.services import EXTENSION, Services, services
 from knossos.web.stopping import Stopping
@@ -111,6 +113,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
     request_log.install(app)
     security.install(app)
     errors.install(app)
+    chunks.install(app)
     assets.install(app)
     commands.install(app)
     app.cli.add_command(repository_commands.repository)
@@ -154,7 +157,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
     if settings.trusted_proxies:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
-    app.wsgi_app = UnreadBodies(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = UnreadBodies(Chunks(app.wsgi_app))  # type: ignore[method-assign]
     if lacking := third_party.missing():
         _log.warning("third_party/ lacks %s: run python -m knossos.web.third_party", ", ".join(lacking))
     return app

@@ -21,6 +21,7 @@ from knossos.homes import (
     OpenedFolder,
     PathTaken,
 )
+from knossos.homes.errors import NotAFile
 from knossos.homes.listing import SortBy, listing
 from knossos.homes.paths import MAX_NAME_BYTES, parts_of
 from knossos.homes.previews import picture_type
@@ -67,7 +68,18 @@ def _gone(error: HomesMissing) -> tuple[str, int, dict[str, str]]:
 @blueprint.errorhandler(NoSuchPath)
 def _no_such_path(error: NoSuchPath) -> tuple[str, int]:
     trail = crumbs(sent_path(PAGES))
-    return render_template("home/nothing.html", trail=trail, message=error.message), 404
+    return render_template("home/nothing.html", trail=trail), 404
+
+
+@blueprint.errorhandler(LeavesHome)
+@blueprint.errorhandler(NotAFile)
+def _not_shown(error: LeavesHome | NotAFile) -> tuple[str, int]:
+    """Links, pipes, and paths out of the home: with the way back to where they lie."""
+    try:
+        trail = crumbs(sent_path(PAGES))
+    except KnossosError:
+        trail = crumbs("")
+    return render_template("home/nothing.html", trail=trail, refusal=error.message), status_of(error)
 
 
 # --- look ------------------------------------------------------------------------------------------------

@@ -140,6 +140,24 @@ def test_an_upload_is_cancelled_and_leaves_nothing(browser: Browser, site: Site,
     leave(visit)
 
 
+def test_uploads_whose_session_ended_are_sent_after_a_new_login(browser: Browser, site: Site, home: Path) -> None:
+    visit = visitor(browser, site)
+    page = visit.page
+    cookies = visit.context.cookies()
+    visit.context.clear_cookies()
+    files = [{"name": name, "mimeType": "", "buffer": b"new"} for name in ("a", "b")]
+    with page.expect_response(lambda response: "/login" in response.url):  # the list is asked for anew
+        page.set_input_files("[data-choose-files]", files)
+    expect(page.locator("[data-uploads-title]")).to_have_text("0 of 2 files uploaded, 2 failed")
+    expect(page.locator(".home-upload-said").first).to_contain_text("You are not logged in any more.")
+    visit.context.add_cookies(cookies)  # type: ignore[arg-type]
+    page.get_by_role("button", name="Try all again").click()
+    expect(page.locator("[data-uploads-title]")).to_have_text("2 of 2 files uploaded")
+    expect(row(page, "b")).to_be_visible()
+    assert sorted(os.listdir(home)) == ["a", "b"]
+    leave(visit)
+
+
 def test_entries_are_renamed_moved_copied_and_deleted_by_keyboard(browser: Browser, site: Site, home: Path) -> None:
     (home / "results" / "old").mkdir(parents=True)
     for name in ("a.txt", "b.txt", "c.txt"):

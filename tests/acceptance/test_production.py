@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import http.client
+import io
 import json
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -24,12 +26,13 @@ from tornado.websocket import websocket_connect
 from knossos.accounts.first_start import prepare
 from knossos.accounts.tokens import Tokens
 from knossos.database import Database
+from knossos.homes import Homes
 from knossos.settings import ROOT, Settings
 from knossos.storage import Storage, blob_key
 from tests.support.archives import Member, zip_bytes
 from tests.support.big_bodies import REFUSALS, check_refusal, drop_path
 from tests.support.file_server import FileServer
-from tests.support.people import add_account
+from tests.support.people import PASSWORD, add_account
 from tests.support.processes import Process, wait_for, write_settings
 from tests.support.redis_server import RedisServer, empty, free_port
 from tests.support.system import program
@@ -93,7 +96,7 @@ class Production:
         database.close()
         environment = {"KNOSSOS_SETTINGS": str(write_settings(self.folder / "settings.py", self.settings))}
         for name, arguments in (
-            ("server", ["server.py", "--socket", str(self.folder / "server.sock"), "--chmod-socket=660"]),
+            ("server", ["server.py", "--http-socket", str(self.folder / "server.sock"), "--chmod-socket=660"]),
             ("websocket", ["websocket_server.py"]),
             ("worker", ["worker.py"]),
         ):
@@ -253,6 +256,25 @@ def test_pages_carry_their_security_headers_once(production: Production) -> None
     assert page.headers["X-Content-Type-Options"] == "nosniff"
     assert f"ws://127.0.0.1:{production.port}" in page.headers["Content-Security-Policy"]
     assert "/" not in page.headers["Server"]
+
+
+def test_a_zip_that_breaks_off_is_seen_to_be_cut_behind_nginx(production: Production) -> None:
+    database = Database(production.settings)
+    account = add_account(database, "dora")
+    database.close()
+    dora = requests.Session()
+    login = {"username": "dora", "password": PASSWORD}
+    assert dora.post(f"{production.url}/api/login", json=login, timeout=30).status_code == 200
+    data = os.urandom(8_000_000)
+    assert dora.put(f"{production.url}/api/files/a", data=data, timeout=30).status_code == 200
+    address = f"{production.url}/api/files/?zip"
+    with zipfile.ZipFile(io.BytesIO(dora.get(address, timeout=30).content)) as packed:
+        assert packed.read("a") == data
+    pieces = dora.get(address, timeout=30, stream=True).iter_content(1000)
+    next(pieces)
+    os.truncate(Homes(production.settings).folder(account.user_id) / "a", 10)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        list(pieces)
 
 
 def test_an_upload_is_not_kept_by_nginx_on_its_way(production: Production) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import shutil
 import socket
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -268,6 +270,28 @@ def test_a_large_file_comes_and_goes_as_it_is(dora: Person) -> None:
     assert dora.ask("GET", "/api/files/large").content == data
     part = dora.ask("GET", "/api/files/large", headers={"Range": "bytes=5000000-5999999"})
     assert (part.status_code, part.content) == (206, data[5_000_000:6_000_000])
+
+
+def test_a_zip_that_breaks_off_is_seen_to_be_cut_by_who_takes_it(dora: Person, folder: Path) -> None:
+    data = os.urandom(8_000_000)
+    dora.ask("POST", "/api/files/", json={"command": "mkdir", "name": "torn"})
+    assert dora.ask("PUT", "/api/files/torn/a", data=data).status_code == 200
+    with zipfile.ZipFile(io.BytesIO(dora.ask("GET", "/api/files/torn?zip").content)) as packed:
+        assert packed.read("a") == data
+    (file,) = (folder / "data" / "homes").glob("*/torn/a")
+    answer = dora.ask("GET", "/api/files/torn?zip", stream=True)
+    pieces = answer.iter_content(1000)
+    next(pieces)
+    os.truncate(file, 10)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        list(pieces)
+    assert dora.ask("HEAD", "/api/files/torn?zip").content == b""
+    dora.ask("DELETE", "/api/files/torn")
+
+
+def test_a_script_in_chunks_is_told_to_say_its_length_and_not_that_it_is_empty(dora: Person) -> None:
+    answer = dora.ask("POST", "/api/run", data=iter([b"echo ", b"1"]))
+    assert (answer.status_code, answer.json()["code"]) == (411, "length_required")
 
 
 def test_a_home_holds_no_more_than_its_quota_whoever_writes(dora: Person, site: Site) -> None:

@@ -208,6 +208,18 @@ def test_paths_that_leave_the_home_lead_nowhere(dora: FlaskClient, folder: Path,
     assert os.listdir(folder) == ["link"]
 
 
+def test_what_is_neither_file_nor_folder_is_said_to_be_so_with_the_way_back(dora: FlaskClient, folder: Path) -> None:
+    (folder / "d").mkdir()
+    (folder / "d" / "link").symlink_to("/etc")
+    os.mkfifo(folder / "d" / "pipe")
+    for name, reason in (("link", "links are not followed"), ("pipe", "neither a file nor a folder")):
+        found = page(dora, f"/home/d/{name}", 403)
+        assert "This cannot be opened" in said(found)
+        assert reason in said(found)
+        assert {"/home/", "/home/d"} <= set(found.xpath("//main//a/@href"))
+    assert "/home/" in page(dora, "/home/%2e%2e/x", 403).xpath("//main//a/@href")
+
+
 def test_what_is_gone_is_said_to_be_gone(dora: FlaskClient, folder: Path, settings: Settings) -> None:
     (folder / "a").mkdir()
     found = page(dora, "/home/a/b/c", 404)

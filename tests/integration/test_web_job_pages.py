@@ -13,7 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from knossos.accounts import COOKIE_NAME, Account
+from knossos.accounts import COOKIE_NAME, Account, Accounts
 from knossos.database import Database
 from knossos.homes.scripts import HomeScripts
 from knossos.jobs import Engine
@@ -188,6 +188,21 @@ def test_an_empty_list_leads_to_the_editor_and_without_command_says_why_nothing_
 
 
 # --- a new one -------------------------------------------------------------------------------------------
+
+
+def test_the_editor_tells_how_many_run_at_once_of_all_and_of_one_person(settings: Settings, engine: Engine) -> None:
+    third_party.install()
+    for most, told in (
+        (0, "1 script of all people; at most 60 of yours"),
+        (3, "1 script of all people, 3 of one person"),
+    ):
+        app = create_app(settings.model_copy(update={"max_running_per_user": most}), engine)
+        database = Database(settings)
+        account = Accounts(database).find("dora") or add_account(database, "dora")
+        database.close()
+        client = app.test_client()
+        client.set_cookie(COOKIE_NAME, services_of(client).sessions.issue(account))
+        assert told in words(client.get("/jobs/new"))
 
 
 def test_the_form_sends_what_was_written_with_the_ends_of_lines_that_scripts_have(dora: FlaskClient) -> None:

@@ -192,6 +192,33 @@ def test_the_home_itself_stays(home: Home) -> None:
             refused()
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_a_script_takes_away_at_the_last_moment_is_said_to_be_not_there(
+    home: Home, homes: Homes, monkeypatch: pytest.MonkeyPatch, is_folder: bool
+) -> None:
+    found = Home._existing
+
+    def vanishing(self: Home, folder: int, name: str) -> os.stat_result:
+        about = found(self, folder, name)
+        os.rename(name, "elsewhere", src_dir_fd=folder, dst_dir_fd=folder)
+        return about
+
+    for change in (lambda: home.copy("d/a", "b"), lambda: home.move("d/a", "b"), lambda: home.remove("d/a")):
+        home.make_folder("", "d")
+        if is_folder:
+            home.make_folder("d", "a")
+        else:
+            put(home, "d/a", b"a")
+        with monkeypatch.context() as patched:
+            patched.setattr(Home, "_existing", vanishing)
+            with pytest.raises(NoSuchPath):
+                change()
+        assert names(home, "d").keys() == {"elsewhere"}
+        home.remove("d")
+    assert names(home) == {}
+    assert not left_over(homes)
+
+
 def test_what_is_not_there_is_said_to_be_not_there(home: Home) -> None:
     put(home, "f", b"f")
     for refused in (

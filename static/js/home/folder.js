@@ -189,7 +189,8 @@ async function look() {
   const response = await fetch(window.location.href).catch(() => null);
   if (!response) return;
   if (response.redirected || !response.ok) {
-    window.location.reload();
+    // Whoever has to log in anew, say, can send again what was not sent: files cannot be chosen by the page.
+    if (!uploads.isUnfinished()) window.location.reload();
     return;
   }
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector('[data-swap="list"]');

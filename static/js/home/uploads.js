@@ -27,6 +27,7 @@ export class Uploads {
     this.find("cancel-all").addEventListener("click", () => this.cancelAll());
     this.find("replace-all").addEventListener("click", () => this.answerAll(true));
     this.find("skip-all").addEventListener("click", () => this.answerAll(false));
+    this.find("retry-all").addEventListener("click", () => this.retryAll());
     this.find("close-uploads").addEventListener("click", () => this.clear());
     window.addEventListener("beforeunload", (event) => {
       if (this.isBusy()) event.preventDefault();
@@ -35,6 +36,11 @@ export class Uploads {
 
   isBusy() {
     return this.active > 0 || this.queue.length > 0;
+  }
+
+  /** Whether there are files that were to come and have not, so that a new page would lose them. */
+  isUnfinished() {
+    return this.isBusy() || this.all.some((upload) => upload.state === "asks" || upload.state === "failed");
   }
 
   /** Take a list as `dropped.js` makes them. */
@@ -99,6 +105,10 @@ export class Uploads {
     for (const upload of this.all.filter((one) => one.state === "asks")) upload.answer(replaces);
   }
 
+  retryAll() {
+    for (const upload of this.all.filter((one) => one.state === "failed")) upload.retry();
+  }
+
   cancelAll() {
     this.queue.length = 0;
     for (const upload of this.all) upload.cancel();
@@ -138,6 +148,7 @@ export class Uploads {
     show(this.find("cancel-all"), busy);
     show(this.find("replace-all"), asked > 1);
     show(this.find("skip-all"), asked > 1);
+    show(this.find("retry-all"), !busy && failed > 1);
     show(this.find("close-uploads"), !busy && asked === 0);
   }
 }
