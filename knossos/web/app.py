@@ -48,6 +48,7 @@ from knossos.web import (
     task_feeds,
     template_filters,
     third_party,
+    user_pages,
 )
 from knossos.web.authentication import current_session
 from knossos.web.known_sizes import KnownSizes
@@ -125,6 +126,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
         log_pages,
         mod_pages,
         owner_pages,
+        user_pages,
         script_pages,
         run_pages,
         pages,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 from flask import Flask, current_app, g
 
 from knossos.scripting.calculations.calculations import is_offered
@@ -34,7 +37,7 @@ def _offer() -> Offer:
             endpoints=current_app.view_functions,
             logged_in=session is not None,
             operator=session is not None and session.is_operator,
-            scripts=bool(current_app.jinja_env.globals["has_scripts"]()),
+            scripts=cast("Callable[[], bool]", current_app.jinja_env.globals["has_scripts"])(),
             sends_scripts=bool(settings.command),
             calculations=is_offered(settings)
             and (settings.calculation_open or (session is not None and session.is_operator)),
