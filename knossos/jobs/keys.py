@@ -27,6 +27,7 @@ knossos:limit-lines:<key>  set      the lines whose jobs have this limit; while 
 knossos:waiting:<key>      zset     the lines that wait at this limit, after the ticket of their first, scored by turn
 knossos:line:<line>        zset     tickets of the jobs that wait in a line, scored by themselves. A line's name is the
                                     JSON of its owner and its limits' keys
+knossos:lines              set      all lines; each while a job waits in it
 knossos:place:<line>       hash     ``turn`` of a line, ``at`` which limit it waits and its ``member`` there
 knossos:slots              hash     ticket of each job that has its slots -> its line; until it ends or pauses
 knossos:tended             string   there for some seconds after somebody has looked for slots that nobody needs
@@ -50,6 +51,8 @@ COUNTS = PREFIX + "counts"
 WAKE = PREFIX + "wake"
 #: Which jobs have the slots of their limits.
 SLOTS = PREFIX + "slots"
+#: The lines of jobs that wait for their limits.
+LINES = PREFIX + "lines"
 #: There while it is too early to look for forgotten slots again.
 TENDED = PREFIX + "tended"
 #: Start of every record's key, for scripts that must build one.

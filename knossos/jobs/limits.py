@@ -74,6 +74,7 @@ end
 local function dissolve(line)
     unpark(line)
     redis.call('DEL', '<place>' .. line)
+    redis.call('SREM', '<all-lines>', line)
     for _, limit in ipairs(limits_of(line)) do
         redis.call('SREM', '<lines>' .. limit, line)
         drop_idle(limit)
@@ -146,6 +147,7 @@ local function enter(ticket, fresh)
     redis.call('ZADD', '<line>' .. line, ticket, ticket)
     if is_new then
         local turn = 0
+        redis.call('SADD', '<all-lines>', line)
         for _, limit in ipairs(limits_of(line)) do
             redis.call('SADD', '<lines>' .. limit, line)
             local first = redis.call('ZRANGE', '<waiting>' .. limit, 0, 0, 'WITHSCORES')
@@ -183,6 +185,7 @@ end
     .replace("<line>", keys.line(""))
     .replace("<place>", keys.place(""))
     .replace("<slots>", keys.SLOTS)
+    .replace("<all-lines>", keys.LINES)
     .replace("<task>", keys.TASK_PREFIX)
     .replace("<job>", f"{RQ_KEY_PREFIX}:job:")
     .replace("<queues>", f"{RQ_KEY_PREFIX}:queues")
@@ -302,6 +305,15 @@ def places(limit_key: str, tickets: Sequence[int], connection: redis.Redis) -> d
     let_in = {ticket: number for number, ticket in enumerate(sorted(int(member) for member in members))}
     behind = {ticket: len(let_in) + before for ticket, before in zip(tickets, ahead, strict=True) if before >= 0}
     return {ticket: let_in[ticket] for ticket in tickets if ticket in let_in} | behind
+
+
+def held_back(connection: redis.Redis) -> int:
+    """How many jobs wait for their limits."""
+    lines: Any = connection.smembers(keys.LINES)
+    with connection.pipeline(transaction=False) as pipeline:
+        for line in lines:
+            pipeline.zcard(keys.line(line.decode()))
+        return sum(pipeline.execute())
 
 
 def tend(connection: redis.Redis) -> list[str]:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rq import worker_registration
 from rq.defaults import RQ_KEY_PREFIX
-from rq.rate_limit import RateLimitRegistry
 from rq.utils import utcparse
 
-from knossos.jobs import keys
+from knossos.jobs import keys, limits
 from knossos.jobs.records import JobRecord
 from knossos.jobs.states import JobState
 
@@ -98,11 +97,7 @@ def _oldest(engine: Engine, entries: list[bytes]) -> float | None:
 
 def held_back(engine: Engine) -> int:
     """How many jobs wait outside of the queues, since their owner, or what they share a limit with, is at it."""
-    limits = RateLimitRegistry.all(engine.redis)
-    with engine.redis.pipeline(transaction=False) as pipeline:
-        for limit in limits:
-            pipeline.zcard(limit.rate_limited_key)
-        return sum(pipeline.execute())
+    return limits.held_back(engine.redis)
 
 
 def workers(engine: Engine) -> list[WorkerState]:

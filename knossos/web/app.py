@@ -56,6 +56,7 @@ from knossos.web import (
     task_feeds,
     template_filters,
     third_party,
+    user_pages,
 )
 from knossos.web.authentication import current_session
 from knossos.web.chunks import Chunks
@@ -137,6 +138,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
         operator_pages,
         mod_pages,
         owner_pages,
+        user_pages,
         script_pages,
         schedule_pages,
         schedules,

@@ -86,7 +86,7 @@ def operator_menu(offer: Offer) -> tuple[Entry, ...]:
             (offer.operator, Entry("Users", "Accounts: add, change, remove.", "user_pages.users", ("user_pages",))),
             (
                 offer.operator,
-                Entry("Operator", "How this server does.", "operator_pages.overview", ("operator_pages",)),
+                Entry("Operator", "How the server does.", "operator_pages.overview", ("operator_pages",)),
             ),
             (offer.operator, Entry("Audit log", "Who did what, and when.", "account_pages.audit")),
         ),

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from knossos import tally
 from knossos.accounts import COOKIE_NAME
 from knossos.database import Database
-from knossos.jobs import Engine, JobFailure, JobSpec, counts, overview
+from knossos.jobs import Engine, JobFailure, JobSpec, Limit, counts, overview
 from knossos.jobs.connection import connect
 from knossos.settings import Settings
 from knossos.web import create_app
@@ -85,9 +85,9 @@ def test_outcomes_durations_and_waiting_times_are_those_of_the_jobs(
 
 
 def test_what_waits_and_what_is_held_back_is_told_apart(client: FlaskClient, engine: Engine) -> None:
-    engine.submit(spec(limit_key="one", limit=1))
+    engine.submit(spec(limits=(Limit(key="one", most=1),)))
     for _ in range(2):
-        engine.submit(spec(limit_key="one", limit=1))
+        engine.submit(spec(limits=(Limit(key="one", most=1),)))
     engine.submit(spec(owner="another", queue="scripts"), then=spec(owner="another", queue="scripts"))
     found = samples(client.get("/metrics").text)
     assert found["knossos_queue_jobs", "default", "waiting"] == 1
@@ -195,7 +195,7 @@ def test_ten_thousand_jobs_cost_as_many_questions_as_ten(
 ) -> None:
     def submit(number: int) -> None:
         for _ in range(number):
-            engine.submit(spec(limit_key="all", limit=20_000))
+            engine.submit(spec(limits=(Limit(key="all", most=20_000),)))
 
     def asked() -> int:
         before = meter.commands
