@@ -22,12 +22,14 @@ class KindOfPage:
     """``template`` extends scripts/run.html, and gets what ``about`` says of a run, beside what all runs' pages get."""
 
     template: str = "scripts/run.html"
+    #: The blueprint to whose area of the menu it belongs.
+    area: str = "run_pages"
     about: Callable[[Run, JobRecord | None], Mapping[str, Any]] = _nothing
 
 
 _KINDS: dict[RunKind, KindOfPage] = {
-    RunKind.HOME: KindOfPage("homes/job.html", about_home_run),
-    RunKind.CALCULATION: KindOfPage("calculations/calculation.html", calculation_views.about),
+    RunKind.HOME: KindOfPage("homes/job.html", "job_pages", about_home_run),
+    RunKind.CALCULATION: KindOfPage("calculations/calculation.html", "calculation_pages", calculation_views.about),
 }
 
 

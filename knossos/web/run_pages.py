@@ -162,6 +162,7 @@ def run(run_id: str) -> str:
     kind = kind_of(found)
     shown: dict[str, Any] = {
         "run": found,
+        "area": kind.area,
         "record": record,
         "title": _title(found, record, script),
         "state": state,

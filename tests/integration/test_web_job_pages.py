@@ -310,6 +310,7 @@ def test_a_jobs_page_offers_what_can_be_done_now(
         return {name for name in known for form in forms if name in form and " hidden" not in form}
 
     assert shown(dora) == {"cancel"}
+    assert '<a href="/jobs" aria-current="true">My scripts</a>' in dora.get(page).text
     assert "Next in line" in words(dora.get(page))
     assert dora.get(f"{page}/place").json == {"waiting_before": 0}
     assert dora.get(f"/runs/{run_id(dora, behind)}/place").json == {"waiting_before": 1}
