@@ -30,7 +30,7 @@ from knossos.accounts.access import owner_of_account
 from knossos.database import Database
 from knossos.homes import Homes
 from knossos.scripting.plan import RunKind, RunOutcome
-from knossos.scripting.runs import new_run_id
+from knossos.scripting.run_records import new_run_id
 from knossos.scripting.tables import ScriptRun
 from knossos.settings import ROOT
 from tests.support.site import PASSWORD, Site

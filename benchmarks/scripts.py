@@ -23,7 +23,8 @@ from knossos.database import Database
 from knossos.errors import MissingDependency
 from knossos.jobs import Engine, JobRecord, keys
 from knossos.scripting.plan import RunKind, RunPlan
-from knossos.scripting.runs import Runs, new_run_id
+from knossos.scripting.run_records import new_run_id
+from knossos.scripting.runs import Runs
 from knossos.settings import Settings
 from knossos.storage import Storage
 from tests.support.processes import Process, wait_for, write_settings

@@ -16,7 +16,8 @@ from knossos.jobs import Engine
 from knossos.scripting.calls import Scripting
 from knossos.scripting.notices.notices import Notices
 from knossos.scripting.plan import RunKind
-from knossos.scripting.runs import NoSuchRun, Runs
+from knossos.scripting.run_records import NoSuchRun
+from knossos.scripting.runs import Runs
 from knossos.scripting.schedules.firing import Firings
 from knossos.scripting.schedules.schedules import Schedules
 from knossos.scripting.schedules.starters import Prepared, Start, scripting_starters

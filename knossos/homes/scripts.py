@@ -20,7 +20,8 @@ from knossos.homes.homes import Homes
 from knossos.jobs import Engine, JobNotFound, JobRecord, JobState, Limit, Signal
 from knossos.scripting.interpreter import interpreter
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
-from knossos.scripting.runs import Accepting, BriefRun, NoSuchRun, Run, Runs, new_run_id, run_prefix
+from knossos.scripting.run_records import BriefRun, NoSuchRun, Run, new_run_id, run_prefix
+from knossos.scripting.runs import Accepting, Runs
 from knossos.settings import Settings
 from knossos.storage import NoSuchObject, Storage
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from knossos.accounts import Account
 from knossos.accounts.access import owner_of_account
-from knossos.scripting.runs import ANONYMOUS_OWNER
+from knossos.scripting.run_records import ANONYMOUS_OWNER
 from knossos.settings import Settings
 
 ADMINISTRATION = "administration"

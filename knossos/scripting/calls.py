@@ -20,10 +20,11 @@ from knossos.scripting.calculations.calculations import Calculations
 from knossos.scripting.catalogue import Catalogue, Script
 from knossos.scripting.incoming import IncomingFile, IncomingFiles
 from knossos.scripting.plan import InputFile, RunKind, RunPlan, TokenPlan
+from knossos.scripting.run_records import Run, inputs_prefix, new_run_id
 from knossos.scripting.runners.folder import Runner, Runners
 from knossos.scripting.runners.inputs import Call
 from knossos.scripting.runners.planning import plan_of
-from knossos.scripting.runs import Accepting, Run, Runs, inputs_prefix, new_run_id
+from knossos.scripting.runs import Accepting, Runs
 from knossos.scripting.tokens import RunTokens
 from knossos.settings import Settings
 from knossos.storage import Storage

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from knossos.scripting.plan import FileRole, ResultsPlan
+from knossos.scripting.run_records import KeptFile, run_prefix
 from knossos.scripting.runners.outputs import linked_results, missing_results, parse_results
-from knossos.scripting.runs import KeptFile, run_prefix
 from knossos.storage import Storage
 
 #: Most files that are kept of one run, and that its folders are searched for.

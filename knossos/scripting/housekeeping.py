@@ -15,8 +15,9 @@ from knossos.scripting.calculations import batch_job
 from knossos.scripting.calculations.calculations import Calculations
 from knossos.scripting.calculations.commands import BatchFailed
 from knossos.scripting.notices.notices import Notices
+from knossos.scripting.run_records import RUN_ID, NoSuchRun
 from knossos.scripting.runners.folder import BrokenRunner, NoSuchRunner, Runners
-from knossos.scripting.runs import RUN_ID, NoSuchRun, Runs
+from knossos.scripting.runs import Runs
 from knossos.scripting.schedules.schedules import Schedules
 from knossos.scripting.staging import PARENT_PREFIX
 from knossos.scripting.tokens import RunTokens

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from knossos.scripting.form_fields import Form
-from knossos.scripting.runs import run_prefix
+from knossos.scripting.run_records import run_prefix
 from knossos.storage import NoSuchObject, Storage
 
 

@@ -24,8 +24,9 @@ from knossos.scripting.helper_folder import provide
 from knossos.scripting.output import Output
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.process import Ended, Follower
+from knossos.scripting.run_records import Ending, KeptFile, Run
 from knossos.scripting.runners.outputs import cut_results
-from knossos.scripting.runs import Ending, KeptFile, Run, Runs
+from knossos.scripting.runs import Runs
 from knossos.scripting.sandbox import (
     ResolvedLimits,
     Sandboxed,

@@ -10,12 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import re
 import secrets
 import time
-import uuid
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
 
 import redis
 from sqlalchemy import func, select, update
@@ -23,24 +20,37 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from knossos.database import Database
-from knossos.errors import KnossosError, NotFound
 from knossos.jobs import Engine, JobNotFound, JobRecord, JobSpec, JobState, Limit
 from knossos.scripting.notices.settling import settle
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
+from knossos.scripting.run_records import (
+    ANONYMOUS_OWNER,
+    RUN_ID,
+    RUNS_PREFIX,
+    BriefRun,
+    Ending,
+    KeptFile,
+    NoSuchRun,
+    Run,
+    TooManyRuns,
+    as_run,
+    brief_of,
+    inputs_prefix,
+    load_run,
+    new_run_id,
+    run_prefix,
+)
 from knossos.scripting.tables import ScriptFile, ScriptRun
 from knossos.settings import Settings
 from knossos.storage import Storage
 
 #: The engine's job of every run.
 FUNCTION = "knossos.scripting.run_job.run"
-#: Owner of runs of those who are not logged in.
-ANONYMOUS_OWNER = "anonymous"
-#: Random bytes in the name of a SHARED_DIR: whoever knows a link to it was given it.
-SHARED_NAME_BYTES = 16
-#: Below it the storage has the files of all runs.
-RUNS_PREFIX = "runs"
 #: Runs that one page of a history has.
 PAGE = 100
+
+#: Random bytes in the name of a SHARED_DIR: whoever knows a link to it was given it.
+SHARED_NAME_BYTES = 16
 
 #: What lists of runs read.
 _BRIEF = (
@@ -48,93 +58,10 @@ _BRIEF = (
     *(ScriptRun.outcome, ScriptRun.exit_code, ScriptRun.signal),
 )
 
-RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
 #: What has to hold, or is to happen, in the transaction that accepts a run.
 Accepting = Callable[[Session], None]
 
 _log = logging.getLogger(__name__)
-
-
-class NoSuchRun(NotFound):
-    """There is no run ``run_id`` (any more)."""
-
-    code = "no_such_run"
-
-
-class TooManyRuns(KnossosError):
-    """The owner ``owner`` has as many runs queued and running as one may have, ``most``."""
-
-    code = "too_many_runs"
-
-
-@dataclass(frozen=True)
-class KeptFile:
-    """A kept file of a run. ``key`` is where the storage has it, ``size`` in bytes."""
-
-    number: int
-    role: FileRole
-    name: str
-    size: int
-    key: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run as it stands. Times are Unix time in seconds."""
-
-    run_id: str
-    ticket: int | None
-    kind: RunKind
-    name: str
-    owner: str
-    #: What was called, as it may be shown.
-    arguments: tuple[str, ...]
-    created_at: float
-    started_at: float | None
-    ended_at: float | None
-    expires_at: float
-    outcome: RunOutcome | None
-    exit_code: int | None
-    signal: int | None
-    error: str
-    dropped_bytes: int
-    shared_name: str
-    files: tuple[KeptFile, ...]
-
-    @property
-    def succeeded(self) -> bool:
-        return self.outcome is RunOutcome.EXITED and self.exit_code == 0
-
-    def file(self, role: FileRole) -> KeptFile | None:
-        """The one file of that role."""
-        return next((file for file in self.files if file.role is role), None)
-
-
-@dataclass(frozen=True)
-class BriefRun:
-    """What lists of runs say of one."""
-
-    run_id: str
-    ticket: int
-    owner: str
-    created_at: float
-    started_at: float | None
-    ended_at: float | None
-    outcome: RunOutcome | None
-    exit_code: int | None
-    signal: int | None
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What came of a run, as the worker tells it."""
-
-    outcome: RunOutcome
-    exit_code: int | None = None
-    signal: int | None = None
-    error: str = ""
-    dropped_bytes: int = 0
 
 
 class Runs:
@@ -201,7 +128,7 @@ class Runs:
         with self._database.session() as session:
             session.execute(update(ScriptRun).where(ScriptRun.id == plan.run_id).values(ticket=record.ticket))
         row.ticket = record.ticket
-        return _as_run(row, ()), record
+        return as_run(row, ()), record
 
     def owner_limit(self, owner: str) -> Limit:
         """How many runs of an owner's may be under way at once, of all scripts and runners together."""
@@ -224,7 +151,7 @@ class Runs:
         states = self._engine.states([row.ticket for row in rows if row.ticket is not None])
         doubtful = [row for row in rows if row.ticket not in states or states[row.ticket].finished]
         count = len(rows) - len(doubtful)
-        if count + sum(self._settled(_as_run(row, ())).outcome is None for row in doubtful) >= most:
+        if count + sum(self._settled(as_run(row, ())).outcome is None for row in doubtful) >= most:
             raise TooManyRuns(
                 f"{most} runs are queued or running already. Wait until some have ended.", owner=owner, most=most
             )
@@ -284,7 +211,7 @@ class Runs:
             raise NoSuchRun("There is no such run (any more).", run_id=run_id[:40])
         with self._database.reading() as session:
             row = session.get(ScriptRun, run_id)
-            found = None if row is None else _load(session, row)
+            found = None if row is None else load_run(session, row)
         if found is None or found.expires_at <= time.time():
             raise NoSuchRun("There is no such run (any more).", run_id=run_id)
         return self._settled(found) if found.outcome is None else found
@@ -295,13 +222,13 @@ class Runs:
             # A Redis that lost everything counts from 1 again: the newest is meant.
             query = select(ScriptRun).where(ScriptRun.ticket == ticket).order_by(ScriptRun.created_at.desc())
             row = session.scalar(query.limit(1))
-            return None if row is None else _load(session, row)
+            return None if row is None else load_run(session, row)
 
     def of_shared_name(self, shared_name: str) -> Run:
         """The run whose SHARED_DIR has that name. Raises NoSuchRun."""
         with self._database.reading() as session:
             row = session.scalar(select(ScriptRun).where(ScriptRun.shared_name == shared_name))
-            found = None if row is None else _load(session, row)
+            found = None if row is None else load_run(session, row)
         if found is None or found.expires_at <= time.time():
             raise NoSuchRun("There is no such folder (any more).", run_id="")
         return found
@@ -314,7 +241,7 @@ class Runs:
         if before is not None:
             query = query.where(ScriptRun.created_at < before)
         with self._database.reading() as session:
-            return [_as_run(row, ()) for row in session.scalars(query.limit(limit))]
+            return [as_run(row, ()) for row in session.scalars(query.limit(limit))]
 
     def brief(
         self, kind: RunKind, owner: str | None, before: int | None = None, limit: int | None = None
@@ -339,7 +266,7 @@ class Runs:
         for row in rows:
             outcome = None if row.outcome is None else RunOutcome(row.outcome)
             if outcome is None and ((state := states.get(row.ticket)) is None or state.finished):
-                found.append(_brief(self.get(row.id), row.ticket))
+                found.append(brief_of(self.get(row.id), row.ticket))
             else:
                 times = row.created_at, row.started_at, row.ended_at
                 found.append(BriefRun(row.id, row.ticket, row.owner, *times, outcome, row.exit_code, row.signal))
@@ -355,7 +282,7 @@ class Runs:
             chosen.append(ScriptRun.owner == owner)
         oldest = select(ScriptRun).where(*chosen, ScriptRun.ticket.is_not(None)).order_by(ScriptRun.created_at)
         with self._database.reading() as session:
-            rows = [_as_run(row, ()) for row in session.scalars(oldest.limit(PAGE))]
+            rows = [as_run(row, ()) for row in session.scalars(oldest.limit(PAGE))]
         states = self._engine.states([run.ticket for run in rows if run.ticket is not None])
         for run in rows:
             if run.ticket not in states or states[run.ticket].finished:
@@ -403,7 +330,7 @@ class Runs:
             if row is None or row.outcome is not None:
                 raise NoSuchRun("There is no such run (any more).", run_id=run_id)
             row.ticket, row.started_at = ticket, time.time()
-            return _as_run(row, ())
+            return as_run(row, ())
 
     def end(
         self,
@@ -473,7 +400,7 @@ class Runs:
             unsettled = session.scalars(select(ScriptRun).where(ScriptRun.outcome.is_(None))).all()
         for row in unsettled:
             if row.id not in gone:
-                self._settled(_as_run(row, ()))
+                self._settled(as_run(row, ()))
         for run_id in gone:
             self._delete(run_id)
         self._delete_strays()
@@ -515,25 +442,6 @@ class Runs:
                 session.delete(row)
 
 
-def _brief(run: Run, ticket: int) -> BriefRun:
-    times = run.created_at, run.started_at, run.ended_at
-    return BriefRun(run.run_id, ticket, run.owner, *times, run.outcome, run.exit_code, run.signal)
-
-
-def new_run_id() -> str:
-    return str(uuid.uuid4())
-
-
-def run_prefix(run_id: str) -> str:
-    """Where the storage has the files of a run."""
-    return f"{RUNS_PREFIX}/{run_id}"
-
-
-def inputs_prefix(run_id: str) -> str:
-    """Where the storage has the files that came with a call, until the run has ended."""
-    return f"{run_prefix(run_id)}/in"
-
-
 def _ending_of(record: JobRecord | None) -> Ending:
     if record is None or record.failure is None:
         return Ending(RunOutcome.LOST, error="What came of this run was lost with its task.")
@@ -541,30 +449,3 @@ def _ending_of(record: JobRecord | None) -> Ending:
         return Ending(RunOutcome.CANCELLED, error=record.failure.message)
     outcome = RunOutcome.TIMEOUT if record.failure.code == "timeout" else RunOutcome.LOST
     return Ending(outcome, error=record.failure.message)
-
-
-def _load(session: Session, row: ScriptRun) -> Run:
-    files = session.scalars(select(ScriptFile).where(ScriptFile.run_id == row.id).order_by(ScriptFile.number))
-    return _as_run(row, tuple(KeptFile(f.number, FileRole(f.role), f.name, f.size, f.key) for f in files))
-
-
-def _as_run(row: ScriptRun, files: tuple[KeptFile, ...]) -> Run:
-    return Run(
-        run_id=row.id,
-        ticket=row.ticket,
-        kind=RunKind(row.kind),
-        name=row.name,
-        owner=row.owner,
-        arguments=tuple(json.loads(row.arguments)),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        expires_at=row.expires_at,
-        outcome=None if row.outcome is None else RunOutcome(row.outcome),
-        exit_code=row.exit_code,
-        signal=row.signal,
-        error=row.error,
-        dropped_bytes=row.dropped_bytes,
-        shared_name=row.shared_name,
-        files=files,
-    )

@@ -24,7 +24,7 @@ from knossos.database import Database
 from knossos.errors import AccessDenied
 from knossos.scripting.access import ANONYMOUS, Caller, caller_of
 from knossos.scripting.plan import TokenPlan
-from knossos.scripting.runs import NoSuchRun, Run
+from knossos.scripting.run_records import NoSuchRun, Run
 from knossos.scripting.tables import ScriptRun, ScriptToken
 from knossos.settings import Settings
 

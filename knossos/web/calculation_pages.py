@@ -27,7 +27,7 @@ from knossos.scripting.calculations.calculations import (
 )
 from knossos.scripting.calculations.states import CalculationState
 from knossos.scripting.plan import RunKind
-from knossos.scripting.runs import NoSuchRun, Run, TooManyRuns
+from knossos.scripting.run_records import NoSuchRun, Run, TooManyRuns
 from knossos.web.authentication import page_account, refuse_other_sites
 from knossos.web.calculation_views import STATE_LOOKS, STATE_NAMES, numbers_of, sha1_of, values_of
 from knossos.web.errors import status_of

@@ -17,7 +17,7 @@ from knossos.scripting.calculations.calculations import INPUT_NAME, Calculation
 from knossos.scripting.calculations.plot import PlotSeries, Values, read_values
 from knossos.scripting.calculations.states import CalculationState
 from knossos.scripting.plan import FileRole
-from knossos.scripting.runs import Run
+from knossos.scripting.run_records import Run
 from knossos.web.authentication import current_session, task_token
 from knossos.web.plot_scale import Point, thinned, written
 from knossos.web.plots import Line, plot

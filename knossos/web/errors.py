@@ -21,7 +21,7 @@ from knossos.accounts.throttle import TooManyTries
 from knossos.errors import AccessDenied, InvalidInput, KnossosError, MissingDependency, NotFound, SettingsError
 from knossos.jobs import JobNotFinished
 from knossos.scripting.catalogue import BrokenScript
-from knossos.scripting.runs import TooManyRuns
+from knossos.scripting.run_records import TooManyRuns
 
 #: Status of each error; the first row that fits counts.
 STATUS: tuple[tuple[type[Exception], int], ...] = (

@@ -19,7 +19,7 @@ from knossos.homes import OpenedFile
 from knossos.homes.scripts import NotRunning
 from knossos.jobs import Signal
 from knossos.scripting.plan import RunKind
-from knossos.scripting.runs import NoSuchRun, Run
+from knossos.scripting.run_records import NoSuchRun, Run
 from knossos.web.authentication import current_session, page_account, refuse_other_sites, refuse_runs
 from knossos.web.errors import answer, status_of
 from knossos.web.job_views import is_page, place_in_line, state_of_row

@@ -12,7 +12,7 @@ from knossos.accounts.access import owner_of_account
 from knossos.homes.scripts import JobRow, JobStatus
 from knossos.jobs import JobRecord, JobState
 from knossos.scripting.plan import RunOutcome
-from knossos.scripting.runs import Run
+from knossos.scripting.run_records import Run
 from knossos.storage import NoSuchObject
 from knossos.web.authentication import current_session
 from knossos.web.services import services

@@ -8,7 +8,7 @@ from typing import Any
 
 from knossos.jobs import JobRecord
 from knossos.scripting.plan import RunKind
-from knossos.scripting.runs import Run
+from knossos.scripting.run_records import Run
 from knossos.web import calculation_views
 from knossos.web.job_views import about_home_run
 

@@ -24,7 +24,7 @@ from knossos.scripting.access import caller_of, may_execute, may_see_calculation
 from knossos.scripting.catalogue import BrokenScript, NoSuchScript, Script
 from knossos.scripting.credentials import scope_to_see
 from knossos.scripting.plan import FileRole, RunKind
-from knossos.scripting.runs import NoSuchRun, Run
+from knossos.scripting.run_records import NoSuchRun, Run
 from knossos.settings import ROOT
 from knossos.web.addresses import websocket_base
 from knossos.web.authentication import current_session, page_account, refuse_other_sites, task_token, token_holder

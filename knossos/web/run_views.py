@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from knossos.jobs import JobRecord, JobState
 from knossos.scripting.plan import FileRole, RunOutcome
-from knossos.scripting.runs import BriefRun, KeptFile, Run
+from knossos.scripting.run_records import BriefRun, KeptFile, Run
 
 _OUTCOMES = {
     RunOutcome.TIMEOUT: "Its time was over",

@@ -14,7 +14,7 @@ from knossos.accounts.tokens import Scope
 from knossos.errors import AccessDenied
 from knossos.scripting.access import Caller, caller_of, may_call_runner
 from knossos.scripting.plan import RunKind
-from knossos.scripting.runs import ANONYMOUS_OWNER, NoSuchRun, Run
+from knossos.scripting.run_records import ANONYMOUS_OWNER, NoSuchRun, Run
 from knossos.web.authentication import current_session, token_holder
 from knossos.web.services import services
 

@@ -20,9 +20,9 @@ from knossos.accounts import COOKIE_NAME
 from knossos.accounts.openid import BearerRefused
 from knossos.errors import InvalidInput, NotFound
 from knossos.scripting.plan import FileRole
+from knossos.scripting.run_records import KeptFile, Run
 from knossos.scripting.runners.folder import BrokenRunner
 from knossos.scripting.runners.inputs import Call
-from knossos.scripting.runs import KeptFile, Run
 from knossos.web.addresses import public_base
 from knossos.web.authentication import TOKEN_HEADER
 from knossos.web.errors import STATUS, answer

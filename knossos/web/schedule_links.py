@@ -10,7 +10,7 @@ from knossos.accounts import Account
 from knossos.accounts.access import owner_of_account
 from knossos.scripting.mail import can_send
 from knossos.scripting.plan import RunKind
-from knossos.scripting.runs import Run
+from knossos.scripting.run_records import Run
 from knossos.web.authentication import current_session
 from knossos.web.services import services
 

@@ -15,7 +15,7 @@ from knossos.scripting.calls import NotLoggedIn
 from knossos.scripting.notices.content import signing_key
 from knossos.scripting.notices.notices import RunIsOver
 from knossos.scripting.plan import RunKind
-from knossos.scripting.runs import NoSuchRun, Run
+from knossos.scripting.run_records import NoSuchRun, Run
 from knossos.scripting.schedules.states import StillRunning, TooManySchedules
 from knossos.scripting.schedules.when import When, next_times, read_cron
 from knossos.scripting.schedules.wish import Problems, read_wanted

@@ -28,8 +28,8 @@ from knossos.scripting.forms import beginning, called, check, document, nested, 
 from knossos.scripting.incoming import IncomingFiles
 from knossos.scripting.plain_form import PLAIN_FORM, arguments_of, values_of
 from knossos.scripting.plan import UPLOADS, RunKind
+from knossos.scripting.run_records import NoSuchRun, new_run_id
 from knossos.scripting.runners.folder import Runner
-from knossos.scripting.runs import NoSuchRun, new_run_id
 from knossos.storage import StorageUnavailable
 from knossos.web.authentication import current_session, page_account, refuse_other_sites
 from knossos.web.notice_fields import accepting_of, wanted_of

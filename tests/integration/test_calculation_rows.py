@@ -16,7 +16,8 @@ from knossos.scripting.calculations.input import BadInput
 from knossos.scripting.calculations.states import CalculationState
 from knossos.scripting.calculations.tables import CalculationRow
 from knossos.scripting.plan import RunOutcome
-from knossos.scripting.runs import Ending, Runs
+from knossos.scripting.run_records import Ending
+from knossos.scripting.runs import Runs
 from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
 from knossos.storage import Storage

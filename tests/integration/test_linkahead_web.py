@@ -23,7 +23,7 @@ from knossos.accounts import COOKIE_NAME, Account, Accounts
 from knossos.database import Database
 from knossos.jobs import Engine, JobState
 from knossos.scripting.plan import FileRole, RunOutcome, TokenPlan
-from knossos.scripting.runs import Ending, KeptFile, run_prefix
+from knossos.scripting.run_records import Ending, KeptFile, run_prefix
 from knossos.settings import Settings
 from knossos.web import create_app
 from knossos.web.services import EXTENSION, Services

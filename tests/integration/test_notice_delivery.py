@@ -16,7 +16,7 @@ from knossos.scripting.notices.notices import PICK_UP_SECONDS
 from knossos.scripting.notices.states import NoticeState
 from knossos.scripting.notices.tables import NoticeRow
 from knossos.scripting.plan import RunOutcome
-from knossos.scripting.runs import Ending
+from knossos.scripting.run_records import Ending
 from knossos.settings import Settings
 from tests.support.file_server import Answer, Drip, FileServer, Silent
 from tests.support.mail_server import MailServer

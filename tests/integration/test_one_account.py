@@ -18,7 +18,7 @@ from knossos.accounts.tokens import Scope, Tokens
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.scripting.plan import RunKind, TokenPlan
-from knossos.scripting.runs import new_run_id
+from knossos.scripting.run_records import new_run_id
 from knossos.scripting.tables import ScriptRun
 from knossos.scripting.tokens import RunTokens
 from knossos.settings import Settings

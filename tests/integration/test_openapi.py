@@ -37,7 +37,7 @@ from schemathesis.specs.openapi.checks import (
 from knossos.accounts import COOKIE_NAME, Accounts
 from knossos.jobs import Engine
 from knossos.scripting.plan import FileRole, RunOutcome
-from knossos.scripting.runs import Ending, KeptFile, Run, run_prefix
+from knossos.scripting.run_records import Ending, KeptFile, Run, run_prefix
 from knossos.settings import ROOT, Settings
 from knossos.web import create_app, third_party
 from knossos.web.openapi import document

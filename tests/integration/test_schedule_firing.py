@@ -20,7 +20,7 @@ from knossos.jobs import Engine, JobState
 from knossos.scripting.notices.states import NoticeEvent, NoticeState
 from knossos.scripting.notices.tables import NoticeRow
 from knossos.scripting.plan import RunOutcome
-from knossos.scripting.runs import Ending
+from knossos.scripting.run_records import Ending
 from knossos.scripting.schedules.schedules import as_firing
 from knossos.scripting.schedules.states import FiringState, NoSuchSchedule, NotAllowed, StillRunning, TooManySchedules
 from knossos.scripting.schedules.sweeping import LEFT_SECONDS
@@ -462,7 +462,8 @@ from knossos.database import Database
 from knossos.homes.scheduling import made_of
 from knossos.jobs import Engine
 from knossos.scripting.plan import RunOutcome
-from knossos.scripting.runs import Ending, Runs
+from knossos.scripting.run_records import Ending
+from knossos.scripting.runs import Runs
 from knossos.settings import load_settings
 
 def die(*_, **__):

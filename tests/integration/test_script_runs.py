@@ -16,7 +16,8 @@ from knossos.jobs import Engine, JobRecord, JobState
 from knossos.scripting import housekeeping
 from knossos.scripting.metadata import RunLimits
 from knossos.scripting.plan import FileRole, InputFile, RunKind, RunOutcome, RunPlan, TokenPlan
-from knossos.scripting.runs import NoSuchRun, Run, Runs, TooManyRuns, inputs_prefix, new_run_id, run_prefix
+from knossos.scripting.run_records import NoSuchRun, Run, TooManyRuns, inputs_prefix, new_run_id, run_prefix
+from knossos.scripting.runs import Runs
 from knossos.scripting.tokens import RunTokenExpired, RunTokens
 from knossos.settings import Settings
 from knossos.storage import Storage

@@ -22,7 +22,8 @@ from knossos.database import Database
 from knossos.homes import Homes
 from knossos.jobs import Engine
 from knossos.scripting.plan import FileRole, RunOutcome
-from knossos.scripting.runs import Ending, KeptFile, Runs, run_prefix
+from knossos.scripting.run_records import Ending, KeptFile, run_prefix
+from knossos.scripting.runs import Runs
 from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
 from knossos.storage import Storage

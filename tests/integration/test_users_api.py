@@ -18,7 +18,7 @@ from knossos.homes import Homes
 from knossos.jobs import Engine
 from knossos.publishing.tables import Member, Mod
 from knossos.scripting.plan import RunKind
-from knossos.scripting.runs import new_run_id
+from knossos.scripting.run_records import new_run_id
 from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
 from knossos.web import create_app

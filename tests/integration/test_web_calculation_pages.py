@@ -25,7 +25,7 @@ from knossos.scripting.calculations.progress import note_batch
 from knossos.scripting.calculations.states import CalculationState, Report
 from knossos.scripting.calculations.tables import CalculationRow
 from knossos.scripting.plan import FileRole, RunOutcome
-from knossos.scripting.runs import Ending, KeptFile, new_run_id
+from knossos.scripting.run_records import Ending, KeptFile, new_run_id
 from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
 from knossos.storage import Storage

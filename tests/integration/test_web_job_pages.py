@@ -18,7 +18,8 @@ from knossos.database import Database
 from knossos.homes.scripts import HomeScripts
 from knossos.jobs import Engine
 from knossos.scripting.plan import RunOutcome
-from knossos.scripting.runs import Ending, Runs
+from knossos.scripting.run_records import Ending
+from knossos.scripting.runs import Runs
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
 from knossos.web.job_views import place_in_line, script_text

@@ -21,7 +21,8 @@ from knossos.accounts.tokens import Scope
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan, TokenPlan
-from knossos.scripting.runs import Ending, KeptFile, Runs, new_run_id, run_prefix
+from knossos.scripting.run_records import Ending, KeptFile, new_run_id, run_prefix
+from knossos.scripting.runs import Runs
 from knossos.settings import Settings
 from knossos.storage import Storage
 from knossos.web import create_app

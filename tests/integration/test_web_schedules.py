@@ -25,7 +25,7 @@ from knossos.scripting.notices.content import signing_key
 from knossos.scripting.notices.states import NoticeState
 from knossos.scripting.notices.tables import NoticeRow
 from knossos.scripting.plan import FileRole, RunOutcome
-from knossos.scripting.runs import Ending, KeptFile
+from knossos.scripting.run_records import Ending, KeptFile
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
 from knossos.web.services import EXTENSION, Services

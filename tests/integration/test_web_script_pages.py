@@ -21,7 +21,7 @@ from knossos.jobs import Engine, JobState
 from knossos.scripting.access import caller_of
 from knossos.scripting.calls import Scripting, Started
 from knossos.scripting.plan import FileRole, RunOutcome
-from knossos.scripting.runs import Ending, KeptFile
+from knossos.scripting.run_records import Ending, KeptFile
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
 from knossos.web.services import EXTENSION, Services

@@ -13,7 +13,7 @@ from knossos.accounts import Account
 from knossos.scripting.access import Caller, caller_of
 from knossos.scripting.arguments import ScriptCall
 from knossos.scripting.plan import RunKind, RunOutcome
-from knossos.scripting.runs import Run
+from knossos.scripting.run_records import Run
 from knossos.web.linkahead import documents
 
 RUN = Run(

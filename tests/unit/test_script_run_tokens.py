@@ -16,7 +16,7 @@ from knossos.database import Database
 from knossos.errors import AccessDenied
 from knossos.scripting.access import may_execute
 from knossos.scripting.plan import RunKind, TokenPlan
-from knossos.scripting.runs import new_run_id
+from knossos.scripting.run_records import new_run_id
 from knossos.scripting.tables import ScriptRun, ScriptToken
 from knossos.scripting.tokens import PREFIX, RunTokenExpired, RunTokens
 from knossos.settings import Settings

@@ -25,7 +25,8 @@ from knossos.scripting.collect import Collector
 from knossos.scripting.output import STREAMS, Output
 from knossos.scripting.plan import RunOutcome, RunPlan
 from knossos.scripting.run_job import RunFailed
-from knossos.scripting.runs import Ending, Runs
+from knossos.scripting.run_records import Ending
+from knossos.scripting.runs import Runs
 from knossos.scripting.sandbox import ResolvedLimits
 from knossos.scripting.staging import stage
 from knossos.settings import Settings

@@ -27,7 +27,8 @@ from knossos.scripting.calculations.states import CalculationState, plain, state
 from knossos.scripting.calculations.tables import CalculationRow
 from knossos.scripting.metadata import RunLimits
 from knossos.scripting.plan import FileRole, InputFile, RunKind, RunPlan
-from knossos.scripting.runs import FUNCTION, Accepting, KeptFile, NoSuchRun, Run, Runs, new_run_id, run_prefix
+from knossos.scripting.run_records import KeptFile, NoSuchRun, Run, new_run_id, run_prefix
+from knossos.scripting.runs import FUNCTION, Accepting, Runs
 from knossos.scripting.tables import ScriptRun
 from knossos.settings import ROOT, Settings
 from knossos.storage import Storage

@@ -28,7 +28,8 @@ from knossos.scripting.calculations.plot import (
 from knossos.scripting.calculations.states import CalculationState, plain, stage_of
 from knossos.scripting.calculations.tables import CalculationRow
 from knossos.scripting.plan import FileRole, RunOutcome
-from knossos.scripting.runs import KeptFile, NoSuchRun, Runs
+from knossos.scripting.run_records import KeptFile, NoSuchRun
+from knossos.scripting.runs import Runs
 from knossos.scripting.tables import ScriptFile, ScriptRun
 from knossos.settings import Settings
 from knossos.storage import Storage

@@ -14,7 +14,7 @@ from enum import StrEnum
 from knossos.jobs import JobRecord, JobState
 from knossos.scripting.calculations.input import BadInput, check_xml
 from knossos.scripting.plan import RunOutcome
-from knossos.scripting.runs import Run
+from knossos.scripting.run_records import Run
 
 
 class CalculationState(StrEnum):

@@ -27,7 +27,8 @@ from knossos.scripting.notices.content import Told, ToldRun, ToldSchedule
 from knossos.scripting.notices.states import Channel, NoticeEvent, NoticeState
 from knossos.scripting.notices.tables import NoticeRow
 from knossos.scripting.plan import FileRole
-from knossos.scripting.runs import NoSuchRun, Runs
+from knossos.scripting.run_records import NoSuchRun
+from knossos.scripting.runs import Runs
 from knossos.scripting.schedules.tables import ScheduleRow
 from knossos.settings import Settings
 from knossos.storage import Storage

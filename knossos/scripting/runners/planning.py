@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from knossos.scripting.plan import ResultsPlan, RunKind, RunPlan
+from knossos.scripting.run_records import new_run_id
 from knossos.scripting.runners.folder import Runner
 from knossos.scripting.runners.inputs import Call, arguments_of
 from knossos.scripting.runners.model import Results
-from knossos.scripting.runs import new_run_id
 from knossos.settings import Settings
 
 #: Folder that every run's directory has.

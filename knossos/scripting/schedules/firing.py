@@ -29,7 +29,8 @@ from knossos.scripting.notices.notices import Notices, add_due, add_waiting
 from knossos.scripting.notices.states import NoticeEvent, NoticeState
 from knossos.scripting.notices.tables import NoticeRow
 from knossos.scripting.plan import RunKind
-from knossos.scripting.runs import NoSuchRun, Runs, new_run_id
+from knossos.scripting.run_records import NoSuchRun, new_run_id
+from knossos.scripting.runs import Runs
 from knossos.scripting.schedules.deciding import Decision, decide
 from knossos.scripting.schedules.schedules import as_firing, as_schedule, wanted_of
 from knossos.scripting.schedules.starters import Start, Starter

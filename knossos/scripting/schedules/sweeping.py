@@ -14,7 +14,8 @@ from knossos.scripting.notices.notices import AHEAD_SECONDS, Notices
 from knossos.scripting.notices.states import NoticeState
 from knossos.scripting.notices.tables import NoticeRow
 from knossos.scripting.plan import RunOutcome
-from knossos.scripting.runs import NoSuchRun, Runs, new_run_id
+from knossos.scripting.run_records import NoSuchRun, new_run_id
+from knossos.scripting.runs import Runs
 from knossos.scripting.schedules.firing import Firings
 from knossos.scripting.schedules.schedules import as_firing
 from knossos.scripting.schedules.states import Firing, FiringState

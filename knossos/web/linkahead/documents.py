@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from knossos.scripting.access import ANONYMOUS, Caller
 from knossos.scripting.arguments import ScriptCall
 from knossos.scripting.plan import RunOutcome
-from knossos.scripting.runs import Run
+from knossos.scripting.run_records import Run
 
 #: Where our accounts live, as the protocol asks it of every user.
 REALM = "Knossos"

@@ -17,7 +17,7 @@ from knossos.errors import AccessDenied, NotFound
 from knossos.scripting.access import Caller, may_execute
 from knossos.scripting.calls import NotLoggedIn
 from knossos.scripting.plan import FileRole, RunKind
-from knossos.scripting.runs import KeptFile, Run
+from knossos.scripting.run_records import KeptFile, Run
 from knossos.web.linkahead.blueprint import blueprint
 from knossos.web.linkahead.callers import reader
 from knossos.web.services import services

@@ -7,7 +7,7 @@ from flask import Response, jsonify, request
 from knossos.accounts.tokens import Scope
 from knossos.homes.scripts import title_of
 from knossos.jobs import Signal
-from knossos.scripting.runs import new_run_id
+from knossos.scripting.run_records import new_run_id
 from knossos.web.notice_fields import accepting_of, wanted_of
 from knossos.web.script_server.blueprint import blueprint, iso
 from knossos.web.script_server.callers import caller, invalid, json_object, whole_number
