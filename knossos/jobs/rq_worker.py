@@ -42,6 +42,7 @@ from knossos.jobs.companion import Companion
 from knossos.jobs.connection import retry_policy
 from knossos.jobs.context import JobContext
 from knossos.jobs.errors import JobCancelled, JobInterrupted
+from knossos.jobs.held_signals import held_signals, let_signals_in
 from knossos.jobs.records import JobFailure
 from knossos.jobs.rq_job import SERIALIZER, EngineJob
 from knossos.jobs.rq_queue import ReliableQueue, connection_errors
@@ -180,7 +181,9 @@ class EngineWorker(Worker):
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def _make_spare(self) -> None:
-        if self._spare is None:
+        if self._spare is not None:
+            return
+        with held_signals():
             try:
                 self._spare = spare.make(self._begin_as_horse, self._rehearsals, self._run_as_horse)
             except OSError as error:  # too many processes; perhaps not any more when there is a job
@@ -206,6 +209,7 @@ class EngineWorker(Worker):
         """In a horse that has no job yet."""
         random.seed()
         self.setup_work_horse_signals()
+        let_signals_in()
         self._is_horse = True
         self._horse_pid = 0
         self.executions.clear()  # of the job before it

@@ -14,7 +14,7 @@ from knossos.jobs import Engine, Event, JobNotFinished, JobNotFound, JobRecord, 
 from knossos.jobs.retention import purge
 from knossos.jobs.rq_worker import DEQUEUE_SECONDS
 from knossos.settings import Settings
-from tests.support.processes import Process, wait_for, write_settings
+from tests.support.processes import Process, is_alive, wait_for, write_settings
 
 StartWorker = Callable[..., Process]
 
@@ -208,7 +208,7 @@ def test_cancelling_a_running_job_ends_its_whole_process_group_and_removes_its_f
     assert record.state is JobState.CANCELLED
     assert record.failure is not None
     assert record.failure.message == "Enough."
-    wait_for(lambda: not _alive(int(pid_file.read_text())), "the end of what the job had started")
+    wait_for(lambda: not is_alive(int(pid_file.read_text())), "the end of what the job had started")
     wait_for(lambda: not any(settings.work_folder.glob("*")), "the end of the job's folder")
     after = engine.submit(spec("echo")).ticket
     assert ended(engine, after).state is JobState.SUCCEEDED
@@ -252,7 +252,7 @@ def test_a_job_whose_worker_is_killed_is_started_again_by_another_one(
     horses = _children(first.popen.pid)
     second = start_worker()
     first.kill()
-    wait_for(lambda: not any(_alive(pid) for pid in horses), "the end of the killed worker's horse")
+    wait_for(lambda: not any(is_alive(pid) for pid in horses), "the end of the killed worker's horse")
     begun(engine, ticket, "attempt 2 began")
     until.touch()
     assert ended(engine, ticket).state is JobState.SUCCEEDED
@@ -325,7 +325,7 @@ def test_a_worker_that_waits_has_a_horse_ready_which_runs_the_next_job_and_goes_
     wait_for(lambda: _children(worker.popen.pid) not in ([], ready), "the next horse")
     last = _children(worker.popen.pid)
     assert worker.stop() == 0
-    assert not any(_alive(pid) for pid in [*ready, *last])
+    assert not any(is_alive(pid) for pid in [*ready, *last])
 
 
 def test_a_job_is_run_also_where_the_horse_that_waited_for_it_was_killed(
@@ -335,7 +335,7 @@ def test_a_job_is_run_also_where_the_horse_that_waited_for_it_was_killed(
     wait_for(lambda: len(_children(worker.popen.pid)) == 1, "a horse without a job")
     (ready,) = _children(worker.popen.pid)
     os.kill(ready, 9)
-    wait_for(lambda: not _alive(ready), "its end")
+    wait_for(lambda: not is_alive(ready), "its end")
     record = ended(engine, engine.submit(spec("echo", retries=0)).ticket)
     assert (record.state, record.attempt) == (JobState.SUCCEEDED, 1)
 
@@ -345,7 +345,7 @@ def test_a_horse_that_waits_ends_with_a_worker_that_is_killed(start_worker: Star
     wait_for(lambda: len(_children(worker.popen.pid)) == 1, "a horse without a job")
     (ready,) = _children(worker.popen.pid)
     worker.kill()
-    wait_for(lambda: not _alive(ready), "the end of the horse")
+    wait_for(lambda: not is_alive(ready), "the end of the horse")
 
 
 def test_what_a_job_started_ends_even_where_worker_and_horse_are_killed_together(
@@ -361,7 +361,7 @@ def test_what_a_job_started_ends_even_where_worker_and_horse_are_killed_together
         os.kill(pid, 9)
     worker.popen.wait(20)
     start_worker()
-    wait_for(lambda: not _alive(int(pid_file.read_text())), "the end of what the job had started")
+    wait_for(lambda: not is_alive(int(pid_file.read_text())), "the end of what the job had started")
 
 
 def test_what_a_job_starts_in_a_session_of_its_own_ends_with_it(
@@ -372,7 +372,7 @@ def test_what_a_job_starts_in_a_session_of_its_own_ends_with_it(
     ticket = engine.submit(spec("spawn", pid_file=str(pid_file), own_session=True)).ticket
     begun(engine, ticket, "spawned")
     engine.cancel(ticket)
-    wait_for(lambda: not _alive(int(pid_file.read_text())), "the end of what the job had started")
+    wait_for(lambda: not is_alive(int(pid_file.read_text())), "the end of what the job had started")
 
 
 def test_a_lock_that_cannot_be_opened_keeps_no_worker_from_working(
@@ -617,13 +617,6 @@ def test_a_forgotten_job_leaves_nothing_behind(engine: Engine, start_worker: Sta
     left = {key.decode() for key in engine.redis.scan_iter()}
     assert [key for key in left if key.split(":")[-1] == str(ticket)] == []
     assert engine.redis.zcard(keys.TASKS) == 0
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def _children(pid: int) -> list[int]:

@@ -9,11 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from knossos.settings import ROOT
+from tests.support.processes import is_alive
 
 #: Runs children whose commands are given, and says "ready" when they run.
 PROGRAM = """
@@ -101,13 +101,6 @@ def launch() -> Iterator[Callable[..., Launched]]:
         launched.process.wait()
         assert launched.process.stdout is not None
         launched.process.stdout.close()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def wait_until_gone(pids: list[int]) -> bool:

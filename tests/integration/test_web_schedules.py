@@ -32,7 +32,7 @@ from knossos.web.services import EXTENSION, Services
 from tests.conftest import StartWorker
 from tests.support.file_server import Answer, FileServer
 from tests.support.mail_server import MailServer
-from tests.support.processes import wait_for
+from tests.support.processes import is_alive, wait_for
 from tests.support.schedules import ScheduleBench
 from tests.support.script_scenes import write_script, write_scripts
 
@@ -405,7 +405,7 @@ def test_two_workers_run_each_time_once_and_the_one_that_is_left_goes_on(
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     workers[0].kill()
     # Its companion is not left behind by a SIGKILL.
-    wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "the end of the companion")
+    wait_for(lambda: not any(is_alive(int(child)) for child in children), "the end of the companion")
     for schedule in schedules:
         bench.due(schedule, time.time() - 1)
     wait_for(lambda: all_well(2), "the runs of the worker that is left")

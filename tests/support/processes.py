@@ -78,3 +78,11 @@ def worker_process(log_file: Path, settings_file: Path) -> Process:
     process = Process(["worker.py"], log_file, {"KNOSSOS_SETTINGS": str(settings_file)})
     wait_for(lambda: "waits for tasks" in process.log or process.popen.poll() is not None, "the worker")
     return process
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
