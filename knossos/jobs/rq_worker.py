@@ -381,6 +381,9 @@ class EngineWorker(Worker):
         self.job_monitoring_interval = 1
         # Taking leave of a Redis that is away must not take minutes; what is not said to it, others find out.
         self.connection.set_retry(retry_policy(STOPPING_PATIENCE_SECONDS if self.horse_pid else 0))
+        # RQ's own raises where no job runs, and what is raised is lost where the interpreter is at something that must
+        # not be disturbed, or a line of the log is being written: the loop looks here, too.
+        self._stop_requested = True
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
