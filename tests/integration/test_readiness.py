@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import websocket_connect
 
 from knossos import tracing
 from knossos.database import Database
@@ -19,7 +17,7 @@ from knossos.jobs import Engine, JobSpec
 from knossos.settings import ROOT, Settings
 from knossos.web import create_app
 from tests.conftest import StartWorker
-from tests.support.live import WatchingClient, live_server
+from tests.support.live import live_server
 from tests.support.processes import Process, wait_for, write_settings
 from tests.support.redis_server import free_port
 from tests.support.scenes import PlayedJob
@@ -67,8 +65,7 @@ def test_the_websocket_server_says_how_it_is_and_how_many_watch(with_tables: Set
         async with live_server(with_tables) as server:
             job = PlayedJob(engine).start()
             job.log("hello")
-            url = f"ws://127.0.0.1:{server.port}/ws/watcher/{job.ticket}?token={job.token}"
-            client = WatchingClient(await websocket_connect(HTTPRequest(url)))
+            client = await server.watch(job.ticket, job.token)
             await client.until_line("hello")
             assert client.connection.headers["X-Request-ID"]
 
@@ -148,8 +145,7 @@ def test_one_id_goes_from_the_request_through_the_worker_to_the_watcher(
 
     async def watch() -> None:
         async with live_server(with_tables) as server:
-            url = f"ws://127.0.0.1:{server.port}/ws/watcher/{ticket}?token={engine.find(ticket).token}"
-            client = WatchingClient(await websocket_connect(HTTPRequest(url)))
+            client = await server.watch(ticket, engine.find(ticket).token)
             await client.until_closed()
 
     with caplog.at_level(logging.DEBUG, logger="knossos.live"):
