@@ -7,7 +7,7 @@ these to its own codes in one table.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 #: The process ended because it was asked to.
 EXIT_OK = 0
@@ -67,6 +67,12 @@ class InvalidInput(KnossosError):
     def __init__(self, message: str, **details: Any) -> None:
         details.setdefault("errors", [])
         super().__init__(message, **details)
+
+    @classmethod
+    def at(cls, path: str, message: str, **details: Any) -> Self:
+        """What is wrong with one field; ``path`` is where it is, "" for all that was sent."""
+        text = f"{path}: {message}" if path else message
+        return cls(text, errors=[{"path": path, "message": message}], **details)
 
 
 class AccessDenied(KnossosError):

@@ -103,7 +103,7 @@ class Accounts:
         """
         known = known_roles(roles, more_roles)
         if not NAME.fullmatch(name):
-            raise _invalid(
+            raise InvalidInput.at(
                 "name",
                 "expected a name of 1 to 64 letters, digits, '.', '_' and '-' that starts with a letter or digit",
             )
@@ -246,7 +246,7 @@ class Accounts:
 def check_email(email: str) -> None:
     """Raise InvalidInput where that can be no mail address."""
     if not (EMAIL.fullmatch(email) and email.isprintable() and len(email) <= MAX_EMAIL_CHARS):
-        raise _invalid("email", "expected a mail address such as dora@example.org")
+        raise InvalidInput.at("email", "expected a mail address such as dora@example.org")
 
 
 def known_roles(roles: Iterable[str], more: Collection[str] = ()) -> list[str]:
@@ -255,7 +255,7 @@ def known_roles(roles: Iterable[str], more: Collection[str] = ()) -> list[str]:
     there_are = [*Role, *sorted(role for role in more if len(role) <= MAX_ROLE_CHARS)]
     if unknown := [role for role in wanted if role not in there_are]:
         expected = ", ".join(there_are)
-        raise _invalid("roles", f"there is no role {', '.join(unknown)}; expected only roles of: {expected}")
+        raise InvalidInput.at("roles", f"there is no role {', '.join(unknown)}; expected only roles of: {expected}")
     return wanted
 
 
@@ -293,7 +293,3 @@ def as_account(user: User) -> Account:
 
 def _note(session: Session, by: Actor, action: str, user: User, details: dict[str, Any] | None = None) -> None:
     record(session, actor=by.name, address=by.address, action=action, subject=f"user:{user.name}", details=details)
-
-
-def _invalid(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}", errors=[{"path": path, "message": message}])

@@ -126,7 +126,7 @@ class Administration:
         """
         known = None if change.roles is None else known_roles(change.roles, more_roles)
         if known is not None and Role.OPERATOR in known:
-            raise _invalid("roles", f'expected roles without "{Role.OPERATOR}", which is said by itself')
+            raise InvalidInput.at("roles", f'expected roles without "{Role.OPERATOR}", which is said by itself')
         if change.email:
             check_email(change.email)
         password_hash = None if change.password is None else self._accounts.passwords.hash(change.password)
@@ -254,7 +254,3 @@ def _note(session: Session, by: Actor, action: str, user: User, details: dict[st
 
 def _keeps(field: str, name: str, message: str) -> KeepsOperator:
     return KeepsOperator(f"{name}: {message}", name=name, errors=[{"path": field, "message": message}])
-
-
-def _invalid(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}", errors=[{"path": path, "message": message}])

@@ -24,8 +24,7 @@ class Passwords:
             InvalidInput: it is empty or too long.
         """
         if not 0 < len(password) <= MAX_PASSWORD_CHARS:
-            message = f"expected a password of 1 to {MAX_PASSWORD_CHARS} characters"
-            raise InvalidInput(f"password: {message}", errors=[{"path": "password", "message": message}])
+            raise InvalidInput.at("password", f"expected a password of 1 to {MAX_PASSWORD_CHARS} characters")
         return self._hasher.hash(password.encode("utf-8", "surrogatepass"))
 
     def matches(self, password_hash: str | None, password: str) -> bool:

@@ -141,6 +141,32 @@ class Registration:
             if error.kind == RESET_FROM_ADDRESS:
                 raise
 
+    def add(
+        self,
+        name: str,
+        email: str | None,
+        password: str | None,
+        roles: Collection[str],
+        by: Actor,
+        *,
+        more_roles: Collection[str] = (),
+    ) -> str:
+        """For an operator: make an account with a password; without one its owner is invited to choose it.
+
+        Returns:
+            The link of an invitation where no mail can be sent, for the operator to pass on; else "".
+
+        Raises:
+            AccountExists, InvalidInput: as for any account; or there is neither a password nor an address.
+        """
+        if password:
+            check_new_password(password)
+            self._accounts.add(name, password, roles, email, more_roles=more_roles, by=by)
+            return ""
+        if email:
+            return self.invite(name, email, roles, by, more_roles=more_roles)[1]
+        raise InvalidInput.at("password", "expected a password, or else a mail address, to which an invitation goes")
+
     def invite(
         self, name: str, email: str, roles: Collection[str], by: Actor, *, more_roles: Collection[str] = ()
     ) -> tuple[Account, str]:
@@ -213,5 +239,4 @@ class Registration:
 def check_new_password(password: str) -> None:
     """Refuse what nobody should choose. Raises InvalidInput."""
     if len(password) < MIN_PASSWORD_CHARS:
-        message = f"expected a password of at least {MIN_PASSWORD_CHARS} characters"
-        raise InvalidInput(f"password: {message}", errors=[{"path": "password", "message": message}])
+        raise InvalidInput.at("password", f"expected a password of at least {MIN_PASSWORD_CHARS} characters")

@@ -194,14 +194,16 @@ class Tokens:
         """
         name, known = name.strip(), _scopes(scopes)
         if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
-            raise _invalid("name", f"expected a name of 1 to {MAX_NAME_CHARS} characters")
+            raise InvalidInput.at("name", f"expected a name of 1 to {MAX_NAME_CHARS} characters")
         if lifetime_seconds is not None and not 0 < lifetime_seconds <= 100 * 365 * 86400:
-            raise _invalid("lifetime", "expected a number of seconds above 0, or none at all")
+            raise InvalidInput.at("lifetime", "expected a number of seconds above 0, or none at all")
         with self._database.session() as session:
             owner = session.get_one(User, user_id, with_for_update=True)  # two at once are counted one by one
             kept = [token for token in _load(session, user_id, TokenKind.API) if _record(token).is_good]
             if len(kept) >= MAX_API_TOKENS:
-                raise _invalid("name", f"there are {MAX_API_TOKENS} tokens already; revoke some that are not used")
+                raise InvalidInput.at(
+                    "name", f"there are {MAX_API_TOKENS} tokens already; revoke some that are not used"
+                )
             text = self._issue(session, user_id, TokenKind.API, name, known, lifetime_seconds)
             _note(session, by, "token.create", owner, {"name": name, "scopes": sorted(known)})
             return text
@@ -328,9 +330,9 @@ def _scopes(words: Iterable[str]) -> frozenset[Scope]:
     try:
         found = frozenset(map(Scope, words))
     except ValueError as error:
-        raise _invalid("scopes", f"expected some of: {', '.join(Scope)}") from error
+        raise InvalidInput.at("scopes", f"expected some of: {', '.join(Scope)}") from error
     if not found:
-        raise _invalid("scopes", f"expected at least one of: {', '.join(Scope)}")
+        raise InvalidInput.at("scopes", f"expected at least one of: {', '.join(Scope)}")
     return found
 
 
@@ -348,7 +350,3 @@ def _wrong() -> AccessDenied:
 
 def _expired() -> TokenExpired:
     return TokenExpired("This token has expired. Log in again.")
-
-
-def _invalid(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}", errors=[{"path": path, "message": message}])

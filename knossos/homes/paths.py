@@ -70,4 +70,4 @@ def _check(part: str) -> None:
 
 
 def _bad(message: str) -> BadPath:
-    return BadPath(f"path: {message}", errors=[{"path": "path", "message": message}])
+    return BadPath.at("path", message)

@@ -45,7 +45,7 @@ class HomeStarter:
             try:
                 self._read(account, what.target)
             except (BadPath, LeavesHome, NoSuchPath, NotAFile) as error:
-                raise _invalid("path", error.message) from error
+                raise InvalidInput.at("path", error.message) from error
             return Prepared(What(RunKind.HOME, what.target), what.target.rpartition("/")[2])
         content = what.content if what.content is not None else self._script_of(account, what.job)
         return Prepared(What(RunKind.HOME, "", content=content), title_of(content))
@@ -63,7 +63,7 @@ class HomeStarter:
                 return b"".join(self._storage.read(script_key(run.run_id)))
         except (NoSuchRun, NoSuchObject):
             pass
-        raise _invalid("job", "there is no such run of yours (any more)")
+        raise InvalidInput.at("job", "there is no such run of yours (any more)")
 
     def _read(self, account: Account, path: str) -> bytes:
         """A script in the home, no larger than scripts may be."""
@@ -72,14 +72,14 @@ class HomeStarter:
             found = home.open(path)
         try:
             if not isinstance(found, OpenedFile):
-                raise _invalid("path", "this is a folder; expected a script")
+                raise InvalidInput.at("path", "this is a folder; expected a script")
             if found.size > most:
-                raise _invalid("path", f"expected a script of at most {most} bytes")
+                raise InvalidInput.at("path", f"expected a script of at most {most} bytes")
             text = b"".join(found.read(0, found.size))
         finally:
             found.close()
         if not text.strip():
-            raise _invalid("path", "the script is empty")
+            raise InvalidInput.at("path", "the script is empty")
         return text
 
 
@@ -116,7 +116,3 @@ def tick(settings: Settings) -> None:
     """Have schedules run when they are due, without end: in a process of its own, which may be killed at any moment."""
     made = made_of(settings, Database(settings), Engine(settings))
     Ticker(made.firings, made.sweeper).run()
-
-
-def _invalid(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}", errors=[{"path": path, "message": message}])

@@ -14,8 +14,6 @@ import signal
 import time
 from collections.abc import Callable
 
-from knossos.jobs.held_signals import held_signals, let_signals_in
-
 #: prctl's number for "send me this signal when my parent dies" (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
 #: Seconds between two starts.
@@ -56,21 +54,15 @@ class Companion:
 
     def _start(self) -> None:
         parent = os.getpid()
-        with held_signals():
-            pid = os.fork()
-            if pid:
-                self.pid = pid
-                return
-            self._go_on(parent)
-
-    def _go_on(self, parent: int) -> None:
-        """In the new process; it does not come back."""
+        pid = os.fork()
+        if pid:
+            self.pid = pid
+            return
         try:
             _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             # The terminal's Ctrl-C is the worker's: it ends when that has finished.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            let_signals_in()
             if os.getppid() == parent:
                 self._work()
         except BaseException:

@@ -42,7 +42,6 @@ from knossos.jobs.companion import Companion
 from knossos.jobs.connection import retry_policy
 from knossos.jobs.context import JobContext
 from knossos.jobs.errors import JobCancelled, JobInterrupted
-from knossos.jobs.held_signals import held_signals, let_signals_in
 from knossos.jobs.records import JobFailure
 from knossos.jobs.rq_job import SERIALIZER, EngineJob
 from knossos.jobs.rq_queue import ReliableQueue, connection_errors
@@ -178,12 +177,12 @@ class EngineWorker(Worker):
     ) -> tuple[Job, Queue] | None:
         """Wait for a job, with a horse for it at hand."""
         self._make_spare()
+        if self._stop_requested:
+            raise StopRequested
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def _make_spare(self) -> None:
-        if self._spare is not None:
-            return
-        with held_signals():
+        if self._spare is None:
             try:
                 self._spare = spare.make(self._begin_as_horse, self._rehearsals, self._run_as_horse)
             except OSError as error:  # too many processes; perhaps not any more when there is a job
@@ -209,7 +208,6 @@ class EngineWorker(Worker):
         """In a horse that has no job yet."""
         random.seed()
         self.setup_work_horse_signals()
-        let_signals_in()
         self._is_horse = True
         self._horse_pid = 0
         self.executions.clear()  # of the job before it
@@ -381,8 +379,8 @@ class EngineWorker(Worker):
         self.job_monitoring_interval = 1
         # Taking leave of a Redis that is away must not take minutes; what is not said to it, others find out.
         self.connection.set_retry(retry_policy(STOPPING_PATIENCE_SECONDS if self.horse_pid else 0))
-        # RQ's own raises where no job runs, and what is raised is lost where the interpreter is at something that must
-        # not be disturbed, or a line of the log is being written: the loop looks here, too.
+        # RQ's own raises where no job runs. In the middle of a fork, or of a line of the log, what is raised is lost:
+        # so the loop looks, too.
         self._stop_requested = True
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from knossos.errors import InvalidInput, KnossosError
-from knossos.outgoing.errors import AddressRefused, AnswerTooSlow
+from knossos.outgoing.errors import AddressRefused, AnswerTooSlow, OutgoingError
 from knossos.outgoing.guard import Guard, without_password
 from knossos.outgoing.http import OutgoingHttp, Reply
 from knossos.settings import Settings
@@ -23,6 +23,8 @@ PAUSES = (10, 60, 300, 900)
 MAX_URL_CHARS = 2000
 #: Seconds after which an accepted webhook is not listened to any longer.
 ANSWER_SECONDS = 20.0
+#: Seconds that a receiver has to take the connection, and to answer, where it must not hold a worker for long.
+PATIENCE_SECONDS = 10.0
 
 
 class WebhookFailed(KnossosError):
@@ -30,6 +32,19 @@ class WebhookFailed(KnossosError):
 
     code = "webhook_failed"
     retryable = True
+
+
+def impatient(settings: Settings) -> Settings:
+    """Settings for requests that wait for nobody longer than `PATIENCE_SECONDS`."""
+    names = ("connect_timeout_seconds", "read_timeout_seconds")
+    return settings.model_copy(update={name: min(getattr(settings, name), PATIENCE_SECONDS) for name in names})
+
+
+def what_happened(error: OutgoingError | WebhookFailed, host: str) -> str:
+    """Why a try failed, by the name of the host alone: the rest of such an address often is a secret."""
+    if isinstance(error, WebhookFailed):
+        return f"{host} answers {error.status}"
+    return f"{host} could not be told: {error.code.replace('_', ' ')}"
 
 
 def pauses(tries: int) -> tuple[int, ...]:

@@ -51,7 +51,7 @@ class Logs:
             raise Refused(f"A log may have at most {most} bytes.", reason="too large", extra={"most": most})
         readable = as_text(text)
         if not readable.strip():
-            raise InvalidInput("log: it is empty", errors=[{"path": "log", "message": "it is empty"}])
+            raise InvalidInput.at("log", "it is empty")
         page = LogPage(id=secrets.token_hex(16), text=readable, created_at=self._clock())
         with self._database.session() as session:
             if address:

@@ -14,17 +14,13 @@ from urllib.parse import urlsplit
 from knossos.database import Database
 from knossos.errors import KnossosError
 from knossos.outgoing import OutgoingError
-from knossos.outgoing.webhook import WebhookFailed, accepted
+from knossos.outgoing.webhook import WebhookFailed, accepted, impatient, what_happened
 from knossos.publishing.tables import Webhook
 from knossos.publishing.webhook_events import Notice, notice_body, notice_headers
 from knossos.publishing.webhooks import mark
-from knossos.settings import Settings
 
 if TYPE_CHECKING:
     from knossos.jobs import JobContext
-
-#: Seconds that a receiver has to take the connection, and to answer: a slow one must not hold a worker for long.
-PATIENCE_SECONDS = 10.0
 
 #: The status by which an address says that it will never be there again.
 GONE = 410
@@ -61,7 +57,7 @@ def _deliver(context: JobContext, database: Database, payload: dict[str, Any]) -
     body = notice_body(notice, webhook.format)
     headers = notice_headers(notice, webhook.secret, int(time.time()), body)
     try:
-        with accepted(_impatient(context.settings), webhook.url, context.check, body=body, headers=headers) as reply:
+        with accepted(impatient(context.settings), webhook.url, context.check, body=body, headers=headers) as reply:
             status = reply.status
     except (OutgoingError, WebhookFailed) as error:
         failure = _failure(error, number, host)
@@ -74,19 +70,12 @@ def _deliver(context: JobContext, database: Database, payload: dict[str, Any]) -
     return {"delivered": True, "status": status}
 
 
-def _impatient(settings: Settings) -> Settings:
-    names = ("connect_timeout_seconds", "read_timeout_seconds")
-    return settings.model_copy(update={name: min(getattr(settings, name), PATIENCE_SECONDS) for name in names})
-
-
 def _failure(error: OutgoingError | WebhookFailed, number: int, host: str) -> DeliveryFailed:
     status = error.status if isinstance(error, WebhookFailed) else None
     if status == GONE:
         message = f"{host} answers 410: it is gone for good, so the webhook was switched off"
-    elif status is not None:
-        message = f"{host} answers {status}"
     else:
-        message = f"{host} could not be told: {error.code.replace('_', ' ')}"
+        message = what_happened(error, host)
     retryable = error.retryable and status != GONE
     return DeliveryFailed(message, webhook=number, status=status, retryable=retryable)
 

@@ -178,4 +178,4 @@ def _text(name: str, value: bytes) -> str:
 
 def _bad(name: str, message: str) -> BadArgument:
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:100])
-    return BadArgument(f"{shown}: {message}", field=shown, errors=[{"path": shown, "message": message}])
+    return BadArgument.at(shown, message, field=shown)

@@ -19,15 +19,15 @@ from knossos.accounts.registration import check_new_password
 from knossos.accounts.throttle import TooManyTries
 from knossos.accounts.tokens import Scope
 from knossos.database import MAX_ROW_NUMBER
-from knossos.errors import AccessDenied, InvalidInput
+from knossos.errors import InvalidInput
 from knossos.web.authentication import (
-    SAFE_METHODS,
     client_address,
     page_account,
-    refuse_other_sites,
-    refuse_runs,
+    page_operator,
     start_session,
+    take_own_forms_only,
 )
+from knossos.web.security import keep_private
 from knossos.web.services import services
 
 #: Entries on a page of the audit log.
@@ -55,19 +55,8 @@ DONE = {
 }
 
 blueprint = Blueprint("account_pages", __name__)
-
-
-@blueprint.before_request
-def _check_origin() -> None:
-    if request.method not in SAFE_METHODS:
-        refuse_other_sites()
-        refuse_runs()
-
-
-@blueprint.after_request
-def _keep_out_of_caches(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response
+blueprint.before_request(take_own_forms_only)
+keep_private(blueprint)
 
 
 @blueprint.errorhandler(TooManyTries)
@@ -246,8 +235,7 @@ def _account_page(**shown: Any) -> str:
 
 @blueprint.get("/audit")
 def audit() -> str:
-    if not page_account().is_operator:
-        raise AccessDenied("The audit log is for those who run this server.")
+    page_operator()
     actor, subject = request.args.get("actor", "").strip(), request.args.get("subject", "").strip()
     before = min(request.args.get("before", MAX_ROW_NUMBER, type=int), MAX_ROW_NUMBER)
     found = services().audit.latest(AUDIT_PAGE + 1, subject=subject, actor=actor, before=before)

@@ -150,6 +150,25 @@ def refuse_runs() -> None:
         raise AccessDenied("A script may not do that in its caller's name.")
 
 
+def take_own_forms_only() -> None:
+    """Before requests of pages: what changes something comes from a page of this server, and from a person.
+
+    Raises:
+        AccessDenied: another site sent it, or a script in its caller's name.
+    """
+    if request.method not in SAFE_METHODS:
+        refuse_other_sites()
+        refuse_runs()
+
+
+def page_operator() -> Account:
+    """The account of a page that is for operators. Raises AccessDenied for others who are logged in."""
+    account = page_account()
+    if not account.is_operator:
+        raise AccessDenied("This page is for those who run this server.")
+    return account
+
+
 def page_account() -> Account:
     """The account of a page's visitor. Somebody who is not logged in is led to do that, and then back to the page."""
     session = current_session()

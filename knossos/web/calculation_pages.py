@@ -27,12 +27,13 @@ from knossos.scripting.calculations.calculations import (
 )
 from knossos.scripting.calculations.states import CalculationState
 from knossos.scripting.plan import RunKind
-from knossos.scripting.run_records import NoSuchRun, Run, TooManyRuns
-from knossos.web.authentication import page_account, refuse_other_sites
+from knossos.scripting.run_records import TooManyRuns
+from knossos.web.authentication import page_account, take_own_forms_only
 from knossos.web.calculation_views import STATE_LOOKS, STATE_NAMES, numbers_of, sha1_of, values_of
 from knossos.web.errors import status_of
-from knossos.web.run_pages import visible_run
+from knossos.web.run_pages import visible_run, visible_run_of
 from knossos.web.script_pages import page_caller
+from knossos.web.security import keep_private
 from knossos.web.services import services
 from knossos.web.stored_answers import stored_answer
 
@@ -42,13 +43,8 @@ PAGE = 50
 FORM_BYTES = 64 * 1024
 
 blueprint = Blueprint("calculation_pages", __name__)
-
-
-@blueprint.after_request
-def _keep_private(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Robots-Tag"] = "noindex"
-    return response
+blueprint.before_request(take_own_forms_only)
+keep_private(blueprint)
 
 
 def _check_visitor() -> None:
@@ -104,7 +100,6 @@ def _state_asked_for() -> CalculationState | None:
 @blueprint.post("/calculations")
 def post() -> Response | tuple[str, int]:
     """Start the calculation of an input, as a file or as text; the one that there is already, where it was posted."""
-    refuse_other_sites()
     _check_visitor()
     text = ""
     try:
@@ -134,7 +129,6 @@ def _posted_input() -> bytes:
 
 @blueprint.post("/calculations/again")
 def again() -> Response:
-    refuse_other_sites()
     _check_visitor()
     return _to_its_page(_calculations().post_again(_sha1_sent()))
 
@@ -142,7 +136,6 @@ def again() -> Response:
 @blueprint.post("/calculations/delete")
 def delete() -> Response | str:
     """Delete a calculation; a browser without scripts is asked once more."""
-    refuse_other_sites()
     _check_visitor()
     sha1 = _sha1_sent()
     if request.form.get("confirmed") != "yes":
@@ -175,7 +168,7 @@ def _calculations() -> Calculations:
 @blueprint.get("/runs/<run_id>/input.xml")
 def input_file(run_id: str) -> Response:
     """Its input as a download, for whoever sees its page."""
-    found = _visible_calculation(run_id)
+    found = visible_run_of(RunKind.CALCULATION, run_id)
     storage, key = services().scripting.storage, input_key(found.run_id)
     response = stored_answer(storage, key, content_type="application/octet-stream", cache="no-store")
     # It is for this visitor alone, whatever other sites may have of other files.
@@ -188,7 +181,7 @@ def input_file(run_id: str) -> Response:
 @blueprint.get("/runs/<run_id>/values.csv")
 def values(run_id: str) -> Response:
     """All numbers of its plot, as far as there are any."""
-    found = _visible_calculation(run_id)
+    found = visible_run_of(RunKind.CALCULATION, run_id)
     _, record = visible_run(run_id)
     series, numbers = _calculations().listed.series, values_of(found, record).series
     if not series:
@@ -201,10 +194,3 @@ def values(run_id: str) -> Response:
     response = Response(text.getvalue(), content_type="text/csv; charset=utf-8")
     response.headers.set("Content-Disposition", "attachment", filename=f"values-{sha1_of(found)[:12]}.csv")
     return response
-
-
-def _visible_calculation(run_id: str) -> Run:
-    found, _ = visible_run(run_id)
-    if found.kind is not RunKind.CALCULATION:
-        raise NoSuchRun("There is no such calculation (any more).", run_id=run_id)
-    return found

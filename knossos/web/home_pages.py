@@ -26,7 +26,7 @@ from knossos.homes.listing import SortBy, listing
 from knossos.homes.paths import MAX_NAME_BYTES, parts_of
 from knossos.homes.previews import picture_type
 from knossos.homes.previews.pictures import HEAD_BYTES
-from knossos.web.authentication import page_account, refuse_other_sites, refuse_runs
+from knossos.web.authentication import page_account, take_own_forms_only
 from knossos.web.errors import status_of
 from knossos.web.home_files import home_file, quoted, sent_path, zip_answer
 from knossos.web.home_views import (
@@ -43,6 +43,7 @@ from knossos.web.home_views import (
     visible_name,
     with_query,
 )
+from knossos.web.security import keep_private
 from knossos.web.services import services
 
 #: Longest text that is searched for, in characters.
@@ -51,13 +52,8 @@ MAX_SEARCH_CHARS = 100
 FORM_BYTES = 1024 * 1024
 
 blueprint = Blueprint("home_pages", __name__)
-
-
-@blueprint.after_request
-def _keep_private(response: Response) -> Response:
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers["X-Robots-Tag"] = "noindex"
-    return response
+blueprint.before_request(take_own_forms_only)
+keep_private(blueprint)
 
 
 @blueprint.errorhandler(HomesMissing)
@@ -175,8 +171,6 @@ def _picture(file: OpenedFile) -> Response:
 @blueprint.post("/home/<home_path:path>", merge_slashes=False)
 def change(path: str = "") -> Response | tuple[str, int] | str:
     account = page_account()
-    refuse_other_sites()
-    refuse_runs()
     request.max_content_length = request.max_form_memory_size = FORM_BYTES
     path = "/".join(parts_of(sent_path(PAGES)))
     names, do = names_of(request.form.getlist("name")), request.form.get("do", "")

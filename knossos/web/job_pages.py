@@ -19,13 +19,18 @@ from knossos.homes import OpenedFile
 from knossos.homes.scripts import NotRunning
 from knossos.jobs import Signal
 from knossos.scripting.plan import RunKind
-from knossos.scripting.run_records import NoSuchRun, Run
-from knossos.web.authentication import current_session, page_account, refuse_other_sites, refuse_runs
+from knossos.web.authentication import (
+    current_session,
+    page_account,
+    refuse_runs,
+    take_own_forms_only,
+)
 from knossos.web.errors import answer, status_of
 from knossos.web.job_views import is_page, place_in_line, state_of_row
-from knossos.web.run_pages import visible_run
+from knossos.web.run_pages import visible_run_of
 from knossos.web.run_views import ending_of, runtime_of
 from knossos.web.script_server.callers import whole_number
+from knossos.web.security import keep_private
 from knossos.web.services import services
 from knossos.web.task_views import STATE_NAMES
 
@@ -35,17 +40,12 @@ PAGE = 50
 FORM_BYTES = 64 * 1024
 
 blueprint = Blueprint("job_pages", __name__)
+blueprint.before_request(take_own_forms_only)
+keep_private(blueprint)
 blueprint.add_app_template_global(is_page)
 blueprint.add_app_template_global(place_in_line)
 # A script sees what it may see of its caller's other scripts nowhere, as with /api/jobs.
 blueprint.before_request(refuse_runs)
-
-
-@blueprint.after_request
-def _keep_private(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Robots-Tag"] = "noindex"
-    return response
 
 
 @blueprint.errorhandler(NotRunning)
@@ -118,7 +118,6 @@ def new() -> Response:
 
 @blueprint.post("/jobs/new")
 def send() -> Response:
-    refuse_other_sites()
     scripts, most = services().home_scripts, services().settings.max_script_bytes
     scripts.check_on()
     # Forms end lines with two characters.
@@ -199,7 +198,6 @@ def job(ticket: int) -> Response:
 
 @blueprint.post("/runs/<run_id>/signal")
 def signal(run_id: str) -> Response:
-    refuse_other_sites()
     visitor, command = page_account(), request.form.get("command", "")
     if command not in list(Signal):
         raise InvalidInput('command: expected "terminate" or "kill"')
@@ -213,22 +211,15 @@ def signal(run_id: str) -> Response:
 @blueprint.get("/runs/<run_id>/place")
 def place(run_id: str) -> Response:
     """How long the queue before a job is; null where it does not wait."""
-    before: Any = services().home_scripts.waiting_before(_visible_job(run_id))
+    before: Any = services().home_scripts.waiting_before(visible_run_of(RunKind.HOME, run_id))
     return jsonify(waiting_before=before)
 
 
 @blueprint.get("/runs/<run_id>/script")
 def script(run_id: str) -> Response:
     """The script, byte for byte, as a download."""
-    found = _visible_job(run_id)
+    found = visible_run_of(RunKind.HOME, run_id)
     response = make_response(services().home_scripts.script(found.run_id))
     response.mimetype = "text/plain"
     response.headers.set("Content-Disposition", "attachment", filename=f"script-{found.ticket}.txt")
     return response
-
-
-def _visible_job(run_id: str) -> Run:
-    found, _ = visible_run(run_id)
-    if found.kind is not RunKind.HOME:
-        raise NoSuchRun("There is no such run (any more).", run_id=run_id)
-    return found

@@ -9,16 +9,19 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from knossos.accounts import Account
 from knossos.accounts.audit import Actor
-from knossos.errors import AccessDenied
 from knossos.jobs import JobNotFound, overview
 from knossos.operating import disks, failed_jobs
 from knossos.operating.versions import versions
-from knossos.web.authentication import SAFE_METHODS, client_address, page_account, refuse_other_sites, refuse_runs
+from knossos.web.authentication import (
+    client_address,
+    page_operator,
+    take_own_forms_only,
+)
+from knossos.web.security import keep_private
 from knossos.web.services import services
 
 #: Failed jobs that are shown.
@@ -27,37 +30,26 @@ FAILED = 50
 DONE = {"retry": "The task was started again.", "delete": "The task is deleted.", "gone": "That task is gone already."}
 
 blueprint = Blueprint("operator_pages", __name__)
-
-
-@blueprint.before_request
-def _check_origin() -> None:
-    if request.method not in SAFE_METHODS:
-        refuse_other_sites()
-        refuse_runs()
-
-
-@blueprint.after_request
-def _keep_out_of_caches(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response
+blueprint.before_request(take_own_forms_only)
+keep_private(blueprint)
 
 
 @blueprint.get("/operator", endpoint="overview")
 def overview_page() -> str:
-    _operator()
+    page_operator()
     return render_template("operator/overview.html", done=DONE.get(request.args.get("done", ""), ""), **_state())
 
 
 @blueprint.get("/operator/live")
 def live() -> str:
     """The middle of the page, for its script."""
-    _operator()
+    page_operator()
     return render_template("operator/live.html", **_state())
 
 
 @blueprint.post("/operator/tasks/<ticket:ticket>/retry")
 def retry(ticket: int) -> AnyResponse:
-    by = _operator()
+    by = page_operator()
     try:
         failed_jobs.retry(services().engine, services().audit, ticket, Actor(by.name, client_address()))
     except JobNotFound:
@@ -67,7 +59,7 @@ def retry(ticket: int) -> AnyResponse:
 
 @blueprint.post("/operator/tasks/<ticket:ticket>/delete")
 def delete(ticket: int) -> AnyResponse:
-    by = _operator()
+    by = page_operator()
     try:
         failed_jobs.delete(services().engine, services().audit, ticket, Actor(by.name, client_address()))
     except JobNotFound:
@@ -77,13 +69,6 @@ def delete(ticket: int) -> AnyResponse:
 
 def _back(done: str) -> AnyResponse:
     return redirect(url_for("operator_pages.overview", done=done), 303)
-
-
-def _operator() -> Account:
-    account = page_account()
-    if not account.is_operator:
-        raise AccessDenied("This page is for those who run this server.")
-    return account
 
 
 def _state() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from knossos.publishing.teams import TeamRole
 from knossos.publishing.webhook_events import WebhookEvent
 from knossos.publishing.webhooks import WebhookFormat
 from knossos.web.authentication import page_account, visitor_identity
+from knossos.web.security import keep_private
 from knossos.web.services import services
 
 #: What roles are called, and what they may.
@@ -36,12 +37,7 @@ EVENTS = {
 FORMATS = {WebhookFormat.JSON: "JSON, signed", WebhookFormat.DISCORD: "Discord message"}
 
 blueprint = Blueprint("owner_pages", __name__, url_prefix="/publish")
-
-
-@blueprint.after_request
-def _keep_out_of_caches(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response
+keep_private(blueprint)
 
 
 @blueprint.errorhandler(Refused)

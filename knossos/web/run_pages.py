@@ -27,10 +27,17 @@ from knossos.scripting.plan import FileRole, RunKind
 from knossos.scripting.run_records import NoSuchRun, Run
 from knossos.settings import ROOT
 from knossos.web.addresses import websocket_base
-from knossos.web.authentication import current_session, page_account, refuse_other_sites, task_token, token_holder
+from knossos.web.authentication import (
+    current_session,
+    page_account,
+    take_own_forms_only,
+    task_token,
+    token_holder,
+)
 from knossos.web.run_kinds import kind_of
 from knossos.web.run_views import ending_of, file_name, file_views, plain_text, runtime_of, state_of
 from knossos.web.schedule_links import about_run
+from knossos.web.security import keep_private
 from knossos.web.services import services
 from knossos.web.stored_answers import attachment, stored_answer
 from knossos.web.task_views import KIND_NAMES, STATE_NAMES
@@ -60,13 +67,8 @@ _BEFORE = (
 ).encode()
 
 blueprint = Blueprint("run_pages", __name__)
-
-
-@blueprint.after_request
-def _keep_private(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Robots-Tag"] = "noindex"
-    return response
+blueprint.before_request(take_own_forms_only)
+keep_private(blueprint)
 
 
 # --- whose it is -----------------------------------------------------------------------------------------
@@ -85,6 +87,14 @@ def visible_run(run_id: str) -> tuple[Run, JobRecord | None]:
         return run, record
     # In the same words as for one that is not there.
     raise NoSuchRun("There is no such run (any more).", run_id=run_id)
+
+
+def visible_run_of(kind: RunKind, run_id: str) -> Run:
+    """The same for one of a kind. Raises NoSuchRun, AccessDenied."""
+    found, _ = visible_run(run_id)
+    if found.kind is not kind:
+        raise NoSuchRun("There is no such run (any more).", run_id=run_id)
+    return found
 
 
 def _is_ones_own(run: Run) -> bool:
@@ -186,7 +196,6 @@ def run(run_id: str) -> str:
 
 @blueprint.post("/runs/<run_id>/cancel")
 def cancel(run_id: str) -> Response:
-    refuse_other_sites()
     found, record = visible_run(run_id)
     session = current_session()
     reason = f"Cancelled by {session.name}." if session else "Cancelled on its page by somebody who has its link."

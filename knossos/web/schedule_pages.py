@@ -21,22 +21,19 @@ from knossos.scripting.schedules.states import Schedule
 from knossos.scripting.schedules.when import zone_names
 from knossos.scripting.schedules.wish import Problems, read_wanted
 from knossos.scripting.schedules.words import in_words, local_time, shown_zone
-from knossos.web.authentication import page_account, refuse_other_sites, refuse_runs
+from knossos.web.authentication import page_account, refuse_runs, take_own_forms_only
 from knossos.web.run_pages import visible_run
 from knossos.web.schedule_documents import in_short, wish_of_form
 from knossos.web.schedule_links import can_be_mailed
+from knossos.web.security import keep_private
 from knossos.web.services import services
 
 #: Bytes of a form around the input of a calculation.
 FORM_BYTES = 512 * 1024
 
 blueprint = Blueprint("schedule_pages", __name__)
-
-
-@blueprint.after_request
-def _keep_private(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response
+blueprint.before_request(take_own_forms_only)
+keep_private(blueprint)
 
 
 @blueprint.get("/schedules")
@@ -73,8 +70,6 @@ _PREFILLED = ((RunKind.HOME, "job"), (RunKind.HOME, "path"), (RunKind.CALCULATIO
 
 @blueprint.post("/schedules/new")
 def create() -> Response | tuple[str, int]:
-    refuse_other_sites()
-    refuse_runs()
     account, most = page_account(), services().settings.calculation_input_bytes
     request.max_content_length = FORM_BYTES + most
     file = request.files.get("input_file")
@@ -97,8 +92,6 @@ def schedule(schedule_id: str) -> str:
 
 @blueprint.post("/schedules/<schedule_id>")
 def change(schedule_id: str) -> Response | tuple[str, int]:
-    refuse_other_sites()
-    refuse_runs()
     account = page_account()
     kept, sent = services().scheduling.schedules.get(account, schedule_id), wish_of_form(request.form)
     if kept.kind is RunKind.HOME and not kept.target:
@@ -120,8 +113,6 @@ def change(schedule_id: str) -> Response | tuple[str, int]:
 @blueprint.post("/schedules/<schedule_id>/<action>")
 def act(schedule_id: str, action: str) -> Response:
     """The buttons of the list: on, off, run, delete."""
-    refuse_other_sites()
-    refuse_runs()
     account, scheduling = page_account(), services().scheduling
     try:
         if action == "run":
@@ -142,8 +133,6 @@ def act(schedule_id: str, action: str) -> Response:
 @blueprint.post("/runs/<run_id>/notice")
 def ask(run_id: str) -> Response:
     """The panel of a run's page."""
-    refuse_other_sites()
-    refuse_runs()
     account, problems = page_account(), Problems()
     run, record = visible_run(run_id)
     wanted = read_wanted(wish_of_form(request.form)["notices"], problems)
@@ -159,8 +148,7 @@ def _text_of(content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        message = "expected text in UTF-8"
-        raise InvalidInput(f"input: {message}", errors=[{"path": "input", "message": message}]) from error
+        raise InvalidInput.at("input", "expected text in UTF-8") from error
 
 
 def _to_list(error: str = "") -> Response:

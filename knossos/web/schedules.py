@@ -54,8 +54,7 @@ def _allow_scripts_and_inputs() -> None:
 
 def _account() -> Account:
     """Who asks. A token needs both scopes, since a schedule may run what either of them allows."""
-    caller(Scope.RUN)
-    return caller(Scope.SCRIPTS)
+    return caller(Scope.RUN, Scope.SCRIPTS)
 
 
 @blueprint.get("/api/schedules")

@@ -8,7 +8,7 @@ inside Bootstrap's style sheet.
 
 from __future__ import annotations
 
-from flask import Flask, Response, abort, g, request
+from flask import Blueprint, Flask, Response, abort, g, request
 
 from knossos.web.addresses import is_plain_host, origin_of, websocket_base
 from knossos.web.services import services
@@ -61,4 +61,15 @@ def _add_headers(response: Response) -> Response:
         )
     if request.path.startswith("/api/"):
         response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def keep_private(blueprint: Blueprint) -> None:
+    """Have the pages of a blueprint stay out of caches and of what search engines find."""
+    blueprint.after_request(_keep_private)
+
+
+def _keep_private(response: Response) -> Response:
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Robots-Tag"] = "noindex"
     return response

@@ -14,9 +14,15 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from knossos.accounts.administration import By, Change
 from knossos.accounts.audit import Actor
 from knossos.accounts.registration import check_new_password
-from knossos.errors import AccessDenied, InvalidInput
+from knossos.errors import InvalidInput
 from knossos.web.account_pages import problems
-from knossos.web.authentication import SAFE_METHODS, client_address, page_account, refuse_other_sites, refuse_runs
+from knossos.web.authentication import (
+    client_address,
+    page_account,
+    page_operator,
+    take_own_forms_only,
+)
+from knossos.web.security import keep_private
 from knossos.web.services import services
 
 #: Users on a page.
@@ -34,21 +40,13 @@ DONE = {
 }
 
 blueprint = Blueprint("user_pages", __name__, url_prefix="/users")
+blueprint.before_request(take_own_forms_only)
+keep_private(blueprint)
 
 
 @blueprint.before_request
 def _check_visitor() -> None:
-    if request.method not in SAFE_METHODS:
-        refuse_other_sites()
-        refuse_runs()
-    if not page_account().is_operator:
-        raise AccessDenied("Accounts are for those who run this server.")
-
-
-@blueprint.after_request
-def _keep_out_of_caches(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    page_operator()
 
 
 @blueprint.get("")
@@ -72,16 +70,9 @@ def new() -> str:
 def add() -> Response | str | tuple[str, int]:
     name, email, password = _field("name"), _field("email"), request.form.get("password", "")
     roles = [*request.form.getlist("roles"), *(["operator"] if request.form.get("admin") else [])]
-    by, known, link = _by(), services().scripting.role_names(), ""
+    known = services().scripting.role_names()
     try:
-        if password:
-            check_new_password(password)
-            services().accounts.add(name, password, roles, email or None, more_roles=known, by=by.actor)
-        elif email:
-            _, link = services().registration.invite(name, email, roles, by.actor, more_roles=known)
-        else:
-            message = "expected a password, or a mail address for an invitation"
-            raise InvalidInput(message, errors=[{"path": "password", "message": message}])
+        link = services().registration.add(name, email or None, password, roles, _by().actor, more_roles=known)
     except InvalidInput as error:
         return _new_page({"name": name, "email": email, "roles": roles}, problems(error)), 400
     return _user_page(name, link=link) if link else _done(name, "added" if password else "invited")

@@ -472,17 +472,40 @@ def test_an_idle_worker_stops_at_once_and_cleanly(engine: Engine, start_worker: 
     assert worker.stop() == 0
 
 
-def test_a_worker_that_is_told_to_stop_on_its_round_of_the_queues_stops(settings: Settings, tmp_path: Path) -> None:
-    code = """if True:
-        import os, signal, sys
+#: At which moment a worker is told to stop: on its round of the queues; in the middle of copying itself, where what a
+#: handler raises is lost; and while it writes a line of its log, where it is, too.
+MOMENTS = {
+    "round": "rq_worker.clean_registries = lambda *_: tell()",
+    "fork": "os.register_at_fork(after_in_parent=tell)",
+    "log": "rq_worker.clean_registries = lambda *_: logging.getLogger().warning('on its round')\n"
+    "        logging.StreamHandler.flush = lambda _: tell() if 'on its round' in said() else None",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_worker_stops_at_whatever_moment_it_is_told_to(settings: Settings, tmp_path: Path, moment: str) -> None:
+    code = f"""if True:
+        import logging, os, signal, sys
+        from pathlib import Path
         from knossos.jobs import rq_worker, worker
+        from knossos.logs import configure_logging
         from knossos.settings import load_settings
 
-        rq_worker.clean_registries = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        def said():
+            return Path(sys.argv[1]).read_text()
+
+        def tell():
+            if not told:
+                told.append(True)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        told = []
+        configure_logging(load_settings(), process="worker")
+        {MOMENTS[moment]}
         sys.exit(worker.run(load_settings()))
     """
-    file = write_settings(tmp_path / "settings.py", settings)
-    process = Process(["-c", code], tmp_path / "log", {"KNOSSOS_SETTINGS": str(file)})
+    file, log = write_settings(tmp_path / "settings.py", settings), tmp_path / "log"
+    process = Process(["-c", code, str(log)], log, {"KNOSSOS_SETTINGS": str(file)})
     try:
         assert process.popen.wait(60) == 0, process.log
     finally:

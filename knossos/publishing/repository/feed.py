@@ -89,5 +89,6 @@ def _moment(text: str) -> float:
         moment = datetime.fromisoformat(text.upper())
         return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError) as error:
-        message = "expected the number of a change, a day such as 2026-01-31 or a time such as 2026-01-31T12:00:00Z"
-        raise InvalidInput(f"since: {message}", errors=[{"path": "since", "message": message}]) from error
+        raise InvalidInput.at(
+            "since", "expected the number of a change, a day such as 2026-01-31 or a time such as 2026-01-31T12:00:00Z"
+        ) from error

@@ -20,11 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from knossos.errors import InvalidInput
 from knossos.publishing.errors import NoSuchUpload
 from knossos.publishing.uploads import locks
 from knossos.publishing.uploads.hashing import Hasher, resume, saved
 from knossos.publishing.uploads.places import Adopt, PartWriter
-from knossos.publishing.uploads.plan import Arriving, Plan, invalid
+from knossos.publishing.uploads.plan import Arriving, Plan
 from knossos.publishing.uploads.records import Hashed, Records, UploadRow
 from knossos.publishing.uploads.running_hash import RunningHash
 from knossos.publishing.uploads.upload_file import PIECE_BYTES, UploadFile, storage_errors
@@ -161,11 +162,11 @@ class FolderParts:
                 # Who finishes is waited for, however long it takes; a part that somebody sends slowly is not.
                 if file.lock(start, length, wait=whole) and file.has_its_name():
                     if file.is_stored() and not whole:
-                        raise invalid("part", "this upload has all its parts, and is about to be finished")
+                        raise InvalidInput.at("part", "this upload has all its parts, and is about to be finished")
                     yield file
                     return
             if time.monotonic() > deadline:
-                raise invalid("part", "another request is still sending this part; send it again later")
+                raise InvalidInput.at("part", "another request is still sending this part; send it again later")
             time.sleep(_PAUSE_SECONDS)
 
 

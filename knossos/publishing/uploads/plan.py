@@ -28,7 +28,7 @@ class Plan:
     def length(self, number: int) -> int:
         """How many bytes a part has. Raises InvalidInput where the file has no such part."""
         if not 0 <= number < self.parts:
-            raise invalid("part", f"expected a number from 0 to {self.parts - 1}")
+            raise InvalidInput.at("part", f"expected a number from 0 to {self.parts - 1}")
         return min(self.part_bytes, self.size - self.start(number))
 
 
@@ -55,8 +55,4 @@ class Arriving:
             raise self._wrong_length()
 
     def _wrong_length(self) -> InvalidInput:
-        return invalid("file", f"expected {self.length} bytes of part {self._number}")
-
-
-def invalid(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}", errors=[{"path": path, "message": message}])
+        return InvalidInput.at("file", f"expected {self.length} bytes of part {self._number}")

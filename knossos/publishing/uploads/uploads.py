@@ -18,12 +18,13 @@ from pathlib import Path
 
 from knossos.accounts.tokens import Identity
 from knossos.database import Database
+from knossos.errors import InvalidInput
 from knossos.publishing.blobs import ANY_FILE, Blobs
 from knossos.publishing.errors import NoSuchUpload, Refused
 from knossos.publishing.uploads.folder import FolderParts
 from knossos.publishing.uploads.objects import PREFIX, ObjectParts
 from knossos.publishing.uploads.places import PartsPlace, PartWriter
-from knossos.publishing.uploads.plan import PART_BYTES, Plan, invalid
+from knossos.publishing.uploads.plan import PART_BYTES, Plan
 from knossos.publishing.uploads.records import Records, UploadRow, missing_parts
 from knossos.settings import Settings
 from knossos.storage import Storage
@@ -175,7 +176,7 @@ class Uploads:
         # As it is now: it may have been finished, and begun again, since it was looked up.
         current = self._records.find(upload.sha256, upload.user_id)
         if current.key != upload.key:
-            raise invalid("id", "this upload was begun anew meanwhile")
+            raise InvalidInput.at("id", "this upload was begun anew meanwhile")
         self._check_complete(current)
 
         def adopt(path: Path) -> None:
@@ -202,5 +203,5 @@ def checked_sha256(text: str) -> str:
     """A SHA-256 in lower-case hex. Raises InvalidInput where it is none."""
     text = text.strip().lower()
     if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise invalid("id", "expected the SHA-256 of the file in hex")
+        raise InvalidInput.at("id", "expected the SHA-256 of the file in hex")
     return text

@@ -20,7 +20,7 @@ from knossos.accounts.tables import User
 from knossos.database import Database
 from knossos.errors import KnossosError
 from knossos.outgoing import OutgoingError
-from knossos.outgoing.webhook import WebhookFailed, accepted
+from knossos.outgoing.webhook import WebhookFailed, accepted, impatient, what_happened
 from knossos.scripting import mail
 from knossos.scripting.notices import content
 from knossos.scripting.notices.content import Told, ToldRun, ToldSchedule
@@ -35,9 +35,6 @@ from knossos.storage import Storage
 
 if TYPE_CHECKING:
     from knossos.jobs import JobContext
-
-#: Seconds that a receiver has to take the connection, and to answer: a slow one must not hold a worker for long.
-PATIENCE_SECONDS = 10.0
 
 
 class NoticeFailed(KnossosError):
@@ -150,21 +147,11 @@ class _Delivery:
     def _post(self, url: str, user_id: int, told: Told) -> None:
         data = content.body(told)
         headers = content.headers(told, content.signing_key(self._settings, user_id), int(time.time()), data)
-        with accepted(self._impatient(), url, self._context.check, body=data, headers=headers):
+        with accepted(impatient(self._settings), url, self._context.check, body=data, headers=headers):
             pass
 
-    def _impatient(self) -> Settings:
-        names = ("connect_timeout_seconds", "read_timeout_seconds")
-        short = {name: min(getattr(self._settings, name), PATIENCE_SECONDS) for name in names}
-        return self._settings.model_copy(update=short)
-
-    def _failed(self, error: KnossosError, where: str) -> NoticeFailed:
-        if isinstance(error, WebhookFailed):
-            said = f"{where} answers {error.status}"
-        elif isinstance(error, MailFailed):
-            said = error.message
-        else:
-            said = f"{where} could not be told: {error.code.replace('_', ' ')}"
+    def _failed(self, error: MailFailed | OutgoingError | WebhookFailed, where: str) -> NoticeFailed:
+        said = error.message if isinstance(error, MailFailed) else what_happened(error, where)
         retryable = bool(getattr(error, "retryable", False))
         is_last = not retryable or self._context.attempt >= self._context.attempts
         self._note(NoticeState.FAILED if is_last else NoticeState.DUE, said)

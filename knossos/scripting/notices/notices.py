@@ -48,16 +48,18 @@ def check_wanted(settings: Settings, database: Database, account: Account, wante
         InvalidInput: its ``errors`` have paths such as "notices.mail".
     """
     if wanted.when is not NoticeWhen.NEVER and not wanted.mail and not wanted.webhook:
-        raise _bad("notices", "expected a way to be told by: mail, or the address of a webhook")
+        raise InvalidInput.at("notices", "expected a way to be told by: mail, or the address of a webhook")
     if wanted.webhook:
         check_webhook_url(wanted.webhook, settings, path="notices.webhook")
     if wanted.mail:
         if not can_send(settings):
-            raise _bad("notices.mail", "this server sends no mail: its operator has set neither SMTP nor SENDMAIL")
+            raise InvalidInput.at(
+                "notices.mail", "this server sends no mail: its operator has set neither SMTP nor SENDMAIL"
+            )
         with database.reading() as session:
             user = session.get(User, account.user_id)
             if user is None or not user.email or user.verified_at is None:
-                raise _bad("notices.mail", "this account has no mail address that was proved to be yours")
+                raise InvalidInput.at("notices.mail", "this account has no mail address that was proved to be yours")
 
 
 def add_waiting(
@@ -264,7 +266,3 @@ def _asked_for(account: Account, run_id: str) -> tuple[ColumnElement[bool], ...]
         NoticeRow.schedule_id.is_(None),
         NoticeRow.state == NoticeState.WAITING,
     )
-
-
-def _bad(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}", errors=[{"path": path, "message": message}])

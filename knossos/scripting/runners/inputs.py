@@ -189,4 +189,4 @@ def _check_argument(template: str, argument: str, used: Sequence[Value], only_op
 
 
 def _refuse(place: str, message: str) -> NoReturn:
-    raise InvalidInput(f"{place}: {message}" if place else message, errors=[{"path": place, "message": message}])
+    raise InvalidInput.at(place, message)

@@ -74,10 +74,10 @@ class ScriptStarter:
         script = self._script(account, what.target)
         form = script.metadata.form
         if form is None and what.form is not None:
-            raise _invalid("form", "this script has no form; it takes arguments")
+            raise InvalidInput.at("form", "this script has no form; it takes arguments")
         if form is not None:
             if what.arguments:
-                raise _invalid("arguments", "this script has a form; it takes its values, as form")
+                raise InvalidInput.at("arguments", "this script has a form; it takes its values, as form")
             self._values(script, what.form or {})
         return Prepared(what, script.title)
 
@@ -122,12 +122,14 @@ class CalculationStarter:
                 found = self._calculations.get(what.target)
                 content = b"".join(self._storage.read(input_key(found.run_id)))
             except (NoSuchCalculation, NoSuchObject) as error:
-                raise _invalid("calculation", "there is no such calculation (any more): send its input") from error
+                raise InvalidInput.at(
+                    "calculation", "there is no such calculation (any more): send its input"
+                ) from error
         sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
         try:
             check_input(sha1, content)
         except InvalidInput as error:
-            raise _invalid("input", error.message) from error
+            raise InvalidInput.at("input", error.message) from error
         return Prepared(What(RunKind.CALCULATION, sha1, content=content), f"Calculation {sha1[:12]}")
 
     def start(self, account: Account, start: Start) -> None:
@@ -141,7 +143,7 @@ class CalculationStarter:
 
     def _require(self, account: Account) -> None:
         if not is_offered(self._settings):
-            raise _invalid("kind", "this server calculates nothing")
+            raise InvalidInput.at("kind", "this server calculates nothing")
         if not may_see_calculations(caller_of(account), self._settings):
             raise NotAllowed(f"{account.name} may not start calculations.")
 
@@ -152,7 +154,3 @@ def scripting_starters(scripting: Scripting) -> dict[RunKind, Starter]:
         RunKind.SCRIPT: ScriptStarter(scripting),
         RunKind.CALCULATION: CalculationStarter(scripting.settings, scripting.storage, scripting.calculations),
     }
-
-
-def _invalid(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}", errors=[{"path": path, "message": message}])

@@ -71,7 +71,9 @@ def zone_of(name: str) -> tzinfo:
     if name == "UTC":
         return UTC
     if name not in zone_names():
-        raise _bad("zone", f"expected the name of a time zone, such as Europe/Berlin or UTC (it is {name[:60]!r})")
+        raise BadTime.at(
+            "zone", f"expected the name of a time zone, such as Europe/Berlin or UTC (it is {name[:60]!r})"
+        )
     return ZoneInfo(name)
 
 
@@ -89,16 +91,20 @@ def read_cron(text: str) -> str:
     """
     fields = ALIASES.get(text.strip().lower(), text).split()
     if len(text) > MAX_CRON_CHARS or len(fields) != 5:
-        raise _bad("cron", "expected five fields: minute, hour, day of the month, month, day of the week; or @daily")
+        raise BadTime.at(
+            "cron", "expected five fields: minute, hour, day of the month, month, day of the week; or @daily"
+        )
     for field in fields:
         if not all(_PART.fullmatch(part) for part in _BETWEEN.split(field)):
-            raise _bad("cron", f"expected numbers, names of months or days, * , - / in each field (one is {field!r})")
+            raise BadTime.at(
+                "cron", f"expected numbers, names of months or days, * , - / in each field (one is {field!r})"
+            )
     expression = " ".join(fields)
     try:
         croniter(expression, datetime(2024, 1, 1))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         said = str(error).replace(f"[{expression}] is not acceptable", "").strip(" ,.") or "it is out of range"
-        raise _bad("cron", f"this is no cron expression: {said}") from error
+        raise BadTime.at("cron", f"this is no cron expression: {said}") from error
     return expression
 
 
@@ -117,8 +123,9 @@ def read_time(text: str, zone: str) -> float:
     except BadTime:
         raise
     except (ValueError, OverflowError, OSError) as error:
-        message = "expected a time such as 2026-05-01T06:30, or with an offset 2026-05-01T06:30+02:00"
-        raise _bad("at", message) from error
+        raise BadTime.at(
+            "at", "expected a time such as 2026-05-01T06:30, or with an offset 2026-05-01T06:30+02:00"
+        ) from error
 
 
 def next_after(when: When, after: float) -> float | None:
@@ -175,7 +182,3 @@ def next_times(when: When, after: float, count: int) -> list[float]:
 def _moment(local: datetime, zone: tzinfo) -> float:
     # With fold 0 the offset is the one before the change: a time that is left out lies behind it.
     return local.replace(tzinfo=zone, fold=0).timestamp()
-
-
-def _bad(path: str, message: str) -> BadTime:
-    return BadTime(f"{path}: {message}", errors=[{"path": path, "message": message}])

@@ -230,7 +230,7 @@ def check_when(when: When, settings: Settings, now: float) -> None:
     least = settings.schedule_shortest_seconds
     if when.at is not None:
         if when.at <= now:
-            raise BadTime("at: this time is over", errors=[{"path": "at", "message": "this time is over"}])
+            raise BadTime.at("at", "this time is over")
         return
     message = ""
     if next_after(when, now) is None:
@@ -238,7 +238,7 @@ def check_when(when: When, settings: Settings, now: float) -> None:
     elif (pause := shortest_pause(when, now)) is not None and pause < least:
         message = f"it comes every {pause:g} seconds; expected at least {least:g} between two times"
     if message:
-        raise BadTime(f"cron: {message}", errors=[{"path": "cron", "message": message}])
+        raise BadTime.at("cron", message)
 
 
 def _is_text(value: str) -> bool:

@@ -35,7 +35,7 @@ def _log_in() -> Response:
     name, password = request.form.get("username", "").strip(), request.form.get("password", "")
     for field, value in (("username", name), ("password", password)):
         if not value or "\0" in value:
-            raise InvalidInput(f"{field}: expected a text", errors=[{"path": field, "message": "expected a text"}])
+            raise InvalidInput.at(field, "expected a text")
     try:
         account = services().logins.log_in(name, password, client_address())
     except NotVerified as error:

@@ -50,11 +50,11 @@ def field(name: str, *, required: bool = True, longest: int = 4096) -> str:
     """
     value = request.form.get(name)
     if value is None and required:
-        raise _invalid(name, "this field is required")
+        raise InvalidInput.at(name, "this field is required")
     if value is not None and len(value) > longest:
-        raise _invalid(name, f"expected at most {longest} characters")
+        raise InvalidInput.at(name, f"expected at most {longest} characters")
     if value is not None and "\0" in value:
-        raise _invalid(name, "expected text without NUL")
+        raise InvalidInput.at(name, "expected text without NUL")
     return value or ""
 
 
@@ -62,7 +62,7 @@ def whole_number(name: str, *, least: int, most: int) -> int:
     """A field of the form that is a whole number. Raises InvalidInput where it is missing or none of these."""
     text = field(name, longest=20).strip()
     if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-        raise _invalid(name, f"expected a whole number from {least} to {most}")
+        raise InvalidInput.at(name, f"expected a whole number from {least} to {most}")
     return int(text)
 
 
@@ -77,15 +77,11 @@ def json_body() -> dict[str, Any]:
     body = request.get_data(cache=False)
     # Each value but the first has a comma, or the bracket of what it is in, before it.
     if sum(map(body.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
-        raise _invalid("", f"expected at most {MAX_JSON_VALUES} values")
+        raise InvalidInput.at("", f"expected at most {MAX_JSON_VALUES} values")
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise _invalid("", f"expected JSON: {error}") from error
+        raise InvalidInput.at("", f"expected JSON: {error}") from error
     if not isinstance(data, dict):
-        raise _invalid("", "expected a JSON object")
+        raise InvalidInput.at("", "expected a JSON object")
     return data
-
-
-def _invalid(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}" if path else message, errors=[{"path": path, "message": message}])

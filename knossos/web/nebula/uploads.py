@@ -42,9 +42,9 @@ def upload_part() -> Response:
     identity = caller(Scope.UPLOAD)
     boundary = multipart.boundary_of_request()
     if boundary is None or request.content_length is None:
-        raise _invalid("", "expected a multipart form with a Content-Length")
+        raise InvalidInput.at("", "expected a multipart form with a Content-Length")
     if request.content_length > PART_BYTES + _BESIDE_BYTES:
-        raise _invalid("file", f"a part has at most {PART_BYTES} bytes")
+        raise InvalidInput.at("file", f"a part has at most {PART_BYTES} bytes")
     request.max_content_length = PART_BYTES + _BESIDE_BYTES
     with storage_errors(), contextlib.ExitStack() as stack:
         incoming = _IncomingPart(_uploads(), identity, stack)
@@ -100,16 +100,16 @@ class _IncomingPart:
             while piece := self._waiting.read(_PIECE_BYTES):
                 self._writer.write(piece)
         if self._writer is None:
-            raise _invalid("file", "this file is required")
+            raise InvalidInput.at("file", "this file is required")
         self._writer.complete()
 
     def _open(self, fields: dict[str, str]) -> PartWriter:
         for name in ("id", "part"):
             if name not in fields:
-                raise _invalid(name, "this field is required")
+                raise InvalidInput.at(name, "this field is required")
         text = fields["part"].strip()
         if not (text.isascii() and text.isdigit() and len(text) <= 16):
-            raise _invalid("part", "expected a whole number")
+            raise InvalidInput.at("part", "expected a whole number")
         return self._stack.enter_context(self._uploads.receive(self._identity, fields["id"], int(text)))
 
 
@@ -118,13 +118,9 @@ def _checksum(name: str) -> str | None:
     values = request.form.getlist(name)
     text = values[-1].strip() if values else ""
     if len(text) > 200:
-        raise _invalid(name, "expected at most 200 characters")
+        raise InvalidInput.at(name, "expected at most 200 characters")
     return None if text in ("", "None") else text
 
 
 def _uploads() -> Uploads:
     return services().publisher.uploads
-
-
-def _invalid(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}" if path else message, errors=[{"path": path, "message": message}])

@@ -97,6 +97,5 @@ def _number() -> int:
         return whole_number("id", least=1, most=2**31 - 1)
     number = json_body().get("id")
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number < 2**31:
-        message = "expected a webhook's number"
-        raise InvalidInput(f"id: {message}", errors=[{"path": "id", "message": message}])
+        raise InvalidInput.at("id", "expected a webhook's number")
     return number

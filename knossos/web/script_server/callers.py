@@ -14,12 +14,12 @@ from knossos.scripting.calls import NotLoggedIn
 from knossos.web.authentication import SAFE_METHODS, cookie_holder, is_no_browser, is_same_origin, token_holder
 
 
-def caller(scope: Scope | None = None) -> Account:
-    """Whose session it is, or whose token, which must have the scope.
+def caller(*scopes: Scope) -> Account:
+    """Whose session it is, or whose token, which must have all of the scopes.
 
     Raises:
         AccessDenied: a page of another site wants to change something; a script asks, with the token of its run; or
-            the token is not good, or lacks the scope.
+            the token is not good, or lacks a scope.
         NotLoggedIn
     """
     if request.method not in SAFE_METHODS:
@@ -29,7 +29,7 @@ def caller(scope: Scope | None = None) -> Account:
         raise NotLoggedIn("Log in first: POST /api/login with a username and a password. Or send a token.")
     if holder.by_run or holder.caller.account is None:
         raise AccessDenied("A script may not do that in its caller's name.")
-    if scope is not None:
+    for scope in scopes:
         holder.require(scope)
     return holder.caller.account
 
@@ -45,9 +45,9 @@ def json_object() -> dict[str, Any]:
     try:
         data = json.loads(request.get_data(cache=False))
     except (ValueError, RecursionError) as error:
-        raise invalid("", f"expected JSON: {error}") from error
+        raise InvalidInput.at("", f"expected JSON: {error}") from error
     if not isinstance(data, dict):
-        raise invalid("", "expected a JSON object")
+        raise InvalidInput.at("", "expected a JSON object")
     return data
 
 
@@ -55,7 +55,7 @@ def text_of(data: dict[str, Any], name: str) -> str:
     """A field that is a text, and not an empty one. Raises InvalidInput."""
     value = data.get(name)
     if not isinstance(value, str) or not value or "\0" in value:
-        raise invalid(name, "expected a text")
+        raise InvalidInput.at(name, "expected a text")
     return value
 
 
@@ -65,9 +65,5 @@ def whole_number(name: str, most: int = 10**15) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 16 and 1 <= int(text) <= most):
-        raise invalid(name, f"expected a whole number from 1 to {most}")
+        raise InvalidInput.at(name, f"expected a whole number from 1 to {most}")
     return int(text)
-
-
-def invalid(path: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{path}: {message}" if path else message, errors=[{"path": path, "message": message}])

@@ -10,12 +10,13 @@ from flask import Response, jsonify, request
 from werkzeug.exceptions import LengthRequired, PreconditionFailed
 
 from knossos.accounts.tokens import Scope
+from knossos.errors import InvalidInput
 from knossos.homes import Entry, EntryKind, Home, OpenedFolder, PathTaken
 from knossos.homes.paths import is_text, parts_of
 from knossos.setting_kinds import MIB
 from knossos.web.home_files import home_file, quoted, sent_path, zip_answer
 from knossos.web.script_server.blueprint import blueprint, iso
-from knossos.web.script_server.callers import caller, invalid, json_object, text_of
+from knossos.web.script_server.callers import caller, json_object, text_of
 from knossos.web.services import services
 
 #: Entries of a folder in one piece of an answer.
@@ -79,7 +80,7 @@ def change(path: str = "") -> Response:
             case "mkdir":
                 home.make_folder(path, text_of(sent, "name"))
             case _:
-                raise invalid("command", 'expected "move", "copy" or "mkdir"')
+                raise InvalidInput.at("command", 'expected "move", "copy" or "mkdir"')
     return jsonify(error=False)
 
 
@@ -100,7 +101,7 @@ def _announced_size() -> int:
     if request.headers.get("Transfer-Encoding") or not text:
         raise LengthRequired("Say how many bytes will come, in the header Content-Length.")
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise invalid("Content-Length", "expected a number of bytes")
+        raise InvalidInput.at("Content-Length", "expected a number of bytes")
     return int(text)
 
 
@@ -109,7 +110,7 @@ def folder_zip(folder: OpenedFolder, path: str) -> Response:
     names = list(dict.fromkeys(request.args.getlist("name")))
     for name in names:
         if parts_of(name) != (name,):
-            raise invalid("name", "expected the name of something in this folder")
+            raise InvalidInput.at("name", "expected the name of something in this folder")
     parts = parts_of(path)
     return zip_answer(
         folder, names or [entry.own_name for entry in folder.entries()], f"{parts[-1] if parts else 'home'}.zip"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Response, jsonify, request
 
 from knossos.accounts.tokens import Scope
+from knossos.errors import InvalidInput
 from knossos.homes.scripts import title_of
 from knossos.jobs import Signal
 from knossos.scripting.run_records import new_run_id
 from knossos.web.notice_fields import accepting_of, wanted_of
 from knossos.web.script_server.blueprint import blueprint, iso
-from knossos.web.script_server.callers import caller, invalid, json_object, whole_number
+from knossos.web.script_server.callers import caller, json_object, whole_number
 from knossos.web.services import services
 
 #: Most jobs that one page of a list may have.
@@ -61,6 +62,6 @@ def signal(job_id: int) -> Response:
     account = caller(Scope.SCRIPTS)
     command = json_object().get("command")
     if command not in list(Signal):
-        raise invalid("command", 'expected "terminate" or "kill"')
+        raise InvalidInput.at("command", 'expected "terminate" or "kill"')
     services().home_scripts.signal(account, job_id, Signal(command))
     return jsonify(job_id=job_id)

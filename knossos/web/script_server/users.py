@@ -19,7 +19,7 @@ from knossos.accounts.tokens import Scope
 from knossos.errors import AccessDenied, InvalidInput
 from knossos.web.authentication import client_address
 from knossos.web.script_server.blueprint import blueprint, iso
-from knossos.web.script_server.callers import caller, invalid, json_object, whole_number
+from knossos.web.script_server.callers import caller, json_object, whole_number
 from knossos.web.services import services
 
 #: Users in one answer, by default and at most.
@@ -70,22 +70,14 @@ def add_user() -> Response:
     by, sent = operator(), _fields(_NEW)
     name, email = sent.get("name"), sent.get("email")
     if name is None:
-        raise invalid("name", "expected a text")
+        raise InvalidInput.at("name", "expected a text")
     roles = _all_roles(sent.get("roles", []), admin=sent.get("admin", False))
     known = services().scripting.role_names()
-    link = ""
     try:
-        if sent.get("password") is not None:
-            check_new_password(sent["password"])
-            accounts = services().accounts
-            accounts.add(name, sent["password"], roles, email, more_roles=known, by=by.actor)
-        elif email is not None:
-            _, link = services().registration.invite(name, email, roles, by.actor, more_roles=known)
-        else:
-            raise invalid("password", "expected a text, or else an email, to which an invitation goes")
+        link = services().registration.add(name, email, sent.get("password"), roles, by.actor, more_roles=known)
     except AccountExists as error:
         raise _taken(error) from error
-    response = jsonify({**_about(services().administration.find(name)), **({"link": link} if link else {})})
+    response = jsonify(_about(services().administration.find(name)) | ({"link": link} if link else {}))
     response.headers["Location"] = url_for("script_server.user", name=name)
     return response
 
@@ -125,7 +117,7 @@ def command_user(name: str) -> Response:
         case "logout":
             services().accounts.end_logins(name, by=by.actor)
             return jsonify(error=False)
-    raise invalid("command", 'expected "reset" or "logout"')
+    raise InvalidInput.at("command", 'expected "reset" or "logout"')
 
 
 @blueprint.delete("/api/users/<name>")
@@ -172,7 +164,7 @@ def _fields(rules: Mapping[str, _Rule]) -> dict[str, Any]:
 
 def _all_roles(roles: list[str], *, admin: bool) -> list[str]:
     if "operator" in roles:
-        raise invalid("roles", 'expected roles without "operator", which is said with admin: true')
+        raise InvalidInput.at("roles", 'expected roles without "operator", which is said with admin: true')
     return [*roles, *(["operator"] if admin else [])]
 
 
