@@ -92,9 +92,15 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database with all tables. A test that uses it runs on each kind."""
-    if request.param == "postgresql":
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Which database a test has: it runs on each kind, unless its module says that one is enough."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> str:
+    """The address of an empty database with all tables."""
+    if database_kind == "postgresql":
         return str(request.getfixturevalue("postgres").new_database())
     (tmp_path / "data").mkdir()
     shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "data" / "knossos.sqlite3")

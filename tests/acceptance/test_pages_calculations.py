@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from knossos.line_patterns import number_of, read_pattern
 from knossos.scripting.calculations.plot import PlotSeries, read_values
 from knossos.web.plot_scale import number_axis, thinned, value_axis, written
-from tests.support.browser import Visit, chromium, sideways
+from tests.support.browser import Visit, accessible, sideways
 from tests.support.processes import worker_process
 from tests.support.redis_server import RedisServer
-from tests.support.site import PASSWORD, Site
+from tests.support.site import Site
 
 pytestmark = pytest.mark.xdist_group("pages of calculations")
 
@@ -37,12 +36,6 @@ fi
 echo '<info/>' > info.xml
 """
 PATTERNS = [r"energy +(-?[0-9.]+)", r"^\s*\w{2,4}: ([^ ]+)$", r"[^\d]*(\d+)(?:\.|;)?", r".*=(.*)", r"[Ee]\S? ?(\D?\d)"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -76,17 +69,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, ga
 
 def visitor(browser: Browser, site: Site, **options: Any) -> Visit:
     visit = Visit(browser, site.url, reduced_motion="reduce", **options)
-    visit.page.goto("/login?next=/calculations")
-    visit.page.fill("#name", "olga")
-    visit.page.fill("#password", PASSWORD)
-    visit.page.get_by_role("main").get_by_role("button", name="Log in").click()
-    visit.page.wait_for_url("**/calculations")
+    visit.log_in("olga", "/calculations")
     return visit
-
-
-def accessible(page: Page) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 def test_an_input_is_posted_its_plot_grows_and_it_is_deleted_from_the_list(

@@ -11,19 +11,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from knossos.accounts.access import owner_of_account
-from tests.support.browser import Visit, chromium, sideways
+from tests.support.browser import Visit, sideways
 from tests.support.redis_server import RedisServer
 from tests.support.site import API_KEY, PASSWORD, Site
 
 pytestmark = pytest.mark.xdist_group("pages of converter")
 
 MOD = {"id": "tiny", "title": "Tiny", "version": "3.7", "packages": []}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from knossos.accounts import Accounts
 from knossos.database import Database
 from knossos.homes import Homes
-from tests.support.browser import Visit, chromium, sideways
+from tests.support.browser import Visit, accessible, sideways
 from tests.support.redis_server import RedisServer
-from tests.support.site import PASSWORD, Site
+from tests.support.site import Site
 
 pytestmark = pytest.mark.xdist_group("pages of scripts")
 
@@ -34,12 +33,6 @@ DROP = """async () => {
   event.dataTransfer = { types: ["Files"], files: [], items: [{ kind: "file", webkitGetAsEntry: () => tree }] };
   document.dispatchEvent(event);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -64,22 +57,12 @@ def home(site: Site) -> Path:
 def visitor(browser: Browser, site: Site, width: int = 1280) -> Visit:
     viewport = {"width": width, "height": 800}
     visit = Visit(browser, site.url, reduced_motion="reduce", viewport=viewport, accept_downloads=True)
-    visit.page.goto("/login?next=/home/")
-    visit.page.fill("#name", "dora")
-    visit.page.fill("#password", PASSWORD)
-    visit.page.get_by_role("main").get_by_role("button", name="Log in").click()
-    visit.page.wait_for_url("**/home/")
+    visit.log_in("dora", "/home/")
     return visit
 
 
-def leave(visit: Visit) -> None:
-    visit.close()
-    assert visit.troubles == []
-
-
 def look_well(page: Page) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    accessible(page)
     assert sideways(page) <= 0
 
 
@@ -119,7 +102,7 @@ def test_files_are_uploaded_with_a_question_where_they_would_replace_one(
     assert (home / "dropped" / "b.txt").read_text() == "b"
     assert (home / "dropped" / "empty").is_dir()
     expect(row(page, "dropped")).to_be_visible()
-    leave(visit)
+    visit.leave()
 
 
 def test_an_upload_is_cancelled_and_leaves_nothing(browser: Browser, site: Site, home: Path) -> None:
@@ -137,7 +120,7 @@ def test_an_upload_is_cancelled_and_leaves_nothing(browser: Browser, site: Site,
     expect(page.locator(".home-upload-said")).to_have_text("Cancelled")
     expect(page.locator("[data-uploads-title]")).to_have_text("0 of 1 file uploaded")
     assert os.listdir(home) == []
-    leave(visit)
+    visit.leave()
 
 
 def test_uploads_whose_session_ended_are_sent_after_a_new_login(browser: Browser, site: Site, home: Path) -> None:
@@ -155,7 +138,7 @@ def test_uploads_whose_session_ended_are_sent_after_a_new_login(browser: Browser
     expect(page.locator("[data-uploads-title]")).to_have_text("2 of 2 files uploaded")
     expect(row(page, "b")).to_be_visible()
     assert sorted(os.listdir(home)) == ["a", "b"]
-    leave(visit)
+    visit.leave()
 
 
 def test_entries_are_renamed_moved_copied_and_deleted_by_keyboard(browser: Browser, site: Site, home: Path) -> None:
@@ -204,7 +187,7 @@ def test_entries_are_renamed_moved_copied_and_deleted_by_keyboard(browser: Brows
     button.press("Enter")
     expect(row(page, "results")).to_have_count(0)
     assert sorted(os.listdir(home)) == ["c (2).txt", "c.txt"]
-    leave(visit)
+    visit.leave()
 
 
 def test_chosen_files_are_downloaded_and_a_picture_with_a_script_in_it_runs_nothing(
@@ -235,4 +218,4 @@ def test_chosen_files_are_downloaded_and_a_picture_with_a_script_in_it_runs_noth
     page.get_by_role("button", name="Really delete?").click()
     page.wait_for_url("**/home/")
     assert sorted(names(page)) == ["a", "b"]
-    leave(visit)
+    visit.leave()

@@ -7,25 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import Visit, chromium, sideways
+from tests.support.browser import Visit, accessible, sideways
 from tests.support.processes import worker_process
 from tests.support.redis_server import RedisServer
-from tests.support.site import PASSWORD, Site
+from tests.support.site import Site
 
 pytestmark = pytest.mark.xdist_group("pages of jobs")
 
 PHONE = {"width": 360, "height": 740}
 #: Says when it has begun, and waits until a file is there in its home or somebody ends it.
 WAITS = "# Waits for {name}\ntrap 'echo tidied; exit 7' TERM\necho begun\nwhile [ ! -e {name} ]; do sleep 0.02; done\n"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -42,26 +35,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) ->
 
 def visitor(browser: Browser, site: Site, name: str = "dora", **options: Any) -> Visit:
     visit = Visit(browser, site.url, reduced_motion="reduce", **options)
-    log_in(visit.page, name)
+    visit.log_in(name, "/jobs")
     return visit
-
-
-def log_in(page: Page, name: str = "dora", to: str = "/jobs") -> None:
-    page.goto(f"/login?next={to}")
-    page.fill("#name", name)
-    page.fill("#password", PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"**{to}")
-
-
-def leave(visit: Visit) -> None:
-    visit.close()
-    assert visit.troubles == []
-
-
-def accessible(page: Page) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 def put(visit: Visit, path: str, data: str = "") -> None:
@@ -130,7 +105,7 @@ def test_a_script_is_written_by_keyboard_watched_ended_and_run_again(browser: Br
     expect(field).to_have_value("echo from home\n")
     page.get_by_role("button", name="Put the text before it back").click()
     expect(field).to_have_value("echo changed\n")
-    leave(visit)
+    visit.leave()
 
 
 def test_a_draft_outlives_a_session_and_a_server_that_does_not_answer_and_is_its_users_alone(
@@ -150,11 +125,11 @@ def test_a_draft_outlives_a_session_and_a_server_that_does_not_answer_and_is_its
     expect(page.get_by_role("alert")).to_contain_text("You are not logged in any more.")
     accessible(page)
     assert sideways(page) == 0
-    log_in(page, "olga", "/jobs/new")
+    visit.log_in("olga", "/jobs/new")
     expect(page.get_by_text("At most 300 kB. Write it")).to_be_visible()
     expect(field).to_have_value("")
     visit.context.clear_cookies()
-    log_in(page, "dora", "/jobs/new")
+    visit.log_in("dora", "/jobs/new")
     expect(field).to_have_value("echo 'kept'\n")
     page.get_by_role("button", name="Run this script").click()
     page.wait_for_url("**/runs/*")
@@ -162,7 +137,7 @@ def test_a_draft_outlives_a_session_and_a_server_that_does_not_answer_and_is_its
     page.goto("/jobs/new")
     expect(page.get_by_text("At most 300 kB. Write it")).to_be_visible()
     expect(field).to_have_value("")
-    leave(visit)
+    visit.leave()
 
 
 def test_files_are_opened_measured_and_sent_as_they_are_and_numbers_stay_beside_their_lines(
@@ -213,7 +188,7 @@ def test_files_are_opened_measured_and_sent_as_they_are_and_numbers_stay_beside_
     page.wait_for_url("**/runs/*")
     expect(page.locator("[data-badge]")).to_have_text("Done")
     expect(page.locator("[data-lines]").first).to_contain_text("1")
-    leave(visit)
+    visit.leave()
 
 
 def test_the_list_and_the_page_of_one_that_waits_are_kept_up_to_date(browser: Browser, site: Site) -> None:
@@ -254,7 +229,7 @@ def test_the_list_and_the_page_of_one_that_waits_are_kept_up_to_date(browser: Br
     expect(other.locator("[data-place]")).to_be_hidden()
     expect(row).to_contain_text("Done")
     assert page.evaluate("window.same"), "the page was loaded anew"
-    leave(visit)
+    visit.leave()
 
 
 def test_it_works_without_scripts_of_the_browser(browser: Browser, site: Site) -> None:
@@ -275,4 +250,4 @@ def test_it_works_without_scripts_of_the_browser(browser: Browser, site: Site) -
     page.get_by_role("button", name="Run this script").click()
     page.wait_for_url("**/runs/*")
     expect(page.get_by_role("heading", name="echo a file")).to_be_visible()
-    leave(visit)
+    visit.leave()

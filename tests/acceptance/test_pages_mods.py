@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from knossos.database import Database
 from knossos.publishing.publisher import Publisher
-from tests.support.browser import Visit, chromium, sideways
+from tests.support.browser import Visit, sideways
 from tests.support.mod_scenes import publish_mods
 from tests.support.redis_server import RedisServer
 from tests.support.site import PASSWORD, Site
@@ -28,12 +28,6 @@ PAGES = {
     "/account": "Tokens for programs",
     "/audit": "Who did what",
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.support.browser import Visit, chromium, sideways
+from tests.support.browser import Visit, sideways
 from tests.support.file_server import FileServer
 from tests.support.processes import worker_process
 from tests.support.redis_server import RedisServer
@@ -23,12 +23,6 @@ from tests.support.site import PASSWORD, Site
 pytestmark = pytest.mark.xdist_group("pages of publish")
 
 PART_BYTES = 10_485_760
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -6,24 +6,17 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import Visit, chromium, sideways
+from tests.support.browser import Visit, accessible, sideways
 from tests.support.redis_server import RedisServer
 from tests.support.script_scenes import write_script
-from tests.support.site import PASSWORD, Site
+from tests.support.site import Site
 
 pytestmark = pytest.mark.xdist_group("pages of schedules")
 
 PHONE = {"width": 360, "height": 740}
 FORM = {"fields": [{"type": "text", "name": "title", "label": "Title", "required": True}]}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +38,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) ->
 
 def visit_as_olga(browser: Browser, site: Site, **options: object) -> Visit:
     visit = Visit(browser, site.url, reduced_motion="reduce", viewport=PHONE, timezone_id="Europe/Berlin", **options)
-    page = visit.page
-    page.goto("/login?next=/schedules")
-    page.fill("#name", "olga")
-    page.fill("#password", PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/schedules")
+    visit.log_in("olga", "/schedules")
     return visit
 
 
 def fine(page: Page) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    accessible(page)
     assert sideways(page) == 0
 
 

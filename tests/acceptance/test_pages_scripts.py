@@ -11,26 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from knossos.errors import InvalidInput
 from knossos.scripting.forms import check, read_form
-from tests.support.browser import Visit, chromium, sideways
+from tests.support.browser import Visit, accessible, sideways
 from tests.support.processes import worker_process
 from tests.support.redis_server import RedisServer
 from tests.support.script_scenes import FORM, write_script, write_scripts
-from tests.support.site import PASSWORD, Site
+from tests.support.site import Site
 
 pytestmark = pytest.mark.xdist_group("pages of scripts")
 
 PHONE = {"width": 360, "height": 740}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -63,22 +56,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, ga
 def visitor(browser: Browser, site: Site, name: str = "", **options: Any) -> Visit:
     visit = Visit(browser, site.url, reduced_motion="reduce", **options)
     if name:
-        visit.page.goto("/login?next=/scripts")
-        visit.page.fill("#name", name)
-        visit.page.fill("#password", PASSWORD)
-        visit.page.get_by_role("main").get_by_role("button", name="Log in").click()
-        visit.page.wait_for_url("**/scripts")
+        visit.log_in(name, "/scripts")
     return visit
-
-
-def leave(visit: Visit) -> None:
-    visit.close()
-    assert visit.troubles == []
-
-
-def accessible(page: Page) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 def lines(page: Page, stream: str) -> list[str]:
@@ -187,7 +166,7 @@ def test_a_form_is_filled_in_by_keyboard_put_right_and_run_while_its_output_is_w
     page.goto("/runs")
     expect(page.get_by_role("row", name=re.compile("measure.py"))).to_contain_text("Exit code 4")
     accessible(page)
-    leave(visit)
+    visit.leave()
 
 
 def test_html_output_is_shown_without_its_scripts_and_without_an_origin(browser: Browser, site: Site) -> None:
@@ -261,7 +240,7 @@ def test_all_of_it_works_without_scripts_of_the_browser_on_a_small_phone(
     width = page.locator("main").bounding_box()
     assert width is not None
     assert width["width"] <= PHONE["width"]
-    leave(visit)
+    visit.leave()
 
 
 def test_a_page_of_the_operators_own_makes_a_form_and_shows_what_comes_of_it_in_place(
@@ -319,7 +298,7 @@ def test_a_page_of_the_operators_own_makes_a_form_and_shows_what_comes_of_it_in_
     )
     page.get_by_role("button", name="Run").last.click()
     expect(page.get_by_role("status").last).to_contain_text("may not run measure.py")
-    leave(visit)
+    visit.leave()
 
 
 def test_a_run_is_cancelled_on_its_page_and_tasks_and_watch_lead_there(
@@ -347,7 +326,7 @@ def test_a_run_is_cancelled_on_its_page_and_tasks_and_watch_lead_there(
     page.get_by_role("button", name="Really cancel?").click()
     expect(page.locator("[data-badge]")).to_have_text("Cancelled")
     expect(page.get_by_text("Cancelled by olga.").first).to_be_visible()
-    leave(visit)
+    visit.leave()
 
 
 def test_output_is_shown_as_a_terminal_would_but_for_what_is_no_style_and_only_its_end_is_kept(
@@ -396,7 +375,7 @@ def test_output_is_shown_as_a_terminal_would_but_for_what_is_no_style_and_only_i
     assert found["count"] <= 20_001
     assert re.fullmatch(r"10,\d\d\d lines before this are not shown here; the download has them", found["note"])
     assert found["last"] == "line 29999"
-    leave(visit)
+    visit.leave()
 
 
 #: Pieces as they arrive, and what is shown of them: classes and text.
@@ -457,4 +436,4 @@ def test_the_browser_and_the_server_say_the_same_of_whatever_is_filled_in(browse
             wrong = error.errors
         assert browser_said["errors"] == wrong, json.dumps(case)
         assert wrong or browser_said["values"] == values, json.dumps(case)
-    leave(visit)
+    visit.leave()

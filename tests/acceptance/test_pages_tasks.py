@@ -10,18 +10,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from knossos.accounts.access import owner_of_account
 from tests.support import scenes
-from tests.support.browser import Visit, chromium, sideways
+from tests.support.browser import Visit, sideways
 from tests.support.redis_server import RedisServer
 from tests.support.scenes import PlayedJob
 from tests.support.site import PASSWORD, Site
 
 pytestmark = pytest.mark.xdist_group("pages of tasks")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from knossos.jobs import FilePhase, FileProgress, JobFailure, JobState
 from tests.support import scenes
-from tests.support.browser import Visit, chromium, sideways
+from tests.support.browser import Visit, sideways
 from tests.support.file_server import FileServer
 from tests.support.processes import wait_for
 from tests.support.redis_server import RedisServer
@@ -21,12 +21,6 @@ from tests.support.scenes import REPOSITORY, PlayedJob
 from tests.support.site import API_KEY, Site
 
 pytestmark = pytest.mark.xdist_group("pages of watch")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

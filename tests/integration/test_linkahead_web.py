@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -26,9 +24,9 @@ from knossos.scripting.plan import FileRole, RunOutcome, TokenPlan
 from knossos.scripting.run_records import Ending, KeptFile, run_prefix
 from knossos.settings import Settings
 from knossos.web import create_app
-from knossos.web.services import EXTENSION, Services
 from tests.support.people import CHEAP, PASSWORD, add_account
 from tests.support.processes import wait_for
+from tests.support.web import log_in, services_of
 
 SAME_ORIGIN = {"Origin": "http://localhost"}
 OTHER_SITE = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
@@ -67,12 +65,8 @@ def settings(settings: Settings, scripts: Path, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def database(settings: Settings, sqlite_template: Path) -> Iterator[Database]:
-    settings.data_path.mkdir()
-    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
-    made = Database(settings)
-    yield made
-    made.close()
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture
@@ -87,15 +81,6 @@ def client(settings: Settings, engine: Engine, database: Database) -> FlaskClien
     made = create_app(settings, engine).test_client()
     services_of(made).accounts._passwords = CHEAP
     return made
-
-
-def services_of(client: FlaskClient) -> Services:
-    found: Services = client.application.extensions[EXTENSION]
-    return found
-
-
-def log_in(client: FlaskClient, account: Account) -> None:
-    client.set_cookie(COOKIE_NAME, services_of(client).sessions.issue(account))
 
 
 def start(client: FlaskClient, call: str = "hello.sh", **more: Any) -> TestResponse:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,10 +22,10 @@ from knossos.scripting.tables import ScriptRun
 from knossos.scripting.tokens import RunTokens
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
-from knossos.web.services import EXTENSION, Services
 from tests.support.live import live_server
 from tests.support.people import PASSWORD, add_account, with_cheap_passwords
 from tests.support.scenes import PlayedJob
+from tests.support.web import services_of
 
 ORIGIN = {"Origin": "http://localhost"}
 
@@ -42,12 +41,8 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def database(settings: Settings, sqlite_template: Path) -> Iterator[Database]:
-    settings.data_path.mkdir()
-    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
-    made = Database(settings)
-    yield made
-    made.close()
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture
@@ -60,11 +55,6 @@ def dora(database: Database, client: FlaskClient) -> Account:
 def client(settings: Settings, engine: Engine, database: Database) -> FlaskClient:
     third_party.install()
     return with_cheap_passwords(create_app(settings, engine)).test_client()
-
-
-def services_of(client: FlaskClient) -> Services:
-    found: Services = client.application.extensions[EXTENSION]
-    return found
 
 
 def again(client: FlaskClient) -> FlaskClient:

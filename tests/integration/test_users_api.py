@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,20 +19,16 @@ from knossos.scripting.run_records import new_run_id
 from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
 from knossos.web import create_app
-from knossos.web.services import EXTENSION, Services
 from tests.support.people import PASSWORD, add_account, with_cheap_passwords
 from tests.support.scenes import PlayedJob
+from tests.support.web import log_in, services_of
 
 LONG = "another battery staple"
 
 
 @pytest.fixture
-def database(settings: Settings, sqlite_template: Path) -> Iterator[Database]:
-    settings.data_path.mkdir()
-    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
-    made = Database(settings)
-    yield made
-    made.close()
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture
@@ -49,15 +42,6 @@ def client(settings: Settings, engine: Engine, database: Database) -> FlaskClien
     made = with_cheap_passwords(create_app(settings, engine)).test_client()
     log_in(made, add_account(database, "olga", "operator"))
     return made
-
-
-def services_of(client: FlaskClient) -> Services:
-    found: Services = client.application.extensions[EXTENSION]
-    return found
-
-
-def log_in(client: FlaskClient, account: Account) -> None:
-    client.set_cookie(COOKIE_NAME, services_of(client).sessions.issue(account))
 
 
 def actions(client: FlaskClient) -> list[str]:

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
-from knossos.accounts import COOKIE_NAME, Account
+from knossos.accounts import Account
 from knossos.accounts.mail_links import MailLinks, Purpose
 from knossos.accounts.tokens import Scope
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
-from knossos.web.services import EXTENSION, Services
 from tests.support.people import PASSWORD, add_account, with_cheap_passwords
+from tests.support.web import log_in, services_of
 
 SAME_ORIGIN = {"Origin": "http://localhost"}
 NEW = "another battery staple"
 
 
 @pytest.fixture
-def database(settings: Settings, sqlite_template: Path) -> Iterator[Database]:
-    settings.data_path.mkdir()
-    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
-    made = Database(settings)
-    yield made
-    made.close()
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture
@@ -42,15 +35,6 @@ def dora(database: Database) -> Account:
 def client(settings: Settings, engine: Engine, database: Database) -> FlaskClient:
     third_party.install()
     return with_cheap_passwords(create_app(settings, engine)).test_client()
-
-
-def services_of(client: FlaskClient) -> Services:
-    found: Services = client.application.extensions[EXTENSION]
-    return found
-
-
-def log_in(client: FlaskClient, account: Account) -> None:
-    client.set_cookie(COOKIE_NAME, services_of(client).sessions.issue(account))
 
 
 def link(settings: Settings, database: Database, account: Account, purpose: Purpose) -> str:

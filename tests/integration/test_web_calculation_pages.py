@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert
 from werkzeug.test import TestResponse
 
-from knossos.accounts import COOKIE_NAME, Account, Accounts
+from knossos.accounts import Account, Accounts
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.scripting.calculations.calculations import Calculations, input_key
@@ -30,9 +30,9 @@ from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
 from knossos.storage import Storage
 from knossos.web import create_app, third_party
-from knossos.web.services import EXTENSION, Services
 from tests.support.people import CHEAP, PASSWORD, add_account
 from tests.support.scenes import PlayedJob
+from tests.support.web import log_in
 
 SAME_ORIGIN = {"Origin": "http://localhost"}
 INPUT = b"<input>\n  <title>Al &amp; <b>x</b></title>\n</input>"
@@ -86,12 +86,6 @@ def otto(database: Database) -> Account:
 @pytest.fixture
 def olga(database: Database) -> Account:
     return add_account(database, "olga", "operator")
-
-
-def log_in(client: FlaskClient, account: Account) -> FlaskClient:
-    found: Services = client.application.extensions[EXTENSION]
-    client.set_cookie(COOKIE_NAME, found.sessions.issue(account))
-    return client
 
 
 def text_of(answer: TestResponse) -> str:

@@ -23,9 +23,9 @@ from knossos.scripting.runs import Runs
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
 from knossos.web.job_views import place_in_line, script_text
-from knossos.web.services import EXTENSION, Services
 from tests.support.people import add_account
 from tests.support.scenes import PlayedJob
+from tests.support.web import services_of
 
 OWN = "http://localhost"
 
@@ -60,11 +60,6 @@ def clients(settings: Settings, engine: Engine, people: dict[str, Account]) -> d
 @pytest.fixture
 def dora(clients: dict[str, FlaskClient]) -> FlaskClient:
     return clients["dora"]
-
-
-def services_of(client: FlaskClient) -> Services:
-    found: Services = client.application.extensions[EXTENSION]
-    return found
 
 
 def scripts_of(client: FlaskClient) -> HomeScripts:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from knossos.accounts import COOKIE_NAME, Account
+from knossos.accounts import Account
 from knossos.accounts.audit import Actor
 from knossos.accounts.tokens import identity_of
 from knossos.database import Database
@@ -19,21 +16,17 @@ from knossos.jobs import Engine
 from knossos.publishing.publisher import Publisher
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
-from knossos.web.services import EXTENSION, Services
 from tests.support.people import add_account
 from tests.support.releases import document, publish, sha256_of
+from tests.support.web import log_in, services_of
 
 SAME_ORIGIN = {"Origin": "http://localhost"}
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def database(settings: Settings, sqlite_template: Path) -> Iterator[Database]:
-    settings.data_path.mkdir()
-    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
-    made = Database(settings)
-    yield made
-    made.close()
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture
@@ -50,15 +43,6 @@ def client(settings: Settings, engine: Engine, database: Database) -> FlaskClien
 @pytest.fixture
 def publisher(client: FlaskClient) -> Publisher:
     return services_of(client).publisher
-
-
-def services_of(client: FlaskClient) -> Services:
-    found: Services = client.application.extensions[EXTENSION]
-    return found
-
-
-def log_in(client: FlaskClient, account: Account) -> None:
-    client.set_cookie(COOKIE_NAME, services_of(client).sessions.issue(account))
 
 
 def titles(page: str) -> list[str]:

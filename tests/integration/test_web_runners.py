@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -64,12 +62,8 @@ def settings(settings: Settings, runners_dir: Path) -> Settings:
 
 
 @pytest.fixture
-def database(settings: Settings, sqlite_template: Path) -> Iterator[Database]:
-    settings.data_path.mkdir()
-    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
-    made = Database(settings)
-    yield made
-    made.close()
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from knossos.accounts import COOKIE_NAME, Account, Accounts
+from knossos.accounts import Account, Accounts
 from knossos.database import Database
 from knossos.jobs import Engine, JobState
 from knossos.scripting.access import caller_of
@@ -28,6 +28,7 @@ from knossos.web.services import EXTENSION, Services
 from tests.support.people import CHEAP, PASSWORD, add_account
 from tests.support.scenes import PlayedJob
 from tests.support.script_scenes import write_script, write_scripts
+from tests.support.web import log_in
 
 SAME_ORIGIN = {"Origin": "http://localhost"}
 
@@ -78,11 +79,6 @@ def otto(database: Database) -> Account:
 @pytest.fixture
 def olga(database: Database) -> Account:
     return add_account(database, "olga", "operator")
-
-
-def log_in(client: FlaskClient, account: Account) -> None:
-    found: Services = client.application.extensions[EXTENSION]
-    client.set_cookie(COOKIE_NAME, found.sessions.issue(account))
 
 
 def scripting_of(client: FlaskClient) -> Scripting:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from flask.testing import FlaskClient
 
@@ -14,20 +10,16 @@ from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
-from knossos.web.services import EXTENSION, Services
 from tests.support.people import add_account, with_cheap_passwords
+from tests.support.web import services_of
 
 ORIGIN = {"Origin": "http://localhost"}
 LONG = "another battery staple"
 
 
 @pytest.fixture
-def database(settings: Settings, sqlite_template: Path) -> Iterator[Database]:
-    settings.data_path.mkdir()
-    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
-    made = Database(settings)
-    yield made
-    made.close()
+def database_kind() -> str:
+    return "sqlite"
 
 
 @pytest.fixture
@@ -43,11 +35,6 @@ def client(settings: Settings, engine: Engine, database: Database) -> FlaskClien
     made = with_cheap_passwords(create_app(settings.model_copy(update=more), engine)).test_client()
     made.set_cookie(COOKIE_NAME, services_of(made).sessions.issue(add_account(database, "olga", "operator")))
     return made
-
-
-def services_of(client: FlaskClient) -> Services:
-    found: Services = client.application.extensions[EXTENSION]
-    return found
 
 
 PAGES = ["/users", "/users/new", "/users/dora", "/users/dora/remove"]

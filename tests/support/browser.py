@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.support.people import PASSWORD
 from tests.support.system import program
 
 #: Milliseconds after which something that is waited for counts as hanging; no measure of speed.
@@ -67,8 +69,27 @@ class Visit:
     def close(self) -> None:
         self.context.close()
 
+    def leave(self) -> None:
+        """Close it, and see that nothing went wrong meanwhile."""
+        self.close()
+        assert self.troubles == []
+
+    def log_in(self, name: str, to: str) -> None:
+        """Log in with the password of `people`, on the way to a page."""
+        self.page.goto(f"/login?next={to}")
+        self.page.fill("#name", name)
+        self.page.fill("#password", PASSWORD)
+        self.page.get_by_role("main").get_by_role("button", name="Log in").click()
+        self.page.wait_for_url(f"**{to}")
+
 
 def sideways(page: Page) -> int:
     """How many pixels the page is wider than its window."""
     width: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return width
+
+
+def accessible(page: Page) -> None:
+    """See that axe finds nothing that keeps people out of a page."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
