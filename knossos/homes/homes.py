@@ -13,6 +13,7 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from knossos.homes.errors import HomesMissing
@@ -72,6 +73,20 @@ class Homes:
         except OSError as error:
             raise HomesMissing(f"The home cannot be taken away: {error.strerror}.", needed="homes") from error
         return True
+
+    def discard_strangers(self, known: Collection[int]) -> list[int]:
+        """Take away the homes of numbers that no account has, as `discard` does, and answer which these are.
+
+        A database that was put back to an earlier day gives the numbers of later accounts again.
+        """
+        strangers = [number for number in self._numbers() if number not in known]
+        return [number for number in strangers if self.discard(number)]
+
+    def _numbers(self) -> list[int]:
+        try:
+            return sorted(int(name) for name in os.listdir(self._root) if name.isascii() and name.isdigit())
+        except FileNotFoundError:
+            return []
 
     def tidy(self) -> int:
         """Remove what was being removed, or was on its way, when a server was killed."""

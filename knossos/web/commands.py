@@ -256,6 +256,9 @@ def restore(file: Path, replace: bool) -> None:
 
     summary = backups.restore(services().database, file, replace=replace)
     click.echo(f"restored {summary.total} rows of {len(summary.rows)} tables from {file}")
+    known = {account.user_id for account in services().accounts.list_accounts()}
+    if strangers := services().homes.discard_strangers(known):
+        click.echo(f"took away {len(strangers)} homes of accounts that the backup does not know; cron.py removes them")
     try:
         catch_up(services().settings)
     except redis.RedisError:

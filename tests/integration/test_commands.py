@@ -18,8 +18,14 @@ from knossos.settings import ROOT, Settings, child_environment
 from knossos.web import create_app
 from knossos.web.services import services
 from tests.support.people import CHEAP, PASSWORD
+from tests.support.schedules import ScheduleBench
 
 LINE = f"{PASSWORD}\n"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"command": "sh", "args": ("-s",)})
 
 
 @pytest.fixture
@@ -144,6 +150,33 @@ def test_a_backup_is_written_and_restored(app: Flask, tmp_path: Path) -> None:
     assert said.startswith("restored ")
     with app.app_context():
         assert [account.name for account in services().accounts.list_accounts()] == ["dora"]
+
+
+def test_a_restored_server_has_schedules_runs_and_homes_and_nobody_gets_the_home_of_another(
+    app: Flask, settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "backup"
+    with app.app_context():
+        bench = ScheduleBench(settings, services().database, engine)
+        dora = bench.account("dora")
+        schedule = bench.made.schedules.create(dora, {"kind": "home", "text": "echo hello", "cron": "0 * * * *"})
+        run_id = bench.made.firings.run_now(dora, schedule.schedule_id).run_id
+        with services().homes.open(dora.user_id) as home:
+            home.make_folder("/", "of dora")
+        succeed(app, "backup", str(file))
+        ivan = bench.account("ivan")
+        with services().homes.open(ivan.user_id) as home:
+            home.make_folder("/", "of ivan")
+        bench.made.schedules.remove(dora, schedule.schedule_id)
+        said = succeed(app, "restore", "--replace", str(file))
+        assert said[1] == "took away 1 homes of accounts that the backup does not know; cron.py removes them"
+        assert bench.made.schedules.get(dora, schedule.schedule_id).next_at == schedule.next_at
+        assert services().scripting.runs.get(run_id).owner == "account:dora"
+        assert [path.name for path in services().homes.folder(dora.user_id).iterdir()] == ["of dora"]
+        olga = bench.account("olga")
+        assert olga.user_id == ivan.user_id
+        with services().homes.open(olga.user_id):
+            assert list(services().homes.folder(olga.user_id).iterdir()) == []
 
 
 def test_what_goes_wrong_is_one_line_and_an_exit_code(app: Flask, tmp_path: Path) -> None:
