@@ -170,9 +170,7 @@ class WatcherHandler(Quiet, WebSocketHandler):
 
     async def _watch(self, watcher: Watcher) -> None:
         try:
-            cookie = self.get_cookie(COOKIE_NAME)
-            bearer = bearer_of(self.request.headers.get("Authorization"))
-            admission = await self.live.doorkeeper.admit(watcher.ticket, self._token, cookie, bearer)
+            admission = await self._admit(watcher)
             self.decided(admission)
             if admission is None:
                 say_missing(watcher)
@@ -190,6 +188,10 @@ class WatcherHandler(Quiet, WebSocketHandler):
             log.exception("watching failed", extra=self._about(watcher.ticket))
             self.decided(None)
             watcher.close(CLOSE_CRASHED, "the server failed; its log says why")
+
+    async def _admit(self, watcher: Watcher) -> Admission | None:
+        bearer = bearer_of(self.request.headers.get("Authorization"))
+        return await self.live.doorkeeper.admit(watcher.ticket, self._token, self.get_cookie(COOKIE_NAME), bearer)
 
     def _about(self, ticket: int | None) -> dict[str, object]:
         """What a line of the log says of this connection."""
@@ -262,14 +264,22 @@ class InteractiveHandler(WatcherHandler):
         if said is None or watcher is None or isinstance(said, UserReady):
             return
         await self._decided.wait()
+        if self._admission is None:
+            return
+        # Whoever has logged out meanwhile, or may not any more, goes on reading at most.
+        try:
+            admission = await self._admit(watcher)
+        except (KnossosError, RedisError, OSError) as error:
+            self._sorry(watcher, error)
+            return
         match said:
-            case _ if self._admission is None:
-                return
+            case _ if admission is None:
+                watcher.tell("log_message", "ERROR: You may not do that any more. Log in, and open the page again.")
             case Answer(text):
                 question = self.live.hub.question(watcher.ticket)
                 if not await self._call(watcher, self.live.engine.answer, text, question):
                     watcher.tell("log_message", "WARNING: No question is open.")
-            case Cancel() if not self._admission.may_cancel:
+            case Cancel() if not admission.may_cancel:
                 watcher.tell("log_message", "ERROR: Only those who have the task's token may cancel it.")
             case Cancel():
                 if not await self._call(watcher, self.live.engine.cancel, "Cancelled by somebody who watched it."):
@@ -281,6 +291,9 @@ class InteractiveHandler(WatcherHandler):
         try:
             return bool(await loop.run_in_executor(self.live.threads, function, watcher.ticket, *arguments))
         except (KnossosError, RedisError, OSError) as error:
-            log.warning("a watcher's wish failed: %s", error, extra=self._about(watcher.ticket))
-            watcher.tell("log_message", "ERROR: That could not be done; try again in a moment.")
+            self._sorry(watcher, error)
             return True
+
+    def _sorry(self, watcher: Watcher, error: Exception) -> None:
+        log.warning("a watcher's wish failed: %s", error, extra=self._about(watcher.ticket))
+        watcher.tell("log_message", "ERROR: That could not be done; try again in a moment.")

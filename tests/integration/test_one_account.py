@@ -12,10 +12,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from knossos.accounts import COOKIE_NAME, Account
+from knossos.accounts.administration import By, Change
+from knossos.accounts.audit import Actor
 from knossos.accounts.sessions import expire
 from knossos.accounts.tokens import Scope, Tokens
 from knossos.database import Database
-from knossos.jobs import Engine
+from knossos.jobs import Engine, JobState
 from knossos.scripting.plan import RunKind, TokenPlan
 from knossos.scripting.run_records import new_run_id
 from knossos.scripting.tables import ScriptRun
@@ -123,6 +125,27 @@ LOGOUTS: dict[str, Callable[[FlaskClient], TestResponse]] = {
     "api": lambda client: client.post("/api/logout"),
     "linkahead": lambda client: client.get("/logout"),
 }
+
+
+@pytest.mark.parametrize("ending", ["password", "disabled", "removed"])
+@pytest.mark.parametrize("log_in", LOGINS)
+def test_what_an_operator_does_to_an_account_ends_its_logins_everywhere(
+    client: FlaskClient, dora: Account, log_in: LogIn, ending: str
+) -> None:
+    log_in(client)
+    session, key = client.get_cookie(COOKIE_NAME), token_of(client, dora, Scope.SCRIPTS)
+    assert session is not None
+    by, services = By(Actor("olga", ""), None), services_of(client)
+    if ending == "removed":
+        services.departure.remove("dora", by)
+        add_account(services.database, "dora")
+    else:
+        change = Change(password="another battery staple") if ending == "password" else Change(disabled=True)
+        services.administration.change("dora", change, by)
+    for headers in ({}, bearer(session.value)):
+        assert is_known(client, headers) == NOWHERE
+    assert not is_on_pages(client)
+    assert client.get("/api/jobs", headers=bearer(key)).status_code in (401, 403)
 
 
 @pytest.mark.usefixtures("dora")
@@ -339,3 +362,25 @@ def test_tokens_and_sessions_watch_what_they_may_see(
                 assert await stranger.next() == ["task_status", ["missing"]], name
 
     asyncio.run(asyncio.wait_for(work(), 60))
+
+
+def test_whoever_has_logged_out_cancels_nothing_by_a_socket_that_is_still_open(
+    client: FlaskClient, settings: Settings, engine: Engine, dora: Account
+) -> None:
+    job = PlayedJob(engine, owner="account:dora").start()
+    on_the_page(client)
+    cookie = client.get_cookie(COOKIE_NAME)
+    assert cookie is not None
+
+    async def work() -> None:
+        async with live_server(settings) as server:
+            headers = {"Cookie": f"{COOKIE_NAME}={cookie.value}"}
+            watcher = await server.watch(job.ticket, headers=headers, room="inter")
+            job.log("hello")
+            await watcher.until_line("hello")
+            assert client.post("/logout", headers=ORIGIN).status_code == 303
+            watcher.connection.write_message('["cancel", []]')
+            await watcher.until_line("You may not do that any more. Log in, and open the page again.")
+
+    asyncio.run(asyncio.wait_for(work(), 60))
+    assert engine.find(job.ticket).state is JobState.RUNNING
