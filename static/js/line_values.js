@@ -1,5 +1,6 @@
 // The numbers that patterns find in the lines of a text that comes in pieces. The server does the same
-// (knossos/scripting/calculations/plot.py); its patterns are such that no line keeps them busy (knossos/line_patterns.py).
+// (knossos/scripting/calculations/plot.py), with patterns of RE2. A browser means the same by nearly all of these; one
+// that it does not understand finds nothing here, and the page has what the server finds.
 
 const MAX_LINE_CHARS = 400;
 const MAX_VALUES = 100_000;
@@ -15,10 +16,22 @@ export function numberOf(text) {
   return Number.isFinite(value) ? value : null;
 }
 
+/** A pattern in the words of browsers, whole characters where it may be; null where they have no words for it. */
+function patternOf(source) {
+  for (const flags of ["u", ""]) {
+    try {
+      return new RegExp(source, flags);
+    } catch {
+      // The next one is less strict.
+    }
+  }
+  return null;
+}
+
 export class LineValues {
   /** @param {string[]} sources of the patterns */
   constructor(sources) {
-    this.patterns = sources.map((source) => new RegExp(source, "u"));
+    this.patterns = sources.map(patternOf);
     this.clear();
   }
 
@@ -55,7 +68,7 @@ export class LineValues {
 
   read(line) {
     this.patterns.forEach((pattern, index) => {
-      const found = pattern.exec(line)?.[1];
+      const found = pattern?.exec(line)?.[1];
       const value = found === undefined ? null : numberOf(found);
       const points = this.lines[index];
       if (value !== null && points.length < MAX_VALUES) points.push([points.length + 1, value]);

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from knossos.errors import SettingsError
 from knossos.line_patterns import MAX_LINE_CHARS, number_of, read_pattern
@@ -28,6 +26,7 @@ from knossos.settings import Settings, load_settings
         (r"(?:energy|force): (\w{1,3})", "force: 1e2", 100.0),
         (r"a\.b\\\[(\d+)\]", r"a.b\[5]", 5.0),
         (r"[^\d\s]{2,}?(\d+)", "ab12", 12.0),
+        ("(?i)ENERGY (.)", "energy 3", 3.0),
         (r"total energy +(-?[0-9.]+)", "total energy none", None),
         (r"x(.*)", "x no number", None),
         (r"^x (\d+)$", "x 12 ", None),
@@ -45,50 +44,25 @@ def test_a_pattern_finds_its_number(pattern: str, line: str, value: float | None
         ("x" * 301, "expected 1 to 300 characters"),
         ("no group", "expected one group for the value"),
         ("(a)(b)", "it has 2"),
-        ("(a", "character 1: this group is not closed"),
-        ("a)(b)", "character 2: this closes nothing"),
-        ("[a(b)", "character 1: this class is not closed"),
-        ("[](b)", "expected a class with something in it"),
-        ("[z-a](b)", "expected a range such as 0-9"),
-        ("(?=a)(b)", "of groups there are (...), (?P<value>...) and (?:...) only"),
-        ("(?P<a b>b)", "expected a group with a name"),
-        (r"\b(a)", r"character 2: \b is not known here"),
-        (r"(a)\1", r"\1 is not known here"),
-        ("(?:a)*(b)", "only ? may follow a group"),
-        ("a**(b)", "expected one repeat, not several"),
-        ("+(a)", "character 1: there is nothing here to repeat"),
-        ("a{5,2}(b)", "the second number of {2,5} is the larger one"),
-        ("a{,2}(b)", "expected {2}, {2,} or {2,5}"),
-        ("(a)^b", "^ is expected at the beginning only"),
-        ("(a$)b", "$ is expected at the end only"),
-        ("(a)$b", "$ is expected at the end only"),
-        ("(a)\\", "something is missing at the end"),
-        ("(a)\U0001f600", "this character cannot be in a pattern"),
-        # What takes other engines years.
-        ("(a*)*b", "only ? may follow a group"),
-        (".*.*(b)", "in too many ways"),
-        (r"\s*\s*\s*(b)", "in too many ways"),
-        ("a?" * 30 + "(a)", "in too many ways"),
-        ("(?:a|ab)" * 12 + "(c)", "in too many ways"),
-        ("[a-c]+[b-d]+[c-e]+(f)", "in too many ways"),
+        ("(a", "missing )"),
+        ("[z-a](b)", "invalid character class range"),
+        ("(?=a)(b)", "expected a regular expression of RE2"),
+        (r"(a)\1", "invalid escape sequence"),
+        ("a**(b)", "bad repetition operator"),
     ],
 )
-def test_a_pattern_that_may_not_be_is_refused_with_its_place(pattern: str, says: str) -> None:
+def test_a_pattern_that_may_not_be_is_refused_with_the_reason(pattern: str, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         read_pattern(pattern)
 
 
-@given(
-    st.from_regex(r"[ab.]{1,3}([*+?]|\{1,3\})?[ab][ab]?([*+?])?(\([ab]+\)|\([ab]*c\))\$?", fullmatch=True),
-    st.text("abc", max_size=9),
-)
-def test_what_is_taken_means_what_python_means_by_it(pattern: str, line: str) -> None:
-    try:
-        found = read_pattern(pattern)
-    except ValueError:
-        return
-    ours, theirs = found.regex.search(line), re.search(pattern, line)
-    assert (ours and (ours.span(), ours[1])) == (theirs and (theirs.span(), theirs[1]))
+@pytest.mark.parametrize("pattern", ["(a*)*b", "(?:a|a)*.*.*(b)", r"\s*\s*\s*(b)", "a?" * 30 + "a" * 30 + "(b)"])
+def test_no_line_keeps_a_pattern_busy(pattern: str) -> None:
+    """With Python's own each of these would take years; it takes milliseconds, or this test does not end."""
+    found = read_pattern(pattern)
+    for _ in range(100):
+        assert found.value("a" * MAX_LINE_CHARS) is None
+        assert found.value(" " * MAX_LINE_CHARS) is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +93,7 @@ LINE = {"pattern": r"e (\d+)", "label": "Energy", "unit": "hartree"}
         ([{**LINE, "label": " "}], "line 1: label: expected a text"),
         ([{**LINE, "unit": 3}], "line 1: label, unit: expected texts"),
         ([{**LINE, "pattern": 3}], "line 1: pattern: expected a text"),
-        ([{**LINE, "pattern": ".*.*(a)"}], "line 1: pattern: it may match one line in too many ways"),
+        ([{**LINE, "pattern": "(a"}], "line 1: pattern: expected a regular expression of RE2: missing )"),
     ],
 )
 def test_a_plot_that_cannot_be_is_refused_when_the_server_starts(value: object, says: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
