@@ -47,6 +47,8 @@ _FILES_AT_ONCE = 2
 
 #: Names of files in a folder that are not complete yet begin with this.
 UNFINISHED_PREFIX = ".incoming-"
+#: How often the removal of a folder is begun anew where others change it meanwhile.
+REMOVAL_TRIES = 100
 
 #: Names in STORAGE_OPTIONS that are about the connection; all others are about the kind of object store.
 _CONNECTION_OPTIONS = {
@@ -244,8 +246,16 @@ class _Folder:
             (self.root / key).unlink(missing_ok=True)
 
     def delete_below(self, prefix: str) -> None:
-        with _folder_errors(prefix), contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.root / prefix)
+        folder, tries = self.root / prefix, 0
+        with _folder_errors(prefix):
+            while os.path.lexists(folder):
+                tries += 1
+                try:
+                    shutil.rmtree(folder)
+                except OSError as error:
+                    # Somebody else stores or removes something there at this moment.
+                    if error.errno not in (errno.ENOENT, errno.ENOTEMPTY) or tries == REMOVAL_TRIES:
+                        raise
 
     def list_keys(self, prefix: str) -> Iterator[tuple[str, int, float]]:
         for parent, _, names in os.walk(self.root / prefix):

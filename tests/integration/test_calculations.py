@@ -285,7 +285,8 @@ def test_a_key_is_needed_in_any_of_the_usual_places(service: Service) -> None:
     # curl sends a header in UTF-8.
     for headers in ({"X-API-Key": "Schl\u00fcssel".encode()}, {"Authorization": "Bearer Schl\u00fcssel".encode()}):
         assert service.ask("GET", f"{sha1}/status", headers=headers).status_code == 200  # type: ignore[arg-type]
-    assert service.ask("DELETE", f"{sha1}/", headers=HEADERS).status_code == 200
+    gone = service.ask("DELETE", f"{sha1}/", headers=HEADERS)
+    assert gone.status_code == 200, gone.text
 
 
 def test_an_input_whose_length_is_not_said_is_refused_with_the_reason(service: Service) -> None:

@@ -193,6 +193,23 @@ def test_a_script_that_is_none_leaves_nothing(any_place: Place) -> None:
     assert set(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        ("#!/usr/bin/pyhton3 -u", "the interpreter of its first line is not there: #!/usr/bin/pyhton3 -u"),
+        ("#!", "the interpreter of its first line is not there: #!"),
+        ("#!/bin/sh\r", "its lines end as in files of Windows; expected a line feed alone"),
+    ],
+)
+def test_a_script_that_cannot_be_started_is_told_by_its_first_line_and_not_by_where_it_lies(
+    any_place: Place, first: str, says: str
+) -> None:
+    program = any_place.script(f"{first}\necho never\n")
+    with pytest.raises(SandboxFailed) as caught:
+        start(any_place.settings, any_place.spec(program))
+    assert caught.value.message == f"{program.name} cannot be run: {says}"
+
+
 def test_a_sandbox_that_cannot_be_made_says_why_and_leaves_nothing(place: Place) -> None:
     program = place.script(SHELL)
 

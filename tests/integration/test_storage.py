@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -88,6 +90,35 @@ def test_keys_are_listed_by_folder_and_leave_when_they_are_deleted(storage: Stor
     storage.delete_below("blobs")
     assert [key for key, _, _ in storage.list_keys("blobs")] == []
     assert storage.head("public/three") is not None
+
+
+@pytest.mark.parametrize("does", ["stores", "removes"])
+def test_a_folder_goes_while_others_change_it(storage: Storage, does: str) -> None:
+    stop = threading.Event()
+
+    def meddle() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            with contextlib.suppress(NoSuchObject):  # its folder has just gone
+                if does == "stores":
+                    storage.put_bytes(f"runs/one/in/{number % 20}", b"x")
+                else:
+                    storage.delete(f"runs/one/in/{number % 20}")
+
+    meddler = threading.Thread(target=meddle)
+    meddler.start()
+    try:
+        for _ in range(20):
+            with contextlib.suppress(NoSuchObject):
+                for number in range(20):
+                    storage.put_bytes(f"runs/one/in/{number}", b"x")
+            storage.delete_below("runs/one")
+    finally:
+        stop.set()
+        meddler.join()
+    storage.delete_below("runs/one")
+    assert list(storage.list_keys("runs/one")) == []
 
 
 def test_who_reads_while_a_file_is_replaced_never_gets_a_mix(storage: Storage) -> None:

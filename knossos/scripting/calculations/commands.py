@@ -21,6 +21,7 @@ from pathlib import Path
 
 from knossos.errors import KnossosError
 from knossos.scripting.calculations.states import plain, read_job
+from knossos.scripting.first_line import what_is_wrong
 from knossos.settings import ROOT, Settings, child_environment
 
 #: The file in a calculation's directory that keeps the batch system's id of the job.
@@ -205,14 +206,9 @@ def _read(process: subprocess.Popen[bytes], seconds: float, check: Callable[[], 
 
 def _why_not(script: Path, error: OSError) -> str:
     """Why a script cannot be run, where the system's words lead astray."""
-    first = read_start(script, 256).partition(b"\n")[0]
-    if first.startswith(b"#!") and first.endswith(b"\r"):
-        return "its lines end as in files of Windows; expected a line feed alone"
     if error.errno == errno.ENOEXEC:
         return "expected a first line such as #!/bin/sh"
-    if error.errno == errno.ENOENT and first.startswith(b"#!"):
-        return f"the interpreter of its first line is not there: {plain(first.decode('utf-8', 'replace'))}"
-    return error.strerror or str(error)
+    return what_is_wrong(script) or error.strerror or str(error)
 
 
 def _environment() -> dict[str, str]:

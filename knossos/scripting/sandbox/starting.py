@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from knossos.errors import SettingsError
+from knossos.scripting.first_line import what_is_wrong
 from knossos.scripting.metadata import RunLimits
 from knossos.scripting.sandbox import bubblewrap, plain
 from knossos.scripting.sandbox.errors import SandboxFailed, SandboxMissing
@@ -40,7 +41,9 @@ def start(settings: Settings, spec: SandboxSpec) -> Sandboxed:
         SandboxFailed: the script cannot be started; nothing is left of it.
     """
     if not os.access(spec.program, os.X_OK):
-        raise SandboxFailed(f"{spec.program} is not a program that can be run", path=str(spec.program))
+        raise SandboxFailed(f"{spec.program.name} is not a program that can be run", path=str(spec.program))
+    if wrong := what_is_wrong(spec.program):
+        raise SandboxFailed(f"{spec.program.name} cannot be run: {wrong}", path=str(spec.program))
     if settings.script_sandbox == "none":
         return plain.start(settings, spec)
     return bubblewrap.start(settings, spec)
