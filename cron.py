@@ -14,7 +14,7 @@ from knossos.logs import configure_logging
 from knossos.packaging import housekeeping as packaging
 from knossos.publishing import housekeeping as publishing
 from knossos.scripting import housekeeping as scripting
-from knossos.settings import load_settings
+from knossos.settings_file import load_settings
 
 
 def main() -> int:

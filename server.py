@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from knossos.errors import EXIT_BAD_SETTINGS, SettingsError
-from knossos.settings import ROOT, load_settings
+from knossos.settings import ROOT
+from knossos.settings_file import load_settings
 
 
 def make_app() -> object:
@@ -15,8 +16,7 @@ def make_app() -> object:
     from knossos.web import Stopping, commands, create_app
 
     configure_logging(settings := commands.settings_of_command(), process="web")
-    stopping = Stopping.told_by_uwsgi()
-    return create_app(settings, counts.delivering(Engine(settings)), stopping)
+    return create_app(settings, stopping=Stopping.told_by_uwsgi(), engine=counts.delivering(Engine(settings)))
 
 
 def __getattr__(name: str) -> object:

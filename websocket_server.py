@@ -8,7 +8,7 @@ import sys
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK, MissingDependency, SettingsError
 from knossos.live.application import serve
 from knossos.logs import configure_logging
-from knossos.settings import load_settings
+from knossos.settings_file import load_settings
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import sys
 
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, MissingDependency, SettingsError
 from knossos.logs import configure_logging
-from knossos.settings import load_settings
+from knossos.settings_file import load_settings
 
 
 def main(arguments: list[str]) -> int:

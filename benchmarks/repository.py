@@ -51,7 +51,7 @@ _ONE_UPDATE = """
 from pathlib import Path
 from knossos.database import Database
 from knossos.publishing.repository.repository import Repository
-from knossos.settings import load_settings
+from knossos.settings_file import load_settings
 from knossos.storage import Storage
 settings = load_settings()
 repository = Repository(settings, Database(settings), Storage(settings))

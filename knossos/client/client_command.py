@@ -20,7 +20,7 @@ from knossos.client.tools.command_line import add_tools, run_tool
 from knossos.errors import InvalidInput, KnossosError
 from knossos.packaging.interruption import raising_when_interrupted
 from knossos.packaging.output_file import abandon_standard_output
-from knossos.settings import client_key
+from knossos.settings_file import client_key
 
 #: Where a server listens that nobody has configured.
 DEFAULT_SERVER = "http://127.0.0.1:8080"

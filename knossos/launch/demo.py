@@ -28,7 +28,8 @@ from knossos.launch.processes import end_with_parent
 from knossos.launch.readiness import address
 from knossos.launch.signals import STOPPING
 from knossos.packaging.archives.sevenzip import SevenZip
-from knossos.settings import ROOT, Settings, child_environment
+from knossos.settings import ROOT, Settings
+from knossos.settings_file import child_environment
 
 #: Seconds for the demonstration's server to get ready and to stop.
 READY_SECONDS, STOP_SECONDS = 120, 60

@@ -25,7 +25,8 @@ from knossos.packaging.interruption import EXIT_INTERRUPTED, raising_when_interr
 from knossos.packaging.mirror import Mirror
 from knossos.packaging.mirror_index import MirrorIndex
 from knossos.packaging.output_file import TargetUnusable, check_target, json_pieces, write_output
-from knossos.settings import Settings, load_settings
+from knossos.settings import Settings
+from knossos.settings_file import load_settings
 
 EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2

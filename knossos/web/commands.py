@@ -27,7 +27,8 @@ from knossos.accounts.audit import OPERATOR
 from knossos.accounts.tokens import Scope
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_CRASH, EXIT_MISSING, KnossosError, MissingDependency, SettingsError
 from knossos.publishing.repository.job import catch_up
-from knossos.settings import Settings, load_settings
+from knossos.settings import Settings
+from knossos.settings_file import load_settings
 from knossos.web.services import services
 
 DAY = 86400.0

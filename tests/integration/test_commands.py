@@ -14,7 +14,8 @@ from flask import Flask
 from knossos.accounts.tokens import Scope
 from knossos.errors import AccessDenied
 from knossos.jobs import Engine
-from knossos.settings import ROOT, Settings, child_environment
+from knossos.settings import ROOT, Settings
+from knossos.settings_file import child_environment
 from knossos.web import create_app
 from knossos.web.services import services
 from tests.support.people import CHEAP, PASSWORD

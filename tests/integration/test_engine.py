@@ -489,7 +489,7 @@ def test_a_worker_stops_at_whatever_moment_it_is_told_to(settings: Settings, tmp
         from pathlib import Path
         from knossos.jobs import rq_worker, worker
         from knossos.logs import configure_logging
-        from knossos.settings import load_settings
+        from knossos.settings_file import load_settings
 
         def said():
             return Path(sys.argv[1]).read_text()

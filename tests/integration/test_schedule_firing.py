@@ -464,7 +464,7 @@ from knossos.jobs import Engine
 from knossos.scripting.plan import RunOutcome
 from knossos.scripting.run_records import Ending
 from knossos.scripting.runs import Runs
-from knossos.settings import load_settings
+from knossos.settings_file import load_settings
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -216,7 +216,7 @@ def test_settings_are_checked_before_anything_runs(tmp_path: Path) -> None:
 MEMORY_PROGRAM = """
 import resource, sys
 from pathlib import Path
-from knossos.settings import load_settings
+from knossos.settings_file import load_settings
 from knossos.storage import Storage
 storage = Storage(load_settings())
 storage.put_bytes("blobs/ab/warm", bytes(40 * 1024 * 1024))

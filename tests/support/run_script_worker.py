@@ -7,7 +7,7 @@ import sys
 from knossos.jobs import worker
 from knossos.logs import configure_logging
 from knossos.scripting import mail, startup  # noqa: F401 - loaded before any fork, as worker.py does
-from knossos.settings import load_settings
+from knossos.settings_file import load_settings
 
 if __name__ == "__main__":
     settings = load_settings()

@@ -7,7 +7,7 @@ import sys
 import tests.support.jobs  # noqa: F401 - loaded before any fork, as worker.py does with the real jobs
 from knossos.jobs import worker
 from knossos.logs import configure_logging
-from knossos.settings import load_settings
+from knossos.settings_file import load_settings
 
 if __name__ == "__main__":
     settings = load_settings()

@@ -13,7 +13,8 @@ import pytest
 from knossos.errors import SettingsError
 from knossos.scripting.calculations.input import MAX_DEPTH, BadInput, check_input, check_xml
 from knossos.scripting.calculations.states import CalculationState, Report, read_job, read_report
-from knossos.settings import ROOT, Settings, load_settings
+from knossos.settings import ROOT, Settings
+from knossos.settings_file import load_settings
 from knossos.web import calculation_documents as documents
 from knossos.web.calculation_documents import ListedFile
 

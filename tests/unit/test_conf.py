@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from knossos.settings import ROOT, load_settings
+from knossos.settings import ROOT
+from knossos.settings_file import load_settings
 
 UNITS = sorted((ROOT / "conf" / "systemd").glob("*.service"))
 

@@ -8,7 +8,8 @@ import pytest
 
 from knossos.errors import SettingsError
 from knossos.line_patterns import MAX_LINE_CHARS, number_of, read_pattern
-from knossos.settings import Settings, load_settings
+from knossos.settings import Settings
+from knossos.settings_file import load_settings
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from knossos.operating.collector import families
 from knossos.operating.disks import tree_bytes
 from knossos.operating.readiness import Asker, NotReady
 from knossos.operating.reading import may_read_figures
-from knossos.settings import Settings, load_settings
+from knossos.settings import Settings
+from knossos.settings_file import load_settings
 
 TOKEN = "a-token-of-the-operator"
 SETTINGS = Settings(data_path=Path("unused"), metrics_token=TOKEN)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from knossos.errors import SettingsError
-from knossos.settings import ROOT, Settings, load_settings
+from knossos.settings import ROOT, Settings
+from knossos.settings_file import load_settings
 from scripts import settings_template
 
 

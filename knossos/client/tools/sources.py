@@ -12,7 +12,8 @@ from knossos.errors import InvalidInput, SettingsError
 from knossos.outgoing import OutgoingHttp
 from knossos.packaging.description.json_text import read_json
 from knossos.setting_kinds import MIB
-from knossos.settings import Settings, load_settings
+from knossos.settings import Settings
+from knossos.settings_file import load_settings
 
 #: Most bytes of a repository or a listing that comes from an address.
 MAX_BYTES = 512 * MIB

@@ -22,7 +22,8 @@ from pathlib import Path
 from knossos.errors import KnossosError
 from knossos.scripting.calculations.states import plain, read_job
 from knossos.scripting.first_line import what_is_wrong
-from knossos.settings import ROOT, Settings, child_environment
+from knossos.settings import ROOT, Settings
+from knossos.settings_file import child_environment
 
 #: The file in a calculation's directory that keeps the batch system's id of the job.
 JOB_FILE = "job"
