@@ -1,9 +1,9 @@
 """Reading the settings: a file in Python, the environment, and the embedded Redis that launch.sh leaves word of.
 
 A settings file has one upper-case assignment for each setting (``conf/settings.py.dist`` lists all). Nothing else of
-the project reads ``os.environ``: ``KNOSSOS_SETTINGS`` names the file, ``KNOSSOS_DATA`` the folder for all data; ``REDIS``,
-``WORKERS`` and ``LOG_FORMAT`` win over the file's settings of that name, and ``KNOSSOS_ADMIN_PASSWORD`` over
-ADMIN_PASSWORD. What settings there are is `settings.py`.
+the project reads ``os.environ``: ``KNOSSOS_SETTINGS`` names the file, ``KNOSSOS_DATA`` the folder for all data;
+``REDIS``, ``WORKERS`` and ``LOG_FORMAT`` win over the file's settings of that name, and ``KNOSSOS_ADMIN_PASSWORD``
+over ADMIN_PASSWORD. What settings there are is `settings.py`.
 """
 
 from __future__ import annotations
