@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks.chart import draw
-from benchmarks.engine import Row
+from benchmarks.rows import Row
 from knossos.errors import EXIT_MISSING, EXIT_OK, MissingDependency
 from knossos.settings import ROOT
 

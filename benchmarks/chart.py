@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from benchmarks.engine import Row
+from benchmarks.rows import Row
 
 WIDTH, MARGIN, ROW_HEIGHT, BAR_HEIGHT, HEAD = 800, 16, 50, 14, 48
 #: Pixels that the longest bar has, and that its text behind it needs.

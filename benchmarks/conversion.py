@@ -16,14 +16,21 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import redis
 from rq import Queue
 
 from benchmarks import inspection
-from benchmarks.engine import bare_worker, compare, redis_for_benchmarks, row, seconds_until_done, submit_bare
+from benchmarks.engine import (
+    bare_worker,
+    compare,
+    in_milliseconds,
+    redis_for_benchmarks,
+    seconds_until_done,
+    submit_bare,
+)
 from benchmarks.engine import submit_ours as submit_job
+from benchmarks.rows import Row
 from knossos.jobs import Engine, JobSpec
 from knossos.packaging.archives import SevenZip
 from knossos.packaging.description import parse_request
@@ -35,8 +42,6 @@ from tests.support.processes import Process, wait_for, write_settings
 BIG_ROUNDS = 3
 #: Timed conversions of a tiny mod, and of twenty tiny mods at once.
 TINY_ROUNDS, TWENTY_ROUNDS = 30, 3
-
-Row = dict[str, Any]
 
 
 @contextmanager
@@ -102,8 +107,8 @@ def tiny(engine: Engine, queue: Queue, server: FileServer) -> list[Row]:
     one = compare(lambda: submit(engine, next(texts)), lambda: submit_bare(queue), 1, TINY_ROUNDS)
     many = compare(lambda: submit(engine, next(texts)), lambda: submit_bare(queue), 20, TWENTY_ROUNDS, warm_up=1)
     return [
-        row("a tiny mod, submit to done", *one, "no-op of bare RQ", 3),
-        row("20 tiny mods at once, one worker", *many, "20 no-ops of bare RQ", 3),
+        in_milliseconds("a tiny mod, submit to done", *one, "no-op of bare RQ", 3),
+        in_milliseconds("20 tiny mods at once, one worker", *many, "20 no-ops of bare RQ", 3),
     ]
 
 
@@ -122,6 +127,8 @@ def big(engine: Engine, server: FileServer, settings: Settings, archive: Path) -
         peer.append(time.perf_counter() - started)
     test = statistics.median(peer)
     return [
-        row("a 1 GB mod, submit to done, downloaded and mirrored", statistics.median(first), test, "7zz t", 1.15),
-        row("the same mod again, unchanged", statistics.median(again), test, "7zz t", 0.05),
+        in_milliseconds(
+            "a 1 GB mod, submit to done, downloaded and mirrored", statistics.median(first), test, "7zz t", 1.15
+        ),
+        in_milliseconds("the same mod again, unchanged", statistics.median(again), test, "7zz t", 0.05),
     ]

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import redis
 from rq import Queue
 
+from benchmarks.rows import Row, row
 from knossos.jobs import Engine, JobSpec, JobState, keys
 from knossos.settings import ROOT, Settings
 from tests.support.processes import Process, wait_for, write_settings
@@ -23,8 +23,6 @@ from tests.support.redis_server import RedisServer
 ROUNDS = 40
 #: Milliseconds for which one blocking read waits. Nobody polls: on two cores that would slow down what is measured.
 BLOCK = 10_000
-
-Row = dict[str, Any]
 
 
 @contextmanager
@@ -115,17 +113,9 @@ def compare(
     return statistics.median(times[0]), statistics.median(times[1])
 
 
-def row(name: str, ours: float, peer: float, peer_name: str, limit: float) -> Row:
-    """One line of the table, in milliseconds."""
-    return {
-        "name": name,
-        "ours": round(ours * 1000, 2),
-        "peer": round(peer * 1000, 2),
-        "peer_name": peer_name,
-        "unit": "ms",
-        "ratio": round(ours / peer, 3),
-        "limit": limit,
-    }
+def in_milliseconds(name: str, ours: float, peer: float, peer_name: str, limit: float) -> Row:
+    """A line of the table, of two times in seconds."""
+    return row(name, ours * 1000, peer * 1000, peer_name, "ms", limit)
 
 
 def run(folder: Path) -> list[Row]:
@@ -140,6 +130,6 @@ def run(folder: Path) -> list[Row]:
             many = compare(lambda: submit_ours(engine, spec), lambda: submit_bare(queue), 20, 5)
         engine.redis.close()
     return [
-        row("an empty job, submit to done", *one, "bare RQ, forked worker", 1.3),
-        row("20 empty jobs at once, one worker", *many, "bare RQ, forked worker", 1.3),
+        in_milliseconds("an empty job, submit to done", *one, "bare RQ, forked worker", 1.3),
+        in_milliseconds("20 empty jobs at once, one worker", *many, "bare RQ, forked worker", 1.3),
     ]

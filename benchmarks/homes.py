@@ -24,7 +24,8 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
-from benchmarks.engine import Row, redis_for_benchmarks
+from benchmarks.engine import redis_for_benchmarks
+from benchmarks.rows import Row, row
 from knossos.accounts import Account, Accounts
 from knossos.accounts.access import owner_of_account
 from knossos.database import Database
@@ -71,7 +72,7 @@ def _listing(site: Site, cookie: str, home: Path) -> Row:
         (folder / f"result-{number:05}.csv").touch()
     pairs = [(_first_byte(site, "/api/files/many", cookie), _scan(folder)) for _ in range(ROUNDS)]
     ours, peer = (statistics.median(side) * 1000 for side in zip(*pairs, strict=True))
-    return _row(f"a folder of {FILES:,} files, first byte", ours, peer, "os.scandir to its end", "ms", LISTING_LIMIT)
+    return row(f"a folder of {FILES:,} files, first byte", ours, peer, "os.scandir to its end", "ms", LISTING_LIMIT)
 
 
 def _scan(folder: Path) -> float:
@@ -85,7 +86,7 @@ def _upload(site: Site, cookie: str, home: Path, source: Source) -> Row:
     pairs = [(_put(site, cookie, source, arrived), _copy(source, plain)) for _ in range(UPLOADS)]
     ours, peer = (min(side) for side in zip(*pairs, strict=True))
     mebibytes = source.size // MIB
-    return _row(f"an upload of {mebibytes:,} MiB to a home", ours, peer, "plain loop", "s", UPLOAD_LIMIT)
+    return row(f"an upload of {mebibytes:,} MiB to a home", ours, peer, "plain loop", "s", UPLOAD_LIMIT)
 
 
 def _put(site: Site, cookie: str, source: Source, arrived: Path) -> float:
@@ -128,7 +129,7 @@ def _jobs(site: Site, cookies: dict[str, str], people: dict[str, Account], datab
 
     pairs = [(listed("dora", MANY_JOBS), listed("emil", FEW_JOBS)) for _ in range(ROUNDS)]
     ours, peer = (statistics.median(side) * 1000 for side in zip(*pairs, strict=True))
-    return _row(f"GET /api/jobs with {MANY_JOBS:,} jobs", ours, peer, f"with {FEW_JOBS} jobs", "ms", JOBS_LIMIT)
+    return row(f"GET /api/jobs with {MANY_JOBS:,} jobs", ours, peer, f"with {FEW_JOBS} jobs", "ms", JOBS_LIMIT)
 
 
 def _ended_runs(account: Account, count: int) -> Iterator[dict[str, object]]:
@@ -223,21 +224,9 @@ def _account(database: Database, name: str) -> Account:
     return found
 
 
-def _row(name: str, ours: float, peer: float, peer_name: str, unit: str, limit: float) -> Row:
-    return {
-        "name": name,
-        "ours": round(ours, 2),
-        "peer": round(peer, 2),
-        "peer_name": peer_name,
-        "unit": unit,
-        "ratio": round(ours / peer, 2),
-        "limit": limit,
-    }
-
-
 def main() -> None:
-    for row in run(None, int(sys.argv[1]) if len(sys.argv) > 1 else 2048):
-        print(row)
+    for line in run(None, int(sys.argv[1]) if len(sys.argv) > 1 else 2048):
+        print(line)
 
 
 if __name__ == "__main__":

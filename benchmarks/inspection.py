@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.rows import row
 from knossos.packaging.archives import Limits, SevenZip, inspect_archive
 from knossos.settings import Settings
 
@@ -72,7 +73,7 @@ def compare(name: str, archive: Path, sevenzip: SevenZip, rounds: int, limit: fl
 
     pairs = [(_seconds(ours), _seconds(peer)) for _ in range(rounds)]
     mine, other = (statistics.median(times) for times in zip(*pairs, strict=True))
-    return _row(f"inspecting a {name}", mine, other, "7zz t", "s", limit)
+    return row(f"inspecting a {name}", mine, other, "7zz t", "s", limit)
 
 
 def memory(folder: Path) -> list[dict[str, Any]]:
@@ -88,22 +89,10 @@ def memory(folder: Path) -> list[dict[str, Any]]:
         growth.append(json.loads(done.stdout) / 2**20)
         archive.unlink()
     return [
-        _row("memory over idle, archive of 10 MB", growth[0], ALLOWED_MEBIBYTES, "allowed", "MiB", 1),
-        _row("memory over idle, archive of 4 GB", growth[1], ALLOWED_MEBIBYTES, "allowed", "MiB", 1),
-        _row("memory, archive of 4 GB beside one of 10 MB", growth[1], growth[0], "10 MB", "MiB", 1.1),
+        row("memory over idle, archive of 10 MB", growth[0], ALLOWED_MEBIBYTES, "allowed", "MiB", 1),
+        row("memory over idle, archive of 4 GB", growth[1], ALLOWED_MEBIBYTES, "allowed", "MiB", 1),
+        row("memory, archive of 4 GB beside one of 10 MB", growth[1], growth[0], "10 MB", "MiB", 1.1),
     ]
-
-
-def _row(name: str, ours: float, peer: float, peer_name: str, unit: str, limit: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "ours": round(ours, 3),
-        "peer": round(peer, 3),
-        "peer_name": peer_name,
-        "unit": unit,
-        "ratio": round(ours / peer, 3),
-        "limit": limit,
-    }
 
 
 def big_archive(folder: Path) -> Path:

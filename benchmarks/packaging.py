@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks import inspection
-from benchmarks.engine import Row
+from benchmarks.rows import Row, row
 from knossos.errors import MissingDependency
 from knossos.packaging.archives import Limits, SevenZip, inspect_archive
 from knossos.settings import Settings
@@ -67,9 +67,9 @@ def run(folder: Path) -> list[Row]:
         both = _in_turns({"two": two, "one": single}, TEN_ROUNDS, lambda pool: list(pool.map(_ours, [archive] * 10)))
     megabytes = FILES * FILE_BYTES // 10**6
     return [
-        *(_row(f"a 7z of {megabytes} MB", one["ours"], one[name], name, limits[name]) for name in peers),
-        *(_row("ten of them, two at once", ten["ours"], ten[name], name, limits[name]) for name in peers),
-        _row("ten of them, two processes", both["two"], both["one"], "one process", TWO_LIMIT),
+        *(row(f"a 7z of {megabytes} MB", one["ours"], one[name], name, "s", limits[name]) for name in peers),
+        *(row("ten of them, two at once", ten["ours"], ten[name], name, "s", limits[name]) for name in peers),
+        row("ten of them, two processes", both["two"], both["one"], "one process", "s", TWO_LIMIT),
     ]
 
 
@@ -131,15 +131,3 @@ def _libarchive(archive: Path) -> None:
             digest = hashlib.md5(usedforsecurity=False)
             for block in entry.get_blocks():
                 digest.update(block)
-
-
-def _row(name: str, ours: float, peer: float, peer_name: str, limit: float) -> Row:
-    return {
-        "name": name,
-        "ours": round(ours, 3),
-        "peer": round(peer, 3),
-        "peer_name": peer_name,
-        "unit": "s",
-        "ratio": round(ours / peer, 3),
-        "limit": limit,
-    }

@@ -24,8 +24,9 @@ from pathlib import Path
 import redis
 from rq import Queue
 
-from benchmarks.engine import Row, redis_for_benchmarks
+from benchmarks.engine import redis_for_benchmarks
 from benchmarks.queue_jobs import BEGUN, DONE
+from benchmarks.rows import Row, row
 from knossos.errors import MissingDependency
 from knossos.jobs import Engine, JobSpec
 from knossos.settings import ROOT, Settings
@@ -71,13 +72,13 @@ def run(folder: Path) -> list[Row]:
                 found[side] = _measure(side, url, folder, client)
     rows = []
     for name, unit, figure in (("submit to done, p50", "ms", 0), ("submit to done, p99", "ms", 1)):
-        rows += [_row(name, found["ours"][figure], found[peer][figure], peer, unit, None) for peer in PEERS]
+        rows += [row(name, found["ours"][figure], found[peer][figure], peer, unit, None) for peer in PEERS]
     # As time for each job, so that less is better in every row.
     for name, unit, figure, limit in (
         (f"{AT_ONCE} jobs, two workers, for each", "ms", 2, None),
         (f"not done {LOST_SECONDS} s after its worker was killed, of 1", "jobs", 3, 1.0),
     ):
-        rows += [_row(name, found["ours"][figure], found[peer][figure], peer, unit, limit) for peer in PEERS]
+        rows += [row(name, found["ours"][figure], found[peer][figure], peer, unit, limit) for peer in PEERS]
     return rows
 
 
@@ -174,16 +175,3 @@ def _arrives(client: redis.Redis, key: str, seconds: float) -> bool:
         if client.blpop([key], timeout=min(left, WAIT_SECONDS)) is not None:
             return True
     return False
-
-
-def _row(name: str, ours: float, peer: float, peer_name: str, unit: str, limit: float | None) -> Row:
-    return {
-        "name": name,
-        "ours": round(ours, 2),
-        "peer": round(peer, 2),
-        "peer_name": peer_name,
-        "unit": unit,
-        # None beside none is as good.
-        "ratio": round(ours / peer, 3) if peer else 1.0 + ours,
-        "limit": limit,
-    }

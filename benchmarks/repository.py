@@ -22,11 +22,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.engine import redis_for_benchmarks
 from benchmarks.many_releases import VERSIONS, document, fill
+from benchmarks.rows import Row, row
 from knossos.database import Database
 from knossos.errors import MissingDependency
 from knossos.jobs import Engine
@@ -60,8 +60,6 @@ repository.bring_up(repository.missing_change())
 print(peak.split()[1])
 """
 
-Row = dict[str, Any]
-
 
 def run(_folder: Path | None = None, sizes: tuple[int, ...] = SIZES) -> list[Row]:
     """Measure; one row for each figure."""
@@ -80,27 +78,15 @@ def run(_folder: Path | None = None, sizes: tuple[int, ...] = SIZES) -> list[Row
             database.close()
             smallest = smallest or (seconds, memory)
             name = f"{size:,} releases: one more, stored to visible"
-            rows.append(_row(name, seconds * 1000, smallest[0] * 1000, f"{sizes[0]} releases", "ms", None))
+            rows.append(row(name, seconds * 1000, smallest[0] * 1000, f"{sizes[0]} releases", "ms", None))
             name = f"{size:,} releases: memory of the update"
-            rows.append(_row(name, memory, smallest[1], f"{sizes[0]} releases", "MB", None))
+            rows.append(row(name, memory, smallest[1], f"{sizes[0]} releases", "MB", None))
             if size == sizes[-1]:
                 rows.append(
-                    _row(f"{size:,} releases: one more, beside the goal", seconds, UPDATE_LIMIT_SECONDS, "goal", "s", 1)
+                    row(f"{size:,} releases: one more, beside the goal", seconds, UPDATE_LIMIT_SECONDS, "goal", "s", 1)
                 )
                 rows += _requests(Path(made), settings)
     return rows
-
-
-def _row(name: str, ours: float, peer: float, peer_name: str, unit: str, limit: float | None) -> Row:
-    return {
-        "name": name,
-        "ours": round(ours, 2),
-        "peer": round(peer, 2),
-        "peer_name": peer_name,
-        "unit": unit,
-        "ratio": round(ours / peer, 2),
-        "limit": limit,
-    }
 
 
 # --- an update --------------------------------------------------------------------------------------
@@ -183,7 +169,7 @@ def _requests(folder: Path, settings: Settings) -> list[Row]:
         production.stop()
     what, peer = "repo_minimal.json, nothing new, p99: from", "static file, nginx"
     return [
-        _row(f"{what} {side}", times[side] * 1000, times["static"] * 1000, peer, "ms", REQUEST_LIMIT)
+        row(f"{what} {side}", times[side] * 1000, times["static"] * 1000, peer, "ms", REQUEST_LIMIT)
         for side in ("nginx", "server")
     ]
 
@@ -244,8 +230,8 @@ def _status(url: str, headers: dict[str, str]) -> tuple[int, str]:
 
 
 def main(arguments: list[str]) -> None:
-    for row in run(sizes=tuple(map(int, arguments)) or SIZES):
-        print(row)
+    for line in run(sizes=tuple(map(int, arguments)) or SIZES):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from typing import Any
 import redis
 from rq import Queue
 
-from benchmarks.engine import Row, bare_worker, redis_for_benchmarks, row, seconds_until_done, submit_bare
+from benchmarks.engine import bare_worker, in_milliseconds, redis_for_benchmarks, seconds_until_done, submit_bare
+from benchmarks.rows import Row
 from knossos.accounts.first_start import prepare
 from knossos.database import Database
 from knossos.errors import MissingDependency
@@ -129,7 +130,9 @@ def _nothing(site: Site, queue: Queue) -> Row:
             times[0].append(ours)
             times[1].append(peer)
     name = "a script that does nothing, submit to done"
-    return row(name, statistics.median(times[0]), statistics.median(times[1]), "bwrap true + bare RQ no-op", 1.5)
+    return in_milliseconds(
+        name, statistics.median(times[0]), statistics.median(times[1]), "bwrap true + bare RQ no-op", 1.5
+    )
 
 
 def _bwrap_true() -> float:
@@ -168,7 +171,7 @@ def _stream(site: Site) -> Row:
     if expected != lines:
         raise RuntimeError(f"{expected} of {lines} lines arrived")
     name = f"{lines:,} lines at 1 MB/s, delay of a line to its watcher, median (nothing lost)"
-    return row(name, statistics.median(delays), 0.2, "what is allowed", 1.0)
+    return in_milliseconds(name, statistics.median(delays), 0.2, "what is allowed", 1.0)
 
 
 def _fairness(site: Site) -> Row:
@@ -185,4 +188,4 @@ def _fairness(site: Site) -> Row:
             site.wait(ticket)
     whole = time.perf_counter() - started
     name = f"{USERS * SCRIPTS_OF_EACH} scripts of {USERS} users: the last user's first is done"
-    return row(name, first, whole, "all are done", 0.5)
+    return in_milliseconds(name, first, whole, "all are done", 0.5)

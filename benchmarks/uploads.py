@@ -24,6 +24,7 @@ from typing import Any
 
 from sqlalchemy import delete
 
+from benchmarks.rows import Row, row
 from knossos.accounts import Accounts
 from knossos.accounts.tokens import Tokens
 from knossos.database import Database
@@ -56,36 +57,18 @@ def run(folder: Path | None = None, mebibytes: int = 2048) -> list[dict[str, Any
             for parts_at_once in (3, 1):
                 took = _best(lambda n=parts_at_once: server.multiupload(source, n))  # type: ignore[misc]
                 what = f"multiupload, {mebibytes} MiB, {parts_at_once} at once"
-                rows.append(_row(what, took, settled, "plain loop"))
+                rows.append(row(what, took, settled, "plain loop", "s", LIMIT))
                 if parts_at_once == 3:
-                    rows.append(_row(what, took, loose, "plain loop that does not wait for the disk"))
-            rows.append(_row(f"drop, {mebibytes} MiB", _best(lambda: server.drop(source)), settled, "plain loop"))
+                    rows.append(row(what, took, loose, "plain loop that does not wait for the disk", "s", LIMIT))
+            rows.append(
+                row(f"drop, {mebibytes} MiB", _best(lambda: server.drop(source)), settled, "plain loop", "s", LIMIT)
+            )
             rows.append(_memory_row(server.memory_mib()))
     return rows
 
 
-def _row(name: str, ours: float, peer: float, peer_name: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "ours": round(ours, 2),
-        "peer": round(peer, 2),
-        "peer_name": peer_name,
-        "unit": "s",
-        "ratio": round(ours / peer, 2),
-        "limit": LIMIT,
-    }
-
-
-def _memory_row(most: float) -> dict[str, Any]:
-    return {
-        "name": "most memory of a server process after all that",
-        "ours": round(most),
-        "peer": MEMORY_MIB,
-        "peer_name": "what is allowed",
-        "unit": "MiB",
-        "ratio": round(most / MEMORY_MIB, 2),
-        "limit": 1.0,
-    }
+def _memory_row(most: float) -> Row:
+    return row("most memory of a server process after all that", most, MEMORY_MIB, "what is allowed", "MiB", 1.0)
 
 
 def _best(measure: Callable[[], float]) -> float:
@@ -166,8 +149,8 @@ def _server(folder: Path) -> Iterator[_Server]:
 
 def main() -> None:
     mebibytes = int(sys.argv[1]) if len(sys.argv) > 1 else 2048
-    for row in run(None, mebibytes):
-        print(f"{row['name']}: {row['ours']} {row['unit']}, {row['peer']} ({row['peer_name']}): {row['ratio']}")
+    for line in run(None, mebibytes):
+        print(f"{line['name']}: {line['ours']} {line['unit']}, {line['peer']} ({line['peer_name']}): {line['ratio']}")
 
 
 if __name__ == "__main__":

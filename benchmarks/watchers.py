@@ -30,6 +30,8 @@ from typing import Any
 import redis
 import requests
 
+from benchmarks.rows import row
+
 ROOT = Path(__file__).resolve().parents[1]
 
 #: Messages that go to all watchers of one job, and seconds between them.
@@ -43,6 +45,7 @@ RATE = 1000
 ONE_JOB_LIMIT, MANY_JOBS_LIMIT, MEMORY_LIMIT = 1.0, 3.0, 1.5
 #: The slowest percent is a matter of few milliseconds on both sides, and of what else the machine does.
 SLOWEST_LIMIT = 5.0
+PEER = "bare Tornado broadcast"
 
 PEER_CHANNEL = "benchmark:peer"
 _STAMP = re.compile(rb"@(\d+\.\d+)@")
@@ -58,24 +61,12 @@ def run(folder: Path | None = None, watchers: int = 2000) -> list[dict[str, Any]
             limit = ONE_JOB_LIMIT if jobs == 1 else MANY_JOBS_LIMIT
             for name in ("p50", "p99"):
                 allowed = SLOWEST_LIMIT if name == "p99" and jobs > 1 else limit
-                rows.append(_row(f"{what}: delay, {name}", ours[name] * 1000, peer[name] * 1000, "ms", allowed))
-            rows.append(_row(f"{what}: CPU for each message", ours["cpu"] * 1e6, peer["cpu"] * 1e6, "µs", limit))
+                rows.append(row(f"{what}: delay, {name}", ours[name] * 1000, peer[name] * 1000, PEER, "ms", allowed))
+            rows.append(row(f"{what}: CPU for each message", ours["cpu"] * 1e6, peer["cpu"] * 1e6, PEER, "µs", limit))
             if jobs == 1:
                 name = f"{what}: memory for each"
-                rows.append(_row(name, ours["memory"] / 1024, peer["memory"] / 1024, "KiB", MEMORY_LIMIT))
+                rows.append(row(name, ours["memory"] / 1024, peer["memory"] / 1024, PEER, "KiB", MEMORY_LIMIT))
     return rows
-
-
-def _row(name: str, ours: float, peer: float, unit: str, limit: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "ours": round(ours, 2),
-        "peer": round(peer, 2),
-        "peer_name": "bare Tornado broadcast",
-        "unit": unit,
-        "ratio": round(ours / peer, 2),
-        "limit": limit,
-    }
 
 
 def _best(side: str, url: str, folder: Path, jobs: int, watchers: int) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
@@ -66,22 +67,8 @@ def add_waiting(
     session: Session, wanted: Wanted, *, user_id: int, run_id: str, schedule_id: str | None, title: str, at: float
 ) -> None:
     """Have somebody wait for the end of a run that has not ended."""
-    for channel, url in wanted.channels():
-        session.add(
-            NoticeRow(
-                id=str(uuid.uuid4()),
-                user_id=user_id,
-                run_id=run_id,
-                schedule_id=schedule_id,
-                channel=channel,
-                url=url,
-                condition=wanted.when,
-                title=title[:300],
-                event=NoticeEvent.RUN_ENDED,
-                state=NoticeState.WAITING,
-                created_at=at,
-            )
-        )
+    about = {"user_id": user_id, "run_id": run_id, "schedule_id": schedule_id, "title": title[:300]}
+    _add(session, wanted, event=NoticeEvent.RUN_ENDED, state=NoticeState.WAITING, created_at=at, **about)
 
 
 def add_due(
@@ -96,21 +83,14 @@ def add_due(
     at: float,
 ) -> list[str]:
     """Have something told that a schedule has to say, as a failure is; answers which notices are due by it."""
+    about = {"user_id": user_id, "schedule_id": schedule_id, "title": title[:300], "event": event, "text": text}
+    return _add(session, wanted, state=NoticeState.DUE, created_at=at, due_at=at, **about)
+
+
+def _add(session: Session, wanted: Wanted, **fields: Any) -> list[str]:
+    """A row for each way in which somebody wants to be told; answers their ids."""
     rows = [
-        NoticeRow(
-            id=str(uuid.uuid4()),
-            user_id=user_id,
-            schedule_id=schedule_id,
-            channel=channel,
-            url=url,
-            condition=wanted.when,
-            title=title[:300],
-            event=event,
-            text=text,
-            state=NoticeState.DUE,
-            created_at=at,
-            due_at=at,
-        )
+        NoticeRow(id=str(uuid.uuid4()), channel=channel, url=url, condition=wanted.when, **fields)
         for channel, url in wanted.channels()
     ]
     session.add_all(rows)
