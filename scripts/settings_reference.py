@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the Settings object: each setting with its default, what it may be, and what it is for."""
+"""Write docs/settings.md from the Settings object: each setting with its default, what it may be and what it is for."""
 
 from __future__ import annotations
 

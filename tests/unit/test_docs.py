@@ -56,7 +56,7 @@ def test_headings_are_called_as_sites_call_them(tmp_path: Path) -> None:
     page.write_text(
         "# The page `/home/`\n\n```sh\n# no heading\n```\n\n## People's [own](x.md) scripts\n\n## Who may\n"
     )
-    assert docs_links.anchors(page) == {"the-page-home", "peoples-own-scripts", "who-may"}
+    assert docs_links.anchors(page) == {"the-page-home", "peoples-own-things", "who-may"}
 
 
 def test_the_page_of_settings_is_what_make_template_writes() -> None:
