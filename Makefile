@@ -42,7 +42,7 @@ bench: py-env ## Measure the figures that the server must reach, at most 10 minu
 docs: ## Build docs/ into var/site, all links checked (MkDocs: requirements-docs.txt)
 	./launch.sh environment requirements-docs.txt
 	$(PYTHON) -m scripts.docs_links
-	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(PYTHON) -m mkdocs build --clean
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --clean
 
 screenshots: py-env system ## Take docs/images anew
 	$(PYTHON) -m scripts.screenshots

@@ -15,6 +15,7 @@ PAGE = ROOT / "docs" / "add-a-protocol.md"
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("clones")
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a machine of its own")
 def test_the_protocol_of_the_page_works_as_it_stands_there() -> None:

@@ -16,6 +16,8 @@ from tests.support import machine
 PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 pytestmark = [
+    # Clones share one virtual environment, which only one at a time may change.
+    pytest.mark.xdist_group("clones"),
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a network of its own for the addresses"),

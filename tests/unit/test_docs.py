@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from knossos.settings import Settings
+from knossos.web.openapi import document
 from scripts import docs_links, settings_reference
 from scripts.docs_links import Link
 
@@ -54,7 +56,7 @@ def test_links_in_code_are_no_links_and_lines_are_counted(tmp_path: Path) -> Non
 def test_headings_are_called_as_sites_call_them(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "# The page `/home/`\n\n```sh\n# no heading\n```\n\n## People's [own](x.md) scripts\n\n## Who may\n"
+        "# The page `/home/`\n\n```sh\n# no heading\n```\n\n## People's [own](x.md) things\n\n## Who may\n"
     )
     assert docs_links.anchors(page) == {"the-page-home", "peoples-own-things", "who-may"}
 
@@ -70,7 +72,27 @@ def test_the_page_of_settings_has_each_setting_once_with_its_purpose() -> None:
     assert all(part.about for part in parts)
 
 
-def test_every_page_is_in_the_navigation() -> None:
+def test_every_page_is_in_the_navigation_and_every_decision_in_its_list() -> None:
     navigation = (docs_links.ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
-    pages = [str(page.relative_to(docs_links.DOCS)) for page in docs_links.pages() if docs_links.DOCS in page.parents]
-    assert [page for page in pages if page not in navigation] == []
+    decisions = (docs_links.DOCS / "decisions" / "index.md").read_text("utf-8")
+    for page in docs_links.DOCS.rglob("*.md"):
+        listed = f"]({page.name})" in decisions if page.name[0].isdigit() else str(page.relative_to(docs_links.DOCS))
+        assert listed is True or (isinstance(listed, str) and listed in navigation), page
+
+
+def test_the_pages_of_protocols_name_every_request_that_is_described_and_no_other() -> None:
+    described = {
+        (method.upper(), _without_names(path))
+        for path, operations in document("https://mods.example.org")["paths"].items()
+        for method in operations
+    }
+    pages = [*(docs_links.DOCS / "protocols").glob("*.md"), docs_links.DOCS / "schedules.md"]
+    request = re.compile(r"`(GET|POST|PUT|PATCH|DELETE|OPTIONS) (/[^`\s?]*)[^`]*`")
+    named = {
+        (method, _without_names(path)) for page in pages for method, path in request.findall(page.read_text("utf-8"))
+    }
+    assert named == described
+
+
+def _without_names(path: str) -> str:
+    return re.sub(r"\{[^}]*\}|<[^>]*>", "{}", path)
