@@ -66,7 +66,13 @@ def address(site: Path) -> Iterator[str]:
 
 def make_docs(clone: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["make", "docs"], cwd=clone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=500, check=False
+        ["make", "docs"],
+        cwd=clone,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=500,
+        check=False,
     )
 
 

@@ -55,9 +55,7 @@ def test_links_in_code_are_no_links_and_lines_are_counted(tmp_path: Path) -> Non
 
 def test_headings_are_called_as_sites_call_them(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(
-        "# The page `/home/`\n\n```sh\n# no heading\n```\n\n## People's [own](x.md) things\n\n## Who may\n"
-    )
+    page.write_text("# The page `/home/`\n\n```sh\n# no heading\n```\n\n## People's [own](x.md) things\n\n## Who may\n")
     assert docs_links.anchors(page) == {"the-page-home", "peoples-own-things", "who-may"}
 
 
