@@ -1,10 +1,11 @@
 """The links of README.md and docs/: where each leads, and which lead nowhere.
 
-Usage: python -m scripts.docs_links        (exit code 1, and a line for each broken link)
+Usage: python -m scripts.docs_links        (exit code 1, and a line for each broken link or missing file)
 
-A link within the repository leads to a file that is there, and where it names a heading, to one that is there. The
-pages are read as they stand, so this needs no MkDocs; which checks its own pages once more when it builds them. Links
-to other hosts are not followed: only that they could be addresses is looked at.
+A link within the repository leads to a file that is there, and where it names a heading, to one that is there; a file
+of the repository that is only named, in `code`, is there as well. The pages are read as they stand, so this needs no
+MkDocs, which checks its own pages once more when it builds them. Links to other hosts are not followed: only that they
+could be addresses is looked at.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ _FENCE = re.compile(r"^( *)(`{3,}|~{3,}).*?^\1\2`*[ ]*$", re.DOTALL | re.MULTILI
 _CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
 _LINK = re.compile(r"\]\(<?([^()\s<>]*)>?(?: \"[^\"]*\")?\)")
 _AUTOMATIC = re.compile(r"<(https?:[^>]*)>")
+#: What pages name as a file or folder of the repository.
+_NAMED = re.compile(r"`((?:benchmarks|conf|docs|examples|knossos|scripts|static|tests)/[\w./@-]*)`")
+#: What an installation has and the repository has not.
+_MADE = {"conf/settings.py"}
 _HEADING = re.compile(r"^#{1,6} +(.+?)(?: +#+)?$", re.MULTILINE)
 
 
@@ -98,8 +103,16 @@ def wrong(link: Link) -> str:
     return ""
 
 
+def missing_names(page: Path) -> Iterator[str]:
+    """Files that a page names and that are not there."""
+    text = _FENCE.sub("", page.read_text("utf-8"))
+    yield from (name for name in _NAMED.findall(text) if name not in _MADE and not (ROOT / name).exists())
+
+
 def broken() -> list[str]:
-    return [f"{link}: {reason}" for page in pages() for link in links(page) if (reason := wrong(link))]
+    found = [f"{link}: {reason}" for page in pages() for link in links(page) if (reason := wrong(link))]
+    named = [f"{page.relative_to(ROOT)}: {name} is not there" for page in pages() for name in missing_names(page)]
+    return found + named
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from knossos.accounts.tokens import Scope
 from knossos.settings import Settings
 from knossos.web.openapi import document
 from scripts import docs_links, settings_reference
@@ -44,6 +45,12 @@ def test_a_link_that_leads_nowhere_is_told(target: str, reason: str) -> None:
     assert reason in docs_links.wrong(Link(docs_links.ROOT / "README.md", 1, target))
 
 
+def test_a_file_that_is_named_and_not_there_is_told(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("`knossos/settings.py`, `conf/systemd/`, `conf/settings.py`, `tests/nothing.py`, `a/b.py`\n")
+    assert list(docs_links.missing_names(page)) == ["tests/nothing.py"]
+
+
 def test_links_in_code_are_no_links_and_lines_are_counted(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A\n\n```sh\n[a](b)\n```\n\n`x` and [one](two.md#three)\n<https://example.org/>\n")
@@ -68,6 +75,11 @@ def test_the_page_of_settings_has_each_setting_once_with_its_purpose() -> None:
     listed = [name.lower() for part in parts for name, _ in part.settings]
     assert sorted(listed) == sorted(Settings.model_fields)
     assert all(part.about for part in parts)
+
+
+def test_the_page_on_security_has_every_scope_of_tokens() -> None:
+    page = (docs_links.DOCS / "security.md").read_text("utf-8")
+    assert [scope for scope in Scope if f"`{scope}`" not in page] == []
 
 
 def test_every_page_is_in_the_navigation_and_every_decision_in_its_list() -> None:
