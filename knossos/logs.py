@@ -20,7 +20,7 @@ from knossos.settings import Settings
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 #: Libraries that speak at INFO of each request or job, which we log ourselves, or of each of their own parts.
-_TALKATIVE = ("rq", "urllib3", "tornado.access", "asyncio", "alembic.runtime.plugins")
+_TALKATIVE = ("rq", "urllib3", "tornado.access", "asyncio", "alembic")
 
 
 def configure_logging(settings: Settings, process: str, stream: TextIO | None = None) -> None:
