@@ -7,7 +7,7 @@ PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow again lint format bench screenshots system template pins clean
+.PHONY: help run demo test test-slow test-machine again lint format bench screenshots system template pins clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -19,10 +19,13 @@ demo: ## Package a small mod end to end
 	./launch.sh demo
 
 test: py-env system ## Run the tests, all but the slow ones
-	$(PYTHON) -m pytest -n $(PROCESSES) -m "not slow" $(ARGS)
+	$(PYTHON) -m pytest -n $(PROCESSES) -m "not slow and not machine" $(ARGS)
 
 test-slow: py-env system ## Run the slow tests: fresh installations, all processes, big archives
 	$(PYTHON) -m pytest -n auto -m slow $(ARGS)
+
+test-machine: py-env ## Install on a Debian of its own with systemd, as README.md says (root; debootstrap, systemd-container)
+	$(PYTHON) -m pytest -n 0 -m machine tests/machine $(ARGS)
 
 again: py-env ## Run what failed last once more, one by one
 	$(PYTHON) -m pytest -n 1 --last-failed --last-failed-no-failures none $(ARGS)
