@@ -7,7 +7,7 @@ PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow test-machine again lint format bench screenshots system template pins clean
+.PHONY: help run demo test test-slow test-machine again lint format bench docs screenshots system template pins clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -24,7 +24,7 @@ test: py-env system ## Run the tests, all but the slow ones
 test-slow: py-env system ## Run the slow tests: fresh installations, all processes, big archives
 	$(PYTHON) -m pytest -n auto -m slow $(ARGS)
 
-test-machine: py-env ## Install on a Debian of its own with systemd, as README.md says (root; debootstrap, systemd-container)
+test-machine: py-env ## Install on a Debian of its own with systemd, as docs/operating.md says (root; debootstrap, systemd-container)
 	$(PYTHON) -m pytest -n 0 -m machine tests/machine $(ARGS)
 
 again: py-env ## Run what failed last once more, one by one
@@ -42,15 +42,20 @@ format: py-env ## Bring the code into shape
 bench: py-env ## Measure the figures that the server must reach, at most 10 minutes (peers: requirements-bench.txt)
 	$(PYTHON) -m benchmarks
 
+docs: ## Build docs/ into var/site, all links checked (MkDocs: requirements-docs.txt)
+	./launch.sh environment requirements-docs.txt
+	$(PYTHON) -m scripts.docs_links
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --clean
+
 screenshots: py-env system ## Take docs/images anew
 	$(PYTHON) -m scripts.screenshots
 
 system: ## Install what tests need from the system, where this user may
 	scripts/system-packages.sh
 
-template: py-env ## Write conf/settings.py.dist, and the table in docs/scripts.md, anew from knossos/settings.py
+template: py-env ## Write conf/settings.py.dist and docs/settings.md anew from knossos/settings.py
 	$(PYTHON) -m scripts.settings_template
-	$(PYTHON) -m scripts.script_settings
+	$(PYTHON) -m scripts.settings_reference
 
 pins: py-env ## Write constraints.txt anew from what is installed
 	scripts/pin.sh

@@ -19,8 +19,9 @@ from knossos.settings import Settings
 #: What every record has; anything else in a record came with ``extra=``.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-#: Libraries that speak at INFO of each request or job, which we log ourselves, or of each of their own parts.
-_TALKATIVE = ("rq", "urllib3", "tornado.access", "asyncio", "alembic")
+#: Libraries that speak at INFO of each request or job, which we log ourselves, of each of their own parts, or of how
+#: they look, each time that somebody asks whether the tables are up to date.
+_TALKATIVE = ("rq", "urllib3", "tornado.access", "asyncio", "alembic.runtime.plugins", "alembic.runtime.migration")
 
 
 def configure_logging(settings: Settings, process: str, stream: TextIO | None = None) -> None:

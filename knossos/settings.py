@@ -101,7 +101,7 @@ class Settings(BaseModel):
     secret_key: Text = Field(default="", repr=False)
     #: Password of the administrator that the first start makes. "": one is generated and printed once.
     admin_password: Text = Field(default="", repr=False)
-    #: False: only the operator's command makes accounts.
+    #: False: only operators make accounts.
     open_registration: Flag = True
     #: Seconds for which a login token of a mod manager lasts.
     token_lifetime: Seconds = 30 * 86400

@@ -1,4 +1,4 @@
-"""Production as README.md describes it: the real nginx and uWSGI with the files of conf/, all on one port."""
+"""Production as docs/operating.md describes it: the real nginx and uWSGI with the files of conf/, all on one port."""
 
 from __future__ import annotations
 

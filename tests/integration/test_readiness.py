@@ -104,6 +104,7 @@ def test_a_worker_is_checked_by_its_signs_of_life(
 
     code, parts = check()
     assert code == 3
+    assert (tmp_path / "check.log").read_text().count("\n") == 1  # no library says how it asks
     assert parts.pop("worker").startswith("no worker of ")
     assert parts == FINE | {"7-Zip": "ok"}
     worker = start_worker()

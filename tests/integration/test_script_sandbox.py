@@ -451,7 +451,7 @@ def test_a_machine_that_allows_no_namespaces_is_told_with_what_to_change(place: 
 
     message = in_a_child(lambda: place.as_user(work))
     assert "may make no namespaces" in message
-    assert "docs/scripts.md" in message
+    assert "docs/sandbox.md" in message
 
 
 def test_a_service_that_hides_a_part_of_proc_is_told_what_fails(place: Place) -> None:

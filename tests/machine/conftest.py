@@ -1,4 +1,4 @@
-"""A Debian with the server installed as README.md says."""
+"""A Debian with the server installed as docs/operating.md says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from knossos.errors import EXIT_MISSING, MissingDependency
 from knossos.settings import ROOT
 from tests.support.debian import Machine, machine
 
-#: What README.md asks the operator to set, and what these tests use besides.
+#: What that page asks the operator to set, and what these tests use besides.
 SETTINGS = """
 REDIS = "redis://127.0.0.1:6379/0"
 TRUSTED_PROXIES = 1
@@ -21,9 +21,9 @@ COMMAND = "python3"; ARGS = ("-",)
 
 
 def commands() -> str:
-    """The commands of README.md's section on production, as they stand."""
-    found = re.search(r"\*\*Production\*\*.*?```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert found, "README.md has no commands for production"
+    """The commands of its section on installing, as they stand."""
+    found = re.search(r"\n## Install\n.*?```sh\n(.*?)```", (ROOT / "docs" / "operating.md").read_text(), re.DOTALL)
+    assert found, "docs/operating.md has no commands to install"
     return found[1]
 
 

@@ -1,4 +1,4 @@
-"""README.md's section on production, on a machine with a real systemd: ``make test-machine``."""
+"""docs/operating.md's section on installing, on a machine with a real systemd: ``make test-machine``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def job(machine: Machine, token: str, number: int) -> dict[str, object]:
     return found
 
 
-def test_the_commands_of_the_readme_make_a_server_that_is_ready(installed: Machine) -> None:
+def test_the_commands_of_the_page_make_a_server_that_is_ready(installed: Machine) -> None:
     assert installed.run(f"systemctl is-active {UNITS}").stdout.split() == ["active"] * 5
     assert json.loads(ask(installed, "/ready"))["ready"] is True
     assert is_ready(installed)

@@ -19,7 +19,7 @@ from knossos.errors import MissingDependency
 from knossos.settings import ROOT
 from tests.support.processes import wait_for
 
-#: The release, and what README.md expects of a machine, besides Python and git.
+#: The release, and what docs/operating.md expects of a machine, besides Python and git.
 SUITE = "bookworm"
 PACKAGES = (
     "systemd systemd-sysv dbus python3 python3-venv git ca-certificates curl nginx-light redis-server bubblewrap procps"

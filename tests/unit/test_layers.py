@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +83,19 @@ def test_imports_point_down_only(path: Path) -> None:
 
 def test_every_room_has_its_floor() -> None:
     assert {room_of(path) for path in MODULES} - {"__init__"} <= set(FLOOR_OF)
+
+
+def test_the_page_on_the_architecture_has_every_room_on_its_floor() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| (`[^|]+) \|", page, re.MULTILINE)
+    assert {room: int(floor) for floor, rooms in rows for room in re.findall(r"`(\w+)`", rooms)} == FLOOR_OF
+
+
+def test_what_the_page_on_the_architecture_names_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = re.findall(r"`((?:web|live|packaging|publishing|scripting|homes|outgoing)/[\w/.]*)`", page)
+    assert len(named) > 15
+    assert [name for name in named if not (ROOT / "knossos" / name).exists()] == []
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def catch_up(settings: Settings) -> None:
     try:
         change = Repository(settings, database, Storage(settings)).missing_change()
         if change is not None:
-            log.info("the repository's files lack change %d", change)
+            log.info("the repository's files are to be brought up to change %d", change)
             submit_update(engine, change)
     except (DBAPIError, StorageUnavailable) as error:  # no tables yet at the very first start: then there is no release
         log.warning("whether the repository's files are up to date is not known: %s", error)

@@ -25,7 +25,7 @@ HOST = (
     "this user may make no namespaces here. Ubuntu 24.04: install bubblewrap's AppArmor profile, or set "
     "kernel.apparmor_restrict_unprivileged_userns=0; Debian: kernel.unprivileged_userns_clone=1; systemd: no "
     "RestrictNamespaces, ProtectKernelTunables, ProtectKernelLogs and ProtectHostname for workers; a container: see "
-    "docs/scripts.md. SCRIPT_SANDBOX = 'none' runs scripts with all that this server's user may do"
+    "docs/sandbox.md. SCRIPT_SANDBOX = 'none' runs scripts with all that this server's user may do"
 )
 
 _log = logging.getLogger(__name__)
