@@ -190,7 +190,7 @@ def settings_of(folder: Path) -> dict[str, Any]:
         "args": ("-s",),
         "server_side_scripting_bin_dirs": (str(folder / "bin"),),
         "runners_dir": folder / "runners",
-        "role_permissions": {"anonymous": ("SCRIPTING:EXECUTE:*",)},
+        "role_permissions": {"anonymous": ("*",)},
         "log_level": "INFO",
         "workers": 1,
         "script_timeout_seconds": 5,

@@ -14,7 +14,6 @@ from typing import Any
 import requests
 from PIL import Image
 
-from fuzz.canaries import SECRET
 from fuzz.wire import Words
 from knossos.accounts import COOKIE_NAME
 from knossos.settings import ROOT
@@ -47,11 +46,10 @@ INPUT = b"<input/>"
 def furnish(site: Site) -> Words:
     """Fill a deployment, and answer the words that name what is in it."""
     words = Furnisher(site).words()
-    # A file of somebody else's, whom no request is logged in as.
+    # What an operator has in a home: nobody who asks is meant to see another's.
     other = requests.Session()
     other.post(f"{site.url}/api/login", json={"username": "olga", "password": PASSWORD}, timeout=60).raise_for_status()
-    other.put(f"{site.url}/api/files/secret.txt", data=SECRET, timeout=60).raise_for_status()
-    return words
+    return {**words, "admin": other.cookies[COOKIE_NAME].encode()}
 
 
 class Furnisher:

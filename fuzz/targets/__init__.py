@@ -40,6 +40,7 @@ SHARES = {
     "archives": 4,
     "descriptions": 2,
     "xml": 1,
+    "protocols": 4,
 }
 
 
