@@ -150,6 +150,15 @@ class Deployment:
                         name = process.log_file.stem
                         raise Broken(CrashKind.MEMORY, f"{name} has had {int(peak[1]) // 1024} MiB")
 
+    def rest(self) -> str:
+        """What the logs tell of an input that has broken something: it counts once."""
+        time.sleep(GRACE_SECONDS)
+        try:
+            self.check()
+        except Broken as broken:
+            return broken.detail
+        return ""
+
     def restart(self) -> None:
         """Begin anew: the one that is there has lost a process, or hangs, or has grown."""
         self._stack.close()
@@ -173,11 +182,10 @@ class Taker:
             self._take(data)
             self._deployment.check()
         except Broken as broken:
-            with contextlib.suppress(Broken):
-                self._deployment.check()  # so that what it tells of this input counts once
+            said = self._deployment.rest()
             if broken.kind in (CrashKind.DEAD, CrashKind.HANG, CrashKind.MEMORY):
                 self._deployment.restart()
-            raise
+            raise Broken(broken.kind, f"{broken.detail}\n{said}".strip()) from broken
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

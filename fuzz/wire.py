@@ -46,15 +46,17 @@ def filled(template: bytes, words: Mapping[str, bytes]) -> bytes:
     return _WORD.sub(known, head.replace(b"{{length}}", str(len(body)).encode())) + end + body
 
 
-def exchange(address: tuple[str, int], data: bytes, seconds: float = ANSWER_SECONDS) -> Answer:
-    """Send all, say that nothing more comes, and read to the end.
+def exchange(
+    address: tuple[str, int], data: bytes, seconds: float = ANSWER_SECONDS, *, says_end: bool = True
+) -> Answer:
+    """Send all, say that nothing more comes (Tornado takes that for a closed connection), and read to the end.
 
     Raises:
         Broken: there is no end of the answer within so many seconds.
     """
     until = time.monotonic() + seconds
     with socket.create_connection(address, timeout=seconds) as connection:
-        sender = threading.Thread(target=_send, args=(connection, data))
+        sender = threading.Thread(target=_send, args=(connection, data, says_end))
         sender.start()
         try:
             whole = _read(connection, until)
@@ -66,12 +68,13 @@ def exchange(address: tuple[str, int], data: bytes, seconds: float = ANSWER_SECO
     return Answer(int(status[1]) if status else None, whole)
 
 
-def _send(connection: socket.socket, data: bytes) -> None:
+def _send(connection: socket.socket, data: bytes, says_end: bool) -> None:
     try:
         connection.sendall(data)
     except OSError:
         return  # the server has heard enough
-    _shut(connection, socket.SHUT_WR)
+    if says_end:
+        _shut(connection, socket.SHUT_WR)
 
 
 def _read(connection: socket.socket, until: float) -> bytes:

@@ -41,6 +41,9 @@ SHARES = {
     "descriptions": 2,
     "xml": 1,
     "protocols": 4,
+    "multipart": 3,
+    "sockets": 3,
+    "served_paths": 2,
 }
 
 
