@@ -43,7 +43,7 @@ class Deployment:
     """Use as a context manager. What breaks it makes a new one."""
 
     def __init__(self) -> None:
-        self._stack = ExitStack()
+        self._stack, self._ends = ExitStack(), ExitStack()
         self.words: Words = {}
 
     def __enter__(self) -> Self:
@@ -57,7 +57,8 @@ class Deployment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        with self._ends:
+            self._stack.close()
 
     def _start(self) -> None:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="knossos-fuzz-"))).resolve()
@@ -103,6 +104,10 @@ class Deployment:
     def _web(self) -> Process:
         assert self.site.web_process is not None
         return self.site.web_process
+
+    def at_end(self, close: Callable[[], object]) -> None:
+        """Call it when all targets are done."""
+        self._ends.callback(close)
 
     def taker(self, take: Take) -> Taker:
         return Taker(self, take)

@@ -96,7 +96,7 @@ def escaped(random: Random, part: str) -> str:
         return quote(quote(data, safe=""), safe="%")
     if what < 0.9:
         return random.choice(("%ff%fe", "%c0%ae%c0%ae", "%", "%zz", "%u0041", "%ed%a0%80"))
-    return data.decode("utf-8", "replace").translate({number: None for number in range(33)}).replace("?", "")
+    return data.decode("utf-8", "replace").translate(dict.fromkeys(range(33))).replace("?", "")
 
 
 def _body(random: Random, wish: Wish) -> tuple[bytes, str]:

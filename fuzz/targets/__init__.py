@@ -39,11 +39,15 @@ class Target(Protocol):
 SHARES = {
     "archives": 4,
     "descriptions": 2,
-    "xml": 1,
-    "protocols": 4,
-    "multipart": 3,
-    "sockets": 3,
-    "served_paths": 2,
+    "xml": 2,
+    "runner_files": 2,
+    "paths": 2,
+    "openapi": 5,
+    "protocols": 5,
+    "multipart": 4,
+    "sockets": 4,
+    "served_paths": 3,
+    "conversions": 4,
 }
 
 
