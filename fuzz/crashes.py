@@ -5,9 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+
+#: The last line of a stack, in an answer of a process or in a line of a log; and what of it differs each time.
+_ERROR = re.compile(r"(?:^|\| )((?:[A-Za-z_]+\.)*[A-Z]\w*(?:Error|Exception|Expired)\b[^\n|]*)", re.MULTILINE)
+_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+")
 
 
 class CrashKind(StrEnum):
@@ -50,8 +55,9 @@ class Crash:
 
     @property
     def signature(self) -> str:
-        """What is the same for crashes that are probably one: the kind, and the last line of the detail."""
-        return f"{self.target} {self.kind}: {(self.detail.strip().splitlines() or [''])[-1][:200]}"
+        """What is the same for crashes that are probably one: the kind and the error, without its numbers and names."""
+        errors = _ERROR.findall(self.detail) or self.detail.strip().splitlines() or [""]
+        return f"{self.target} {self.kind}: {_VARYING.sub('*', errors[-1])[:200]}"
 
     def save(self, folder: Path) -> Path:
         """Write it; the name tells target and input."""

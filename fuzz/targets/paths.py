@@ -146,6 +146,8 @@ class Rooms:
     def take(self, data: bytes) -> None:
         for verb, first, second in json.loads(data):
             try:
+                if verb in ("mirror", "served"):  # by addresses, which hold no halves of surrogates
+                    first = first.encode("utf-8", "replace").decode()
                 self._do(verb, first, second)
             except KnossosError as error:
                 str(error).encode("utf-8")
