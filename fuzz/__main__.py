@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import time
@@ -24,8 +25,9 @@ from knossos.errors import EXIT_MISSING, EXIT_OK, MissingDependency
 from knossos.settings import ROOT
 
 #: Seconds that all targets together may take, and what is left of them for starting and stopping.
-SECONDS, RESERVE_SECONDS = 600, 30
+SECONDS, RESERVE_SECONDS = 600, 60
 SEED = 1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str]) -> int:
@@ -37,15 +39,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=SEED, help="the same seed gives the same inputs")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="most that all of it may take")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run the input of a crash once more")
+    parser.add_argument("--into", type=Path, default=ROOT / "var", help="folder of the numbers and the crashes")
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.target if name not in SHARES]:
         parser.error(f"there is no target {unknown[0]!r}; expected {', '.join(SHARES)}")
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
     try:
         needs.check()
         if chosen.replay:
             return replay(chosen.replay)
-        return fuzz(chosen.target or list(SHARES), chosen.seed, chosen.seconds)
+        return fuzz(chosen.target or list(SHARES), chosen.seed, chosen.seconds, chosen.into)
     except MissingDependency as error:
         print(error, file=sys.stderr)
         return EXIT_MISSING
@@ -54,7 +58,7 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
-def fuzz(names: list[str], seed: int, seconds: float) -> int:
+def fuzz(names: list[str], seed: int, seconds: float, into: Path) -> int:
     """Run the targets one after the other, and tell what came of it."""
     until = time.monotonic() + seconds - min(RESERVE_SECONDS, seconds / 4)
     outcomes: list[Outcome] = []
@@ -66,11 +70,11 @@ def fuzz(names: list[str], seed: int, seconds: float) -> int:
                 left = sum(SHARES[one] for one in ordered[number:])
                 share = max(0.0, until - time.monotonic()) * SHARES[name] / left
                 print(f"fuzzing: {name}, {share:.0f} s", file=sys.stderr)
-                outcome = campaign.run(Plan(name, seed, share), load(name), taker, ROOT / "var" / "fuzz")
+                outcome = campaign.run(Plan(name, seed, share), load(name), taker, into / "fuzz")
             outcomes.append(outcome)
             for signature, count in outcome.found.items():
                 print(f"  {count} x {signature}", file=sys.stderr)
-    publish(outcomes, seed)
+    publish(outcomes, seed, into)
     return 1 if any(outcome.crashes for outcome in outcomes) else EXIT_OK
 
 
@@ -93,17 +97,16 @@ def replay(path: Path) -> int:
     return EXIT_OK
 
 
-def publish(outcomes: list[Outcome], seed: int) -> None:
+def publish(outcomes: list[Outcome], seed: int, into: Path) -> None:
     """The table, how to replay what was found, and the numbers."""
     print(table(outcomes))
-    files = [path.relative_to(ROOT) for outcome in outcomes for path in outcome.files]
-    for path in files:
-        print(f"python -m fuzz --replay {path}")
+    for path in (path for outcome in outcomes for path in outcome.files):
+        print(f"python -m fuzz --replay {os.path.relpath(path)}")
     rows = [
         {"target": one.target, "seed": seed, "inputs": one.inputs, "crashes": one.crashes, "seconds": one.seconds}
         for one in outcomes
     ]
-    _write(ROOT / "var" / "fuzz.json", json.dumps(rows, indent=1) + "\n")
+    _write(into / "fuzz.json", json.dumps(rows, indent=1) + "\n")
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -122,6 +125,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:
+    for number in _SIGNALS:  # nothing interrupts the tidying up
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

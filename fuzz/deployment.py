@@ -15,18 +15,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import requests
+
 from fuzz.canaries import Watch, plant
 from fuzz.crashes import Broken, CrashKind
-from fuzz.furniture import RUNNERS, SCRIPTS, furnish
+from fuzz.furniture import RUNNERS, SCRIPTS, furnish, logins, who_is_logged_in
 from fuzz.wire import Words
 from knossos.settings import ROOT
-from tests.support.processes import Process, worker_process, write_settings
+from tests.support.processes import Process, wait_for, write_settings
 from tests.support.redis_server import RedisServer
 from tests.support.script_scenes import write_script
 from tests.support.site import Site
 
 #: Bytes of memory that a process of the product may have at most.
 MEMORY_BYTES = 700 * 1024 * 1024
+#: Seconds in which a worker has to be there.
+START_SECONDS = 120
+#: Inputs after which it is seen whether those that ask are still logged in: some inputs log out.
+RENEWED_AFTER = 100
 #: Seconds in which a process that seems to be gone may turn out to be there, and in which a log goes on.
 GRACE_SECONDS = 0.2
 #: What a log has where something happened that nobody had foreseen.
@@ -76,14 +82,15 @@ class Deployment:
         redis.start()
         site = Site(folder, redis.url, **settings_of(folder))
         self.site = self._stack.enter_context(site)
-        self._worker = worker_process(folder / "worker.log", write_settings(folder / "settings.py", site.settings))
+        file = write_settings(folder / "settings.py", site.settings)
+        self._worker = Process(["worker.py"], folder / "worker.log", {"KNOSSOS_SETTINGS": str(file)})
         self._stack.callback(self._worker.stop)
+        wait_for(lambda: "waits for tasks" in self._worker.log, "the worker", START_SECONDS)
         self.words = furnish(site)
         free = [folder / name for name in ("redis", "data", "web.log", "websocket.log", "worker.log")]
         self._watch = Watch(folder, free)
         self._tree = _named(ROOT)
         self._read = {process: process.log_file.stat().st_size for process in self.processes}
-        self._workers = _children(self._web.popen.pid)
 
     # --- what targets use -------------------------------------------------------------------------
 
@@ -104,6 +111,14 @@ class Deployment:
     def _web(self) -> Process:
         assert self.site.web_process is not None
         return self.site.web_process
+
+    def renew(self) -> None:
+        """Log in again where an input has logged out; begin anew where one has taken an account away."""
+        try:
+            if not who_is_logged_in(self.site, self.words):
+                self.words.update(logins(self.site))
+        except (requests.RequestException, KeyError, AssertionError):
+            self.restart()
 
     def at_end(self, close: Callable[[], object]) -> None:
         """Call it when all targets are done."""
@@ -166,7 +181,8 @@ class Deployment:
 
     def restart(self) -> None:
         """Begin anew: the one that is there has lost a process, or hangs, or has grown."""
-        self._stack.close()
+        with contextlib.suppress(AssertionError):  # a process that hangs was killed
+            self._stack.close()
         self._stack = ExitStack()
         self.__enter__()
 
@@ -176,6 +192,7 @@ class Taker:
 
     def __init__(self, deployment: Deployment, take: Take) -> None:
         self._deployment, self._take = deployment, take
+        self._count = 0
 
     def take(self, data: bytes) -> None:
         """Run one input.
@@ -183,6 +200,9 @@ class Taker:
         Raises:
             Broken: it broke something; a deployment that cannot go on is a new one then.
         """
+        self._count += 1
+        if self._count % RENEWED_AFTER == 0:
+            self._deployment.renew()
         try:
             self._take(data)
             self._deployment.check()
@@ -241,10 +261,4 @@ def _children(pid: int) -> list[int]:
 
 def _named(folder: Path) -> set[str]:
     """The names in the server's own folder; caches and data come and go."""
-    return {path.name for path in folder.iterdir()} - {
-        "var",
-        ".hypothesis",
-        ".pytest_cache",
-        ".mypy_cache",
-        ".ruff_cache",
-    }
+    return {path.name for path in folder.iterdir() if path.name != "var" and not path.name.startswith(".")}

@@ -45,27 +45,42 @@ INPUT = b"<input/>"
 
 def furnish(site: Site) -> Words:
     """Fill a deployment, and answer the words that name what is in it."""
-    words = Furnisher(site).words()
-    # What an operator has in a home: nobody who asks is meant to see another's.
-    other = requests.Session()
-    other.post(f"{site.url}/api/login", json={"username": "olga", "password": PASSWORD}, timeout=60).raise_for_status()
-    return {**words, "admin": other.cookies[COOKIE_NAME].encode()}
+    known = logins(site)
+    return {**known, **Furnisher(site, known).words()}
+
+
+def logins(site: Site) -> Words:
+    """Sessions of a person and of an operator, and the person's token."""
+    known = {}
+    for word, name in (("session", "dora"), ("admin", "olga")):
+        asker, body = requests.Session(), {"username": name, "password": PASSWORD}
+        asker.post(f"{site.url}/api/login", json=body, timeout=60).raise_for_status()
+        known[word] = asker.cookies[COOKIE_NAME].encode()
+    answer = requests.post(f"{site.url}/api/1/login", data={"user": "dora", "password": PASSWORD}, timeout=60)
+    return {**known, "token": answer.json()["token"].encode()}
+
+
+def who_is_logged_in(site: Site, words: Words) -> bool:
+    """Whether all of `logins` still count."""
+    for word, name in (("session", "dora"), ("admin", "olga")):
+        cookies = {COOKIE_NAME: words[word].decode()}
+        if requests.get(f"{site.url}/api/info", cookies=cookies, timeout=60).json()["username"] != name:
+            return False
+    headers = {"X-KN-TOKEN": words["token"].decode()}
+    return requests.get(f"{site.url}/api/1/mod/editable", headers=headers, timeout=60).status_code == 200
 
 
 class Furnisher:
     """Asks the server for all that is to be there."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, known: Words) -> None:
         self._url = site.url
         self._session = requests.Session()
-        self._token: dict[str, str] = {}
+        self._session.cookies[COOKIE_NAME] = known["session"].decode()
+        self._token = {"X-KN-TOKEN": known["token"].decode()}
 
     def words(self) -> Words:
         """Everything that templates may name."""
-        self._ask("POST", "/api/login", json={"username": "dora", "password": PASSWORD})
-        session = self._session.cookies[COOKIE_NAME]
-        token = self._ask("POST", "/api/1/login", data={"user": "dora", "password": PASSWORD}).json()["token"]
-        self._token = {"X-KN-TOKEN": token}
         image = self._image()
         mod = {"id": "alpha", "title": "Alpha", "type": "tc", "parent": None, "logo": None, "tile": image}
         self._ask("POST", "/api/1/mod/create", json=mod, headers=self._token)
@@ -81,7 +96,7 @@ class Furnisher:
         log = self._ask("POST", "/api/1/log/upload", data={"log": "a log"}).json()["id"]
         made = str(int(time.time()))
         known = {
-            "session": session, "token": token, "key": API_KEY, "password": PASSWORD, "image": image,
+            "key": API_KEY, "password": PASSWORD, "image": image,
             "ticket": task["ticket"], "job_token": task["token"], "job": job, "sha1": sha1, "run": run["id"],
             "log": log,
             "part": hashlib.sha256(PART).hexdigest(), "drop_time": made,

@@ -13,11 +13,28 @@ from fuzz.requests_known import Wish
 
 #: Headers that a request may have besides what it needs, with values that are good, odd or bad.
 HEADERS: Mapping[str, tuple[str, ...]] = {
-    "Range": ("bytes=0-", "bytes=5-2", "bytes=-1", "bytes=-0", "bytes=0-0,2-2", "bytes=9999999999999999999-", "lines=1", "bytes=a"),
+    "Range": (
+        "bytes=0-",
+        "bytes=5-2",
+        "bytes=-1",
+        "bytes=-0",
+        "bytes=0-0,2-2",
+        "bytes=9999999999999999999-",
+        "lines=1",
+        "bytes=a",
+    ),
     "If-None-Match": ("*", '"x"', 'W/"x"', "x", '"', "," * 500),
     "If-Modified-Since": ("Mon, 01 Jan 2024 00:00:00 GMT", "yesterday", "Mon, 99 Jan 99999 00:00:00 GMT", "0"),
     "If-Range": ('"x"', "Mon, 01 Jan 2024 00:00:00 GMT", "\x01"),
-    "Accept": ("application/json", "text/html", "text/event-stream", "*/*;q=2", ";;;", "text/html;level=1;q=x", "," * 2000),
+    "Accept": (
+        "application/json",
+        "text/html",
+        "text/event-stream",
+        "*/*;q=2",
+        ";;;",
+        "text/html;level=1;q=x",
+        "," * 2000,
+    ),
     "Accept-Language": ("de", "x-klingon", "*;q=a"),
     "Accept-Encoding": ("gzip", "br;q=0", "identity;q=0, *;q=0"),
     "Prefer": ("respond-async", "wait=0", "wait=99999999999999999999", "wait=-1", "wait=x", "respond-async, wait=1"),
@@ -26,7 +43,15 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-Request-Id": ("a" * 32, "\x00", "../x", "ä"),
     "X-Forwarded-For": ("1.2.3.4", "x, y", "::1", ","),
     "X-Forwarded-Proto": ("https", "javascript"),
-    "Authorization": ("Bearer {{token}}", "Bearer", "Bearer a.b.c", "Basic Og==", "Basic x", "Bearer " + "a" * 5000, "\xff"),
+    "Authorization": (
+        "Bearer {{token}}",
+        "Bearer",
+        "Bearer a.b.c",
+        "Basic Og==",
+        "Basic x",
+        "Bearer " + "a" * 5000,
+        "\xff",
+    ),
     "Cookie": ("SessionToken=", "SessionToken=a.b.c; SessionToken=d", "=;=;", "a" * 9000, "SessionToken={{session}}x"),
     "Expect": ("100-continue", "x"),
     "Transfer-Encoding": ("chunked", "gzip, chunked", "identity", "chunked, chunked"),
@@ -36,18 +61,35 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-HTTP-Method-Override": ("DELETE",),
     "Host": ("", "evil.example", "[::1", "a:b:c", "x" * 300, "{{host}}, {{host}}", "ä.example"),
     "TE": ("trailers",),
-}  # fmt: skip
+}
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "get", "X" * 100, "")
 TYPES = (
-    "application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "multipart/form-data",
-    "text/plain", "application/json; charset=utf-16", "application/json; charset=nothing", "text/xml", "", "/", "a/b;c",
-    "multipart/form-data; boundary=\"", "application/octet-stream", "multipart/mixed; boundary=x",
-)  # fmt: skip
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "multipart/form-data",
+    "text/plain",
+    "application/json; charset=utf-16",
+    "application/json; charset=nothing",
+    "text/xml",
+    "",
+    "/",
+    "a/b;c",
+    'multipart/form-data; boundary="',
+    "application/octet-stream",
+    "multipart/mixed; boundary=x",
+)
 #: Who asks: a session, a token, an operator, nobody.
 CALLERS = (
-    "Cookie: {{cookie}}={{session}}", "Cookie: {{cookie}}={{session}}", "X-KN-TOKEN: {{token}}", "X-KN-TOKEN: {{token}}",
-    "Cookie: {{cookie}}={{admin}}", "Authorization: Bearer {{token}}", "X-KN-TOKEN: wrong", "",
-)  # fmt: skip
+    "Cookie: {{cookie}}={{session}}",
+    "Cookie: {{cookie}}={{session}}",
+    "X-KN-TOKEN: {{token}}",
+    "X-KN-TOKEN: {{token}}",
+    "Cookie: {{cookie}}={{admin}}",
+    "Authorization: Bearer {{token}}",
+    "X-KN-TOKEN: wrong",
+    "",
+)
 
 
 def changed(random: Random, wish: Wish) -> bytes:

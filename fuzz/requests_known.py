@@ -146,7 +146,8 @@ SCRIPT_SERVER = (
     Wish("DELETE", "/api/users/paul"),
     sent(
         "/api/schedules",
-        {"kind": "script", "script": "echo.py", "title": "t", "when": {"cron": "0 0 1 1 *", "zone": "Europe/Berlin"}, "cron": "0 0 1 1 *", "at": "2030-01-01T00:00"},
+        {"kind": "script", "script": "echo.py", "title": "t", "when": {"cron": "0 0 1 1 *", "zone": "Europe/Berlin"},
+         "cron": "0 0 1 1 *", "at": "2030-01-01T00:00"},
     ),
     get("/api/schedules"),
     get("/api/schedules/times", cron="0 0 * * 1", zone="Europe/Berlin", count="3"),

@@ -1,5 +1,5 @@
-"""Whole conversions and releases: a mutated archive is downloaded, looked into and mirrored by a worker, as a description
-that is nearly right asks for it.
+"""Whole conversions: a mutated archive is downloaded, looked into and mirrored by a worker, as a description that is
+nearly right asks for it.
 
 An input is the description, a line end, the archive's name, a line end, and the archive.
 """

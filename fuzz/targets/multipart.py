@@ -29,22 +29,53 @@ DOORS: tuple[tuple[str, tuple[tuple[str, str], ...], str], ...] = (
 )
 #: Boundaries as they stand in the header, and as they stand in the body.
 BOUNDARIES: tuple[tuple[bytes, bytes], ...] = (
-    (b"edge", b"edge"), (b'"edge"', b"edge"), (b"edge", b"edges"), (b"edge", b"edg"), (b"", b""), (b'""', b""),
-    (b"e" * 70, b"e" * 70), (b"e" * 5000, b"e" * 5000), (b"-", b"-"), (b"--", b"--"), (b'"a b"', b"a b"),
-    (b"edge; boundary=other", b"other"), (b"ed\xe4ge", b"ed\xe4ge"), (b"edge\t", b"edge"), (b'"edge', b"edge"),
-    (b"=?utf-8?q?edge?=", b"edge"), (b"x*=utf-8''edge", b"edge"), (b"\x00", b"\x00"),
-)  # fmt: skip
+    (b"edge", b"edge"),
+    (b'"edge"', b"edge"),
+    (b"edge", b"edges"),
+    (b"edge", b"edg"),
+    (b"", b""),
+    (b'""', b""),
+    (b"e" * 70, b"e" * 70),
+    (b"e" * 5000, b"e" * 5000),
+    (b"-", b"-"),
+    (b"--", b"--"),
+    (b'"a b"', b"a b"),
+    (b"edge; boundary=other", b"other"),
+    (b"ed\xe4ge", b"ed\xe4ge"),
+    (b"edge\t", b"edge"),
+    (b'"edge', b"edge"),
+    (b"=?utf-8?q?edge?=", b"edge"),
+    (b"x*=utf-8''edge", b"edge"),
+    (b"\x00", b"\x00"),
+)
 #: Lines that a part's header may have besides what it needs.
 LINES = (
-    b"Content-Type: text/plain; charset=utf-16", b"Content-Type: multipart/mixed; boundary=inner", b"X: " + b"a" * 9000,
-    b"Content-Transfer-Encoding: base64", b"Content-Length: 99999999999", b"no colon", b": no name", b" folded", b"\x00: \x00",
-    b"Content-Disposition: form-data; name=\"second\"", b"Content-Disposition: attachment", b"\xff\xfe: \xff", b"a:b\rc:d",
-)  # fmt: skip
+    b"Content-Type: text/plain; charset=utf-16",
+    b"Content-Type: multipart/mixed; boundary=inner",
+    b"X: " + b"a" * 9000,
+    b"Content-Transfer-Encoding: base64",
+    b"Content-Length: 99999999999",
+    b"no colon",
+    b": no name",
+    b" folded",
+    b"\x00: \x00",
+    b'Content-Disposition: form-data; name="second"',
+    b"Content-Disposition: attachment",
+    b"\xff\xfe: \xff",
+    b"a:b\rc:d",
+)
 DISPOSITIONS = (
-    b'form-data; name="%s"; filename="%s"', b"form-data; name=%s; filename=%s", b'form-data; filename="%.0s%s"',
-    b'form-data; name="%s"; filename*=utf-8\'\'%s', b'FORM-DATA;NAME="%s";FILENAME="%s"', b'form-data; name="%s', b"%.0s%.0s",
-    b'form-data; name="%s"; name="%s"', b'form-data; name*0="%s"; name*1="%s"; filename=""', b"form-data;;;=;name=\"%s\" %s",
-)  # fmt: skip
+    b'form-data; name="%s"; filename="%s"',
+    b"form-data; name=%s; filename=%s",
+    b'form-data; filename="%.0s%s"',
+    b"form-data; name=\"%s\"; filename*=utf-8''%s",
+    b'FORM-DATA;NAME="%s";FILENAME="%s"',
+    b'form-data; name="%s',
+    b"%.0s%.0s",
+    b'form-data; name="%s"; name="%s"',
+    b'form-data; name*0="%s"; name*1="%s"; filename=""',
+    b'form-data;;;=;name="%s" %s',
+)
 
 
 def inputs(random: Random) -> Iterator[bytes]:

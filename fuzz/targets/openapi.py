@@ -31,12 +31,32 @@ AT_ONCE = 6
 ADDRESS = "http://fuzz.invalid"
 #: What names of fields mean, wherever they stand; several are alternatives.
 WORDS: dict[str, tuple[str, ...]] = {
-    "ticket": ("{{ticket}}", "{{job}}"), "token": ("{{job_token}}", "{{drop_token}}"), "passwd": ("{{key}}",), "mid": ("alpha",),
-    "mod_id": ("alpha",), "id": ("alpha", "{{part}}", "1"), "sha1": ("{{sha1}}",), "sha256": ("{{image}}",), "run_id": ("{{run}}",),
-    "user": ("dora",), "username": ("dora",), "password": ("{{password}}",), "job_id": ("{{job}}",), "checksum": ("{{image}}", "{{part}}"),
-    "version": ("1.2.0",), "call": ("echo.py",), "path": ("a.txt", "folder", "json", "{{run}}"), "made": ("{{drop_time}}",), "key": ("0",),
-    "data": ("{{example}}",), "name": ("a.txt", "dora", "paul", "repo.json"), "number": ("1",), "size": ("17",), "parts": ("1",), "part": ("0",),
-}  # fmt: skip
+    "ticket": ("{{ticket}}", "{{job}}"),
+    "token": ("{{job_token}}", "{{drop_token}}"),
+    "passwd": ("{{key}}",),
+    "mid": ("alpha",),
+    "mod_id": ("alpha",),
+    "id": ("alpha", "{{part}}", "1"),
+    "sha1": ("{{sha1}}",),
+    "sha256": ("{{image}}",),
+    "run_id": ("{{run}}",),
+    "user": ("dora",),
+    "username": ("dora",),
+    "password": ("{{password}}",),
+    "job_id": ("{{job}}",),
+    "checksum": ("{{image}}", "{{part}}"),
+    "version": ("1.2.0",),
+    "call": ("echo.py",),
+    "path": ("a.txt", "folder", "json", "{{run}}"),
+    "made": ("{{drop_time}}",),
+    "key": ("0",),
+    "data": ("{{example}}",),
+    "name": ("a.txt", "dora", "paul", "repo.json"),
+    "number": ("1",),
+    "size": ("17",),
+    "parts": ("1",),
+    "part": ("0",),
+}
 
 
 def inputs(random: Random) -> Iterator[bytes]:

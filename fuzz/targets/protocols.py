@@ -1,4 +1,4 @@
-"""Everything that clients of the protocols, and browsers, ask for, with fields, documents, paths and headers changed."""
+"""All that clients of the protocols, and browsers, ask for, with fields, documents, paths and headers changed."""
 
 from __future__ import annotations
 

@@ -31,9 +31,21 @@ QUIET_SECONDS, HEALTH_SECONDS = 0.04, 20.0
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 #: What a client may say.
 SAID: tuple[Any, ...] = (
-    ["user_ready", []], ["captcha_response", ["abc"]], ["cancel", []], ["something", [1]], ["captcha_response", ["a" * 1001]],
-    [], {}, "x", None, 17, [[]], ["captcha_response"], ["cancel", {"a": 1}], ["user_ready"],
-)  # fmt: skip
+    ["user_ready", []],
+    ["captcha_response", ["abc"]],
+    ["cancel", []],
+    ["something", [1]],
+    ["captcha_response", ["a" * 1001]],
+    [],
+    {},
+    "x",
+    None,
+    17,
+    [[]],
+    ["captcha_response"],
+    ["cancel", {"a": 1}],
+    ["user_ready"],
+)
 TICKETS = (
     "{{ticket}}",
     "{{ticket}}",
@@ -61,6 +73,25 @@ AFTER = (
     "\x00",
     "18446744073709551615-18446744073709551615",
 )
+#: The headers that open a socket, and wrong ones.
+OPENING = (
+    "Host: {{sockets}}",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version: 13",
+)
+WRONG = (
+    "Upgrade: h2c",
+    "Connection: close",
+    "Sec-WebSocket-Key: x",
+    "Sec-WebSocket-Key:",
+    "Sec-WebSocket-Version: 99",
+    "Sec-WebSocket-Version: x",
+    "Sec-WebSocket-Protocol: a, b",
+    "Content-Length: 5",
+    "Transfer-Encoding: chunked",
+)
 _END = b"\r\n\r\n"
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: {{sockets}}\r\nConnection: close\r\n\r\n"
 
@@ -80,27 +111,24 @@ def opening(random: Random) -> bytes:
     if random.random() < 0.3:
         query += f"&after={_plain(random.choice(AFTER))}"
     room = random.choice(("inter", "inter", "watcher", "nothing"))
-    lines = [
-        f"GET /ws/{room}/{_plain(random.choice(TICKETS) if random.random() < 0.4 else TICKETS[0])}{query} HTTP/1.1",
-        "Host: {{sockets}}", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Version: 13",
-    ]  # fmt: skip
-    if random.random() < 0.3:
-        lines.append("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits")
-    if random.random() < 0.3:
-        lines.append(
-            random.choice(("Cookie: {{cookie}}={{session}}", "Cookie: {{cookie}}={{admin}}", "Cookie: {{cookie}}=x"))
-        )
-    if random.random() < 0.15:
-        lines[random.randrange(2, 6)] = random.choice(
-            ("Upgrade: h2c", "Connection: close", "Sec-WebSocket-Key: x", "Sec-WebSocket-Key:", "Sec-WebSocket-Version: 99",
-             "Sec-WebSocket-Version: x", "Sec-WebSocket-Protocol: a, b", "Content-Length: 5", "Transfer-Encoding: chunked")
-        )  # fmt: skip
-    if random.random() < 0.15:
-        name = random.choice(list(HEADERS))
-        lines.append(f"{name}: {random.choice(HEADERS[name])}")
+    ticket = random.choice(TICKETS) if random.random() < 0.4 else TICKETS[0]
+    lines = [f"GET /ws/{room}/{_plain(ticket)}{query} HTTP/1.1", *_headers(random)]
     head = "\r\n".join(lines).encode("utf-8", "replace")
     return (mutated(random, head, most=2) if random.random() < 0.05 else head) + _END
+
+
+def _headers(random: Random) -> Iterator[str]:
+    """What opens a socket; sometimes with one that is wrong."""
+    wrong = random.randrange(len(OPENING)) if random.random() < 0.15 else None
+    for number, line in enumerate(OPENING):
+        yield random.choice(WRONG) if number == wrong else line
+    if random.random() < 0.3:
+        yield "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+    if random.random() < 0.3:
+        yield "Cookie: {{cookie}}=" + random.choice(("{{session}}", "{{admin}}", "x"))
+    if random.random() < 0.15:
+        name = random.choice(list(HEADERS))
+        yield f"{name}: {random.choice(HEADERS[name])}"
 
 
 def _plain(value: str) -> str:
@@ -195,9 +223,8 @@ def _deflated(random: Random, said: bytes) -> bytes:
 
 
 def make(place: Deployment) -> Callable[[bytes], None]:
-    here = f"{place.sockets[0]}:{place.sockets[1]}".encode()
-
     def take(data: bytes) -> None:
+        here = f"{place.sockets[0]}:{place.sockets[1]}".encode()
         head, _, frames = data.partition(_END)
         words = {**place.words, "sockets": here}
         must_not_tell(_talk(place.sockets, filled(head + _END, words), frames))
