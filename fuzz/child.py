@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import resource
 import struct
 import sys
@@ -55,8 +56,9 @@ def said_of(take: Callable[[bytes], None], data: bytes, resident: int) -> dict[s
 
 
 def _peak() -> int:
-    """Bytes of memory that this process has had at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Bytes of memory that this process has had at most; what getrusage tells begins with those of its parent."""
+    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(kilobytes) * 1024
 
 
 def _limit_memory(above: int) -> None:

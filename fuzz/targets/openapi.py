@@ -6,6 +6,7 @@ the first check.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
@@ -29,6 +30,10 @@ PLACE = Place.DEPLOYMENT
 AT_ONCE = 6
 #: Where the requests go; the deployment has another port.
 ADDRESS = "http://fuzz.invalid"
+#: Headers that the template has itself, or that differ each time.
+OWN_HEADERS = ("content-length", "host", "transfer-encoding", "x-schemathesis-testcaseid")
+#: The boundary of a form, which requests chooses at random.
+BOUNDARY = re.compile(rb"boundary=([0-9a-f]{32})")
 #: What names of fields mean, wherever they stand; several are alternatives.
 WORDS: dict[str, tuple[str, ...]] = {
     "ticket": ("{{ticket}}", "{{job}}"),
@@ -108,24 +113,28 @@ def as_bytes(random: Random, case: Any) -> bytes:
     except (ValueError, UnicodeError, requests.RequestException):
         return b""
     address = (request.url or "").removeprefix(ADDRESS) or "/"
-    lines = [f"{request.method} {address}", "Host: {{host}}", "Origin: http://{{host}}", random.choice(CALLERS)]
-    lines[0] += " HTTP/1.1"
+    lines = [
+        f"{request.method} {address} HTTP/1.1",
+        "Host: {{host}}",
+        "Origin: http://{{host}}",
+        random.choice(CALLERS),
+    ]
     for name, value in request.headers.items():
-        shown = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        if name.lower() not in ("content-length", "host", "transfer-encoding"):
-            lines.append(f"{name}: {shown}")
-    body = request.body or b""
-    whole = (
-        body.encode("utf-8", "surrogatepass")
-        if isinstance(body, str)
-        else b"".join(body)
-        if not isinstance(body, bytes)
-        else body
-    )
+        if name.lower() not in OWN_HEADERS:
+            lines.append(f"{name}: {value.decode('latin-1') if isinstance(value, bytes) else value}")
     lines.append("Content-Length: {{length}}")
-    head = "\r\n".join(line for line in lines if line).replace("%7B%7B", "{{").replace("%7D%7D", "}}")
-    whole = whole.replace(b"%7B%7B", b"{{").replace(b"%7D%7D", b"}}")
-    return head.encode("latin-1", "replace") + b"\r\n\r\n" + whole
+    head = "\r\n".join(line for line in lines if line).encode("latin-1", "replace")
+    data = head + b"\r\n\r\n" + _body(request.body)
+    # Braces were escaped; and what is random without our seed is not.
+    data = data.replace(b"%7B%7B", b"{{").replace(b"%7D%7D", b"}}")
+    boundary = BOUNDARY.search(head)
+    return data.replace(boundary[1], b"edge") if boundary else data
+
+
+def _body(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else b"".join(body or ())
 
 
 def make(place: Deployment) -> Callable[[bytes], None]:
