@@ -25,7 +25,7 @@ from knossos.errors import EXIT_MISSING, EXIT_OK, MissingDependency
 from knossos.settings import ROOT
 
 #: Seconds that a run takes by itself, the fewest that are enough for all of it, and what it may need beyond.
-SECONDS, LEAST_SECONDS, GRACE_SECONDS = 600, 100, 60
+SECONDS, LEAST_SECONDS, GRACE_SECONDS = 600, 120, 60
 
 
 def main(arguments: list[str]) -> int:

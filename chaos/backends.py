@@ -8,6 +8,7 @@ import pwd
 import signal
 import socket
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,12 @@ def answers(port: int, host: str = NEAR_ADDRESS) -> bool:
     except OSError:
         return False
     return True
+
+
+def storage_takes_files() -> bool:
+    """Whether the S3 server has a place for a file already: what is written earlier waits for a minute."""
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:9333/dir/assign", timeout=5) as answer:
+            return "fid" in json.load(answer)
+    except (OSError, ValueError):
+        return False

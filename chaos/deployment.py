@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from chaos import backends, hosts
+from chaos import backends, clocks, hosts
 from chaos.clocks import Clock
 from chaos.hosts import NEAR_ADDRESS, NETWORK
 from chaos.namespaces import mount_memory
@@ -25,6 +25,7 @@ from knossos.accounts.first_start import prepare
 from knossos.database import Database
 from knossos.publishing.repository.signature import Signer
 from knossos.settings import Settings
+from knossos.storage import Storage
 from knossos.web import third_party
 from tests.support.processes import write_settings
 
@@ -39,7 +40,7 @@ DISK_BYTES, MIRROR_BYTES = 48 * 1024**2, 512 * 1024**2
 #: The file with which a disk is filled.
 FILLER = ".filler"
 #: Seconds that all of it may take to start.
-START_SECONDS = 90
+START_SECONDS = 60
 
 
 class Deployment:
@@ -54,6 +55,7 @@ class Deployment:
         self.settings = self._settings(folder / "near", folder / "work" / "near")
         for name in ("logs", "clocks", "settings", "tmp"):
             (folder / name).mkdir()
+        self._clock_library = clocks.build(found.compiler, folder / "clocks" / "clock.so")
         mount_memory(folder / "mirror", MIRROR_BYTES)
 
     def disk(self, worker: str) -> Path:
@@ -81,7 +83,7 @@ class Deployment:
 
     def _backends_answer(self) -> bool:
         ports = ((backends.REDIS_PORT, NEAR_ADDRESS), (backends.S3_PORT, "127.0.0.1"))
-        if not all(backends.answers(port, host) for port, host in ports):
+        if not all(backends.answers(port, host) for port, host in ports) or not backends.storage_takes_files():
             return False
         address = f"postgresql://postgres@{NEAR_ADDRESS}:{backends.POSTGRES_PORT}/postgres"
         try:
@@ -95,6 +97,8 @@ class Deployment:
 
     def _prepare(self, people: list[str]) -> None:
         third_party.install()
+        # The bucket comes with its first object.
+        Storage(self.settings).put_bytes("made", b"made")
         database = Database(self.settings)
         prepare(self.settings, database)
         for name in people:
@@ -159,7 +163,7 @@ class Deployment:
 
     def _unit(self, name: str, program: str, settings: Settings | None = None) -> Unit:
         file = write_settings(self.folder / "settings" / f"{name}.py", settings or self.settings)
-        self.clocks[name] = clock = Clock(self.folder / "clocks" / name, self.found.clock)
+        self.clocks[name] = clock = Clock(self.folder / "clocks" / name, self._clock_library)
         temporary = self.temporary(name)
         temporary.mkdir()
         environment = {"KNOSSOS_SETTINGS": str(file), "TMPDIR": str(temporary), **clock.environment()}

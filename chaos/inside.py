@@ -167,22 +167,24 @@ def _within(value: float, bounds: tuple[float, float]) -> float:
 
 def main(task: dict[str, Any]) -> int:
     """Furnish the namespaces, run, and print the report."""
-    namespaces.furnish()
+    logs = Path(task["logs"]) if task["logs"] else None
+    if logs:
+        logs.mkdir(parents=True, exist_ok=True)
+    namespaces.furnish(*([logs] if logs else []))
     hosts.make()
-    found = Found(**{name: task[name] for name in ("redis", "postgres", "weed", "clock")})
+    found = Found(**{name: task[name] for name in ("redis", "postgres", "weed", "compiler")})
     run = Run(task["seed"], task["seconds"], found)
     try:
         report = run.go()
     finally:
-        if task["logs"]:
-            _keep_logs(run, Path(task["logs"]))
+        if logs:
+            _keep_logs(run, logs)
     json.dump(report, sys.stdout)
     sys.stdout.flush()
     return 0
 
 
 def _keep_logs(run: Run, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for log in (*WORLD.glob("*.log"), *(WORLD / "logs").glob("*.log")):
         shutil.copy2(log, folder)
     (folder / "faults.log").write_text("\n".join(run.faults.log) + "\n")

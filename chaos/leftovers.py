@@ -69,9 +69,9 @@ def of_redis(client: redis.Redis) -> list[str]:
         name = key.decode(errors="replace")
         if name.startswith((keys.limit(""), keys.waiting(""), keys.line(""), keys.place(""), keys.limit_lines(""))):
             found.append(f"Redis: {name}")
-        elif name.startswith("rq:wip:") and client.zcard(key):
+        elif name.startswith("rq:wip:") and client.type(key) == b"zset":
             found.append(f"Redis: {name} holds {client.zcard(key)} executions")
-        elif name.startswith("rq:queue:") and client.llen(key):
+        elif name.startswith("rq:queue:") and client.type(key) == b"list":
             found.append(f"Redis: {name} holds {client.llen(key)} jobs")
         elif name.startswith("knossos:") and "lock" in name and client.ttl(key) == -1:
             found.append(f"Redis: the lock {name} is for ever")

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from chaos.needs import PLACES
@@ -28,12 +29,13 @@ def command(module: str, argument: str) -> list[str]:
     return [unshare, *options, sys.executable, "-m", module, argument]
 
 
-def furnish() -> None:
-    """Make the file systems that the run writes to, and bring its network up."""
+def furnish(*kept: Path) -> None:
+    """Make the file systems that the run writes to, and bring its network up. Folders that are ``kept`` stay the
+    machine's own."""
     mount_memory(Path("/run"))
     WORLD.mkdir()
     mount_memory(Path("/dev/shm"))
-    _hide_tmp()
+    _hide_tmp(kept)
     run("ip", "link", "set", "lo", "up")
 
 
@@ -45,14 +47,15 @@ def mount_memory(folder: Path, size_bytes: int | None = None) -> None:
     run("mount", "-t", "tmpfs", "-o", f"mode={mode}", *size, "tmpfs", str(folder))
 
 
-def _hide_tmp() -> None:
+def _hide_tmp(kept: Sequence[Path]) -> None:
     """An empty /tmp, in which the code and its Python still are where they lay, if they lay there."""
     tmp = Path("/tmp")
-    kept = sorted({one for one in (ROOT, Path(sys.prefix), Path(sys.base_prefix)) if one.is_relative_to(tmp)})
+    needed = (ROOT, Path(sys.prefix), Path(sys.base_prefix), *kept)
+    places = sorted({one for one in needed if one.is_relative_to(tmp)})
     _OTHER_TMP.mkdir()
     run("mount", "--rbind", str(tmp), str(_OTHER_TMP))
     mount_memory(tmp)
-    for place in kept:
+    for place in places:
         place.mkdir(parents=True, exist_ok=True)
         run("mount", "--rbind", str(_OTHER_TMP / place.relative_to(tmp)), str(place))
     run("umount", "--recursive", "--lazy", str(_OTHER_TMP))

@@ -25,7 +25,7 @@ class Found:
     redis: str
     postgres: str
     weed: str
-    clock: str
+    compiler: str
 
     def as_dict(self) -> dict[str, str]:
         return dataclasses.asdict(self)
@@ -38,7 +38,7 @@ def look() -> Found:
     for program, package in PROGRAMS.items():
         if shutil.which(program, path=PLACES) is None:
             raise _missing(program, f"install the package {package} (apt-get install {package})")
-    return Found(redis=_redis(), postgres=str(_postgres()), weed=_weed(), clock=str(_clock()))
+    return Found(redis=_redis(), postgres=str(_postgres()), weed=_weed(), compiler=_compiler())
 
 
 def _redis() -> str:
@@ -70,14 +70,12 @@ def _weed() -> str:
     return found
 
 
-def _clock() -> Path:
-    """The library that moves the clock of one process. Its package is not imported: it would look for its own way."""
-    spec = importlib.util.find_spec("libfaketime")
-    if spec is not None and spec.origin is not None:
-        found = sorted((Path(spec.origin).parent / "vendor").rglob("libfaketime.so.1"))
-        if found:
-            return found[0]
-    raise _missing("libfaketime", "install it: pip install -r requirements-dev.txt")
+def _compiler() -> str:
+    """What compiles the library by which a clock jumps (``clock.c``); it needs no headers."""
+    for name in ("cc", "gcc", "clang"):
+        if found := shutil.which(name, path=PLACES):
+            return found
+    raise _missing("a C compiler", "install the package gcc (scripts/system-packages.sh does)")
 
 
 def _missing(needed: str, advice: str) -> MissingDependency:
