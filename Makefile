@@ -7,7 +7,7 @@ PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow again lint format bench screenshots system template pins clean
+.PHONY: help run demo test test-slow again lint format bench chaos screenshots system template pins clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -38,6 +38,9 @@ format: py-env ## Bring the code into shape
 
 bench: py-env ## Measure the figures that the server must reach, at most 10 minutes (peers: requirements-bench.txt)
 	$(PYTHON) -m benchmarks
+
+chaos: py-env system ## Kill, cut and fill a whole deployment under load, and count what is lost: 10 minutes, as root
+	$(PYTHON) -m chaos $(ARGS)
 
 screenshots: py-env system ## Take docs/images anew
 	$(PYTHON) -m scripts.screenshots

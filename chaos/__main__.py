@@ -1,10 +1,10 @@
-"""Run the chaos: ``python -m chaos [--seed N] [--seconds S]``, as root; at most S seconds (600) and a few more.
+"""Run the chaos: ``python -m chaos [--seed N] [--seconds S]``, as root, in S seconds (600).
 
-Prints what was done to the deployment, what it had accepted, and what became of that; ``var/chaos.json`` keeps the same.
+Prints what was done to the deployment, what it had accepted and what became of that; ``var/chaos.json`` keeps it.
 The same seed gives the same faults at the same moments; what they meet depends on the machine.
 
-Exit code 0: nothing is lost, doubled or left over; 1: something is (the last lines say what), or the run was ended early,
-which leaves nothing behind, not even numbers; 3: something is missing, and the message says what to install.
+Exit code 0: nothing is lost, doubled or left over; 1: something is (the last lines say what), or the run was ended
+early, which leaves nothing behind, not even numbers; 3: something is missing, and the message says what to install.
 """
 
 from __future__ import annotations

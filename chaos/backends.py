@@ -48,7 +48,19 @@ def postgres(programs: str, folder: Path) -> Unit:
     os.chown(home, account.pw_uid, account.pw_gid)
     user: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     made = subprocess.run(
-        [f"{programs}/initdb", "-D", str(home / "data"), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale", "C"],
+        [
+            f"{programs}/initdb",
+            "-D",
+            str(home / "data"),
+            "-A",
+            "trust",
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale",
+            "C",
+        ],
         cwd="/",
         capture_output=True,
         text=True,

@@ -8,10 +8,11 @@ import random
 from chaos.clients import Client, Unanswered
 from chaos.deployment import API_KEY
 from chaos.elsewhere import Elsewhere
+from chaos.notebook import Watch
 from chaos.watchers import Watchers
 
-#: Conversions that one program sends before it waits for a moment, and for how many seconds it does.
-BURST, PAUSE_SECONDS = 3, 2.0
+#: How many of its conversions a program has on their way at once.
+MOST_OPEN = 3
 
 
 class Converting:
@@ -26,9 +27,13 @@ class Converting:
         self._watchers = watchers
         self._number = number
         self._made = 0
+        self._open: list[Watch] = []
 
     def one(self) -> None:
-        """Submit one conversion, and have it watched."""
+        """Submit one conversion, and have it watched, unless enough of them are on their way."""
+        self._open = [watch for watch in self._open if not watch.ended]
+        if len(self._open) >= MOST_OPEN:
+            return
         self._made += 1
         name = f"mod-{self._number}-{self._made}"
         files = []
@@ -54,6 +59,4 @@ class Converting:
         ticket, token = int(content["ticket"]), str(content["token"])
         notebook.accept("conversion", str(ticket), token=token, sums=sums)
         for _ in range(self._rng.choice((1, 1, 2))):
-            self._watchers.watch(ticket, token=token)
-        if self._made % BURST == 0:
-            self._client.stopping.wait(PAUSE_SECONDS)
+            self._open.append(self._watchers.watch(ticket, token=token))

@@ -36,7 +36,7 @@ PASSWORD = "correct horse"
 #: The workers, and which of them is on the second host.
 WORKERS, FAR_WORKER = ("worker-1", "worker-2", "worker-3"), "worker-3"
 #: Bytes of a worker's own disk, and of the mirror's.
-DISK_BYTES, MIRROR_BYTES = 48 * 1024**2, 512 * 1024**2
+DISK_BYTES, MIRROR_BYTES = 128 * 1024**2, 512 * 1024**2
 #: The file with which a disk is filled.
 FILLER = ".filler"
 #: Seconds that all of it may take to start.

@@ -149,8 +149,8 @@ class Faults:
     # --- the second host ----------------------------------------------------------------------------
 
     def cut_off(self, until: float) -> list[str]:
-        """Pull the second host's cable in the middle of its jobs, and plug it in again, until a monotonic time; at least
-        once. Answers the tickets of the jobs that it was at."""
+        """Pull the second host's cable in the middle of its jobs, and plug it in again, until a monotonic time; at
+        least once. Answers the tickets of the jobs that it was at."""
         tickets: list[str] = []
         while not tickets or time.monotonic() < until:
             jobs = self._busy(time.monotonic() + BUSY_SECONDS)

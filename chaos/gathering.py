@@ -34,7 +34,9 @@ SCRIPT_ENDS = {"succeeded": "done", "failed": "failed", "cancelled": "failed"}
 class Gathering:
     """All that can be found out about a deployment that has come to rest."""
 
-    def __init__(self, deployment: Deployment, notebook: Notebook, elsewhere: Elsewhere, people: dict[str, Client]) -> None:
+    def __init__(
+        self, deployment: Deployment, notebook: Notebook, elsewhere: Elsewhere, people: dict[str, Client]
+    ) -> None:
         self._deployment = deployment
         self._notebook = notebook
         self._elsewhere = elsewhere
@@ -166,7 +168,9 @@ class Gathering:
         )
         offered = [one for one in self._repository if (one["id"], one["version"]) == (mod, version)]
         sums = [file["checksum"][1] for one in offered for package in one["packages"] for file in package["files"]]
-        links = [link for one in offered for package in one["packages"] for file in package["files"] for link in file["urls"]]
+        links = [
+            link for one in offered for package in one["packages"] for file in package["files"] for link in file["urls"]
+        ]
         sha256 = one.promised["sha256"]
         told = sum(about == ("release", mod, version) for about in self._elsewhere.deliveries.values())
         return Fate(

@@ -36,5 +36,5 @@ def plug() -> None:
 
 
 def there(command: list[str]) -> list[str]:
-    """The command that runs another one on the second host. ``ip`` becomes it, so that its process id is the other's."""
+    """The command that runs another one on the second host. ``ip`` becomes it, and keeps its process id."""
     return [str(shutil.which("ip", path=PLACES)), "netns", "exec", FAR, *command]

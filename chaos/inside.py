@@ -67,7 +67,9 @@ class Run:
         time.sleep(max(0.0, self._left() - cut - rest))
         self.faults.stop()
         self.deployment.heal()
-        self._say(f"{sum(self.faults.counts.values())} faults so far; cutting off the second host in the middle of its jobs")
+        self._say(
+            f"{sum(self.faults.counts.values())} faults so far; cutting off the second host in the middle of its jobs"
+        )
         self.cut_jobs = self.faults.cut_off(time.monotonic() + max(0.0, self._left() - rest - self._reserve()))
         self._say("no more faults; nobody begins anything new")
         people = {name: Client(self.notebook, threading.Event(), name) for name in PEOPLE}

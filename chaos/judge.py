@@ -96,9 +96,10 @@ def judge_fate(fate: Fate) -> list[Finding]:
     return findings
 
 
-def judge_watch(name: str, seen: Sequence[Seen], log: Sequence[LogEntry]) -> list[Finding]:
+def judge_watch(name: str, messages: Sequence[Seen], log: Sequence[LogEntry]) -> list[Finding]:
     """A watcher has seen every lasting event of the log once, in its order, and nothing that never was."""
     findings = []
+    seen = without_remarks(messages)
 
     def find(wrong: Wrong, text: str) -> None:
         findings.append(Finding(wrong, name, text))
@@ -121,6 +122,19 @@ def judge_watch(name: str, seen: Sequence[Seen], log: Sequence[LogEntry]) -> lis
     if ends > 1:
         find(Wrong.DOUBLED, f"the end was told {ends} times")
     return findings
+
+
+def without_remarks(messages: Sequence[Seen]) -> list[Seen]:
+    """Without what the server says to one watcher alone, such as where its task waits: a line with the id of what that
+    watcher has seen last, and other words than that."""
+    found: list[Seen] = []
+    for message in messages:
+        last = found[-1] if found else Seen("0-0", "", None)
+        same_words = (message.event, message.arguments) == (last.event, last.arguments)
+        if message.event == "log_message" and message.id == last.id and not same_words:
+            continue
+        found.append(message)
+    return found
 
 
 def judge_leftovers(leftovers: Iterable[str]) -> list[Finding]:

@@ -81,8 +81,8 @@ def of_redis(client: redis.Redis) -> list[str]:
 def of_database(database: Database) -> list[str]:
     """Transactions that nobody ends, and locks that outlive whoever took them."""
     questions = {
-        "PostgreSQL: open transaction: {}": "SELECT left(query, 80) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "
-        "backend_type = 'client backend' AND state LIKE 'idle in transaction%' AND state_change < now() - interval '5 s'",
+        "PostgreSQL: open transaction: {}": "SELECT left(query, 80) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        " AND state LIKE 'idle in transaction%' AND state_change < now() - interval '5 s'",
         "PostgreSQL: advisory lock {}": "SELECT objid::text FROM pg_locks WHERE locktype = 'advisory'",
         "PostgreSQL: prepared transaction {}": "SELECT gid FROM pg_prepared_xacts",
     }

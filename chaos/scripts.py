@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 
 from chaos.clients import Client, Unanswered
+from chaos.notebook import Watch
 from chaos.watchers import Watchers
 
+#: How many scripts one person has on their way at once.
+MOST_OPEN = 3
 #: The folder of the marks in each home; a file for each script.
 MARKS = "ran"
 #: What a script marks and says. The file is what counts how often it ran, outside of the engine.
@@ -31,10 +34,14 @@ class Scripting:
         self._rng = rng
         self._watchers = watchers
         self._made = 0
+        self._open: list[Watch] = []
 
     def one(self) -> None:
-        """Send one script, and have it watched."""
+        """Send one script, and have it watched, unless enough of them are on their way."""
         client, notebook = self._client, self._client.notebook
+        self._open = [watch for watch in self._open if not watch.ended]
+        if len(self._open) >= MOST_OPEN:
+            return
         if not client.token:
             client.log_in()
         self._made += 1
@@ -56,5 +63,5 @@ class Scripting:
             return
         ticket = int(answer.json()["job_id"])
         notebook.accept("script", str(ticket), name=name, owner=client.name, lines=lines)
-        self._watchers.watch(ticket, cookie=client.session.cookies.get("SessionToken") or "")
+        self._open.append(self._watchers.watch(ticket, cookie=client.session.cookies.get("SessionToken") or ""))
         client.stopping.wait(self._rng.choice((0.5, 1.0, 3.0)))

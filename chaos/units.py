@@ -1,4 +1,4 @@
-"""The processes of the deployment, kept running as systemd keeps its units: what ends is started again after a second."""
+"""The processes of the deployment, kept running as systemd keeps its units: what ends is started a second later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watchers of tasks over the WebSocket: they join early and late, lose their connection, and go on after what they saw."""
+"""Watchers of tasks: they join early and late, lose their connection, and go on after what they have seen."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ class Watchers:
     def start(self) -> None:
         self._thread.start()
 
-    def watch(self, ticket: int, token: str = "", cookie: str = "") -> None:
+    def watch(self, ticket: int, token: str = "", cookie: str = "") -> Watch:
         """Have a new watcher follow a task to its end."""
         watch = self._notebook.watch(ticket, f"watcher {len(self._notebook.watches) + 1}")
         delay = self._rng.choice((0.0, 0.0, self._rng.uniform(0, LATEST_SECONDS)))
         asyncio.run_coroutine_threadsafe(self._follow(watch, Pass(token, cookie), delay), self._loop)
+        return watch
 
     def unfinished(self) -> list[Watch]:
         """Those that have not seen the end yet."""
