@@ -22,6 +22,7 @@ from typing import Any
 from chaos import namespaces, needs
 from chaos.report import RUN_JSON, shown
 from knossos.errors import EXIT_MISSING, EXIT_OK, MissingDependency
+from knossos.launch.processes import end_with_parent
 from knossos.settings import ROOT
 
 #: Seconds that a run takes by itself, the fewest that are enough for all of it, and what it may need beyond.
@@ -34,6 +35,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, help="which faults, and when; a random one by itself")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"how long, at least {LEAST_SECONDS}")
     parser.add_argument("--logs", type=Path, help="keep the logs of all processes in this folder")
+    parser.add_argument("--into", type=Path, default=RUN_JSON, help="where the numbers go")
     chosen = parser.parse_args(arguments)
     if chosen.seconds < LEAST_SECONDS:
         parser.error(f"--seconds: expected at least {LEAST_SECONDS}")
@@ -48,7 +50,7 @@ def main(arguments: list[str]) -> int:
     report = run(seed, chosen.seconds, found, chosen.logs)
     if report is None:
         return 1
-    publish(report)
+    publish(report, chosen.into)
     return EXIT_OK if report["clean"] else 1
 
 
@@ -56,7 +58,11 @@ def run(seed: int, seconds: float, found: needs.Found, logs: Path | None) -> dic
     """What the run found; None where it was ended early or broke."""
     task = {"seed": seed, "seconds": seconds, "logs": str(logs.absolute()) if logs else "", **found.as_dict()}
     process = subprocess.Popen(
-        namespaces.command("chaos.inside", json.dumps(task)), cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
+        namespaces.command("chaos.inside", json.dumps(task)),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=end_with_parent(signal.SIGKILL),  # safe: there is only one thread
     )
     try:
         output, _ = process.communicate(timeout=seconds + GRACE_SECONDS)
@@ -77,13 +83,13 @@ def run(seed: int, seconds: float, found: needs.Found, logs: Path | None) -> dic
     return report
 
 
-def publish(report: dict[str, Any]) -> None:
+def publish(report: dict[str, Any], into: Path) -> None:
     """The table, and the numbers for programs."""
     print(shown(report))
-    RUN_JSON.parent.mkdir(parents=True, exist_ok=True)
-    temporary = RUN_JSON.with_name(f"{RUN_JSON.name}.part")
+    into.parent.mkdir(parents=True, exist_ok=True)
+    temporary = into.with_name(f"{into.name}.part")
     temporary.write_text(json.dumps(report, indent=1) + "\n")
-    temporary.replace(RUN_JSON)
+    temporary.replace(into)
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:

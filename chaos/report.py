@@ -55,7 +55,7 @@ def shown(report: Mapping[str, Any]) -> str:
     for finding in report["findings"][:MOST_PRINTED]:
         lines.append(f"{finding['wrong']}: {finding['about']}: {finding['text']}")
     if (more := len(report["findings"]) - MOST_PRINTED) > 0:
-        lines.append(f"... and {more} more, in {RUN_JSON.relative_to(ROOT)}")
+        lines.append(f"... and {more} more")
     verdict = "nothing is lost, doubled or left over" if report["clean"] else "NOT ALL IS WELL"
     lines.append(f"seed {report['seed']}, {report['seconds']} seconds: {verdict}")
     return "\n".join(lines)
