@@ -32,6 +32,8 @@ from chaos.units import children_of
 
 #: Which part of the time the second host is being cut off in, and how many seconds that is at the least and the most.
 CUT_SHARE, CUT_SECONDS = 0.2, (25.0, 110.0)
+#: Seconds by which the last cut goes beyond that, on the average.
+OVER_SECONDS = 10.0
 #: The same of the time in which all comes to rest and is looked at.
 REST_SHARE, REST_SECONDS = 0.3, (45.0, 150.0)
 #: Seconds that looking at all of it may take, of the above.
@@ -70,7 +72,7 @@ class Run:
         self._say(
             f"{sum(self.faults.counts.values())} faults so far; cutting off the second host in the middle of its jobs"
         )
-        self.cut_jobs = self.faults.cut_off(time.monotonic() + max(0.0, self._left() - rest - self._reserve()))
+        self.cut_jobs = self.faults.cut_off(time.monotonic() + max(0.0, self._left() - rest - OVER_SECONDS))
         self._say("no more faults; nobody begins anything new")
         people = {name: Client(self.notebook, threading.Event(), name) for name in PEOPLE}
         gathering = Gathering(self.deployment, self.notebook, self.elsewhere, people)
@@ -80,10 +82,6 @@ class Run:
             return self._reckon(gathering)
         finally:
             gathering.close()
-
-    def _reserve(self) -> float:
-        """Seconds that the last cut takes longer than its time, on the average."""
-        return 10.0
 
     def _left(self) -> float:
         return self.seconds - (time.monotonic() - self.began)

@@ -1,4 +1,4 @@
-"""A short run of the chaos: a whole deployment under fire loses and doubles nothing; a run that is ended leaves nothing."""
+"""A short run of chaos: a deployment under fire loses and doubles nothing, and a run that is ended leaves nothing."""
 
 from __future__ import annotations
 
