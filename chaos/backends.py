@@ -119,7 +119,7 @@ def seaweed(program: str, folder: Path) -> Unit:
         "iam": "false",
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": 64,
-        "volume.max": 8,
+        "volume.max": 100,
         "volume.preStopSeconds": 0,
     }
     arguments = [f"-{name}={value}" for name, value in options.items()]
