@@ -35,10 +35,10 @@ _READING = "knossos_reading"
 #: Largest number that a row can have, on either kind of database.
 MAX_ROW_NUMBER = 2**31 - 1
 
-#: Seconds between two tries to reach a database that restarts, and what it says when trying again helps: that it is
-#: stopping or starting, or nothing, since it is not there.
+#: Seconds between two tries to reach a database that restarts.
 CONNECT_PAUSE_SECONDS = 0.25
-_COMES_BACK = frozenset({None, "57P01", "57P03"})
+#: What a PostgreSQL that can be reached says when trying again helps. libpq tells no code of a connection that failed.
+_COMES_BACK = ("starting up", "shutting down", "recovery mode", "not yet accepting", "administrator command")
 #: Seconds for which this process, and its forks, wait for a database that is away; see `be_patient`.
 _patience_seconds = 0.0
 
@@ -158,11 +158,15 @@ def _connect_patiently(dialect: Any, _record: object, arguments: Any, options: A
         try:
             return dialect.connect(*arguments, **options)
         except dialect.loaded_dbapi.OperationalError as error:
-            comes_back = getattr(error, "sqlstate", None) in _COMES_BACK
-            if not comes_back or time.monotonic() + CONNECT_PAUSE_SECONDS > until:
+            if not _comes_back(str(error)) or time.monotonic() + CONNECT_PAUSE_SECONDS > until:
                 raise
             tally.add_here("database_errors")
             time.sleep(CONNECT_PAUSE_SECONDS)
+
+
+def _comes_back(said: str) -> bool:
+    """Whether trying again helps: the server is not there, or says that it stops or starts."""
+    return "FATAL" not in said or any(words in said for words in _COMES_BACK)
 
 
 def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
