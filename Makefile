@@ -7,7 +7,7 @@ PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow test-machine again lint format bench fuzz docs screenshots system template pins clean
+.PHONY: help run demo test test-slow test-machine again lint format bench chaos fuzz docs screenshots system template pins clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -49,6 +49,9 @@ docs: ## Build docs/ into var/site, all links checked (MkDocs: requirements-docs
 
 fuzz: py-env system ## Send the server what nobody would send on purpose, at most 10 minutes; crashes go to var/fuzz
 	$(PYTHON) -m fuzz
+
+chaos: py-env system ## Kill, cut and fill a whole deployment under load, and count what is lost: 10 minutes, as root
+	$(PYTHON) -m chaos $(ARGS)
 
 screenshots: py-env system ## Take docs/images anew
 	$(PYTHON) -m scripts.screenshots

@@ -18,6 +18,9 @@ munged        munge         what its parts know each other by
 slurmdbd      slurmdbd      its accounting, which sacct asks
 mariadbd      mariadb-server what that keeps its rows in
 elk-lapw      elk-lapw      a real calculation
+ip            iproute2      the network that make chaos cuts
+unshare       util-linux    the namespaces that it runs in
+cc            gcc           the library by which it has clocks jump
 "
 
 missing=()
