@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from benchmarks.many_jobs import copy_job
+from benchmarks.many_runs import add_runs
+from knossos.database import Database
 from knossos.jobs import Engine, JobSpec, keys, stray_keys
 from knossos.jobs.retention import purge
+from knossos.scripting.plan import RunKind
+from knossos.scripting.runs import Runs
+from knossos.settings import Settings
+from knossos.storage import Storage
 
 FEW, MANY = 300, 6_000
 
@@ -117,3 +125,56 @@ def test_an_index_loses_what_redis_itself_has_let_go(engine: Engine) -> None:
     purge(engine)
     for index in (keys.TASKS, keys.tasks_of("key:b"), keys.tasks_of_kind("test")):
         assert engine.redis.zrange(index, 0, -1) == [str(tickets[2]).encode()]
+
+
+# --- rows ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def plans(database: Database) -> Iterator[list[str]]:
+    """How SQLite goes about each SELECT that is made in the block."""
+    found: list[str] = []
+
+    def explain(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith("SELECT"):
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            found.extend(f"{step[3]}: {statement}" for step in cursor.fetchall())
+
+    event.listen(database.engine, "before_cursor_execute", explain)
+    try:
+        yield found
+    finally:
+        event.remove(database.engine, "before_cursor_execute", explain)
+
+
+def test_runs_are_found_by_indices_that_have_them_in_order(engine: Engine, settings: Settings) -> None:
+    database = Database(settings)
+    database.migrate()
+    runs = Runs(settings, database, Storage(settings), engine)
+    add_runs(database, "user:dora", 50)
+    with plans(database) as found:
+        for owner in ("user:dora", None):
+            newest = runs.history(owner, limit=10)
+            assert [run.created_at for run in runs.history(owner, newest[-1].created_at, 10)]
+            brief = runs.brief(RunKind.HOME, owner, limit=10)
+            assert len(runs.brief(RunKind.HOME, owner, brief[-1].ticket, 10)) == 10
+            runs.count_open(RunKind.HOME, owner)
+        runs._refuse_too_many("user:dora")
+        runs.purge()
+    database.close()
+    assert found
+    for step in found:
+        assert not step.startswith("SCAN") or " USING " in step, step
+        assert not step.startswith("USE TEMP B-TREE FOR ORDER BY"), step
+
+
+def test_a_page_of_runs_goes_on_after_the_one_before(engine: Engine, settings: Settings) -> None:
+    database = Database(settings)
+    database.migrate()
+    runs = Runs(settings, database, Storage(settings), engine)
+    add_runs(database, "user:dora", 25)
+    seen: list[int] = []
+    while page := runs.brief(RunKind.HOME, "user:dora", seen[-1] if seen else None, 10):
+        seen += [run.ticket for run in page]
+    assert seen == list(range(25, 0, -1))
+    database.close()
