@@ -62,9 +62,11 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.group if name not in GROUPS]:
         parser.error(f"there is no group {unknown[0]!r}; expected {', '.join(GROUPS)}")
+    # Both by name: whoever is started in the background of a shell begins with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     if chosen.into:
         return measure_here(chosen.group[0], chosen.into)
-    signal.signal(signal.SIGTERM, _interrupt)
     folder = ROOT / "var" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + chosen.seconds

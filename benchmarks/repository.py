@@ -73,7 +73,7 @@ def run(_folder: Path | None = None, sizes: tuple[int, ...] = SIZES) -> list[Row
             database.migrate()
             fill(database, size)
             add_user(database, "dora")
-            seconds = _updates(Path(made), settings, database, size)
+            seconds = seconds_of_updates(Path(made), settings, database, size)
             memory = _memory_of_update(Path(made), settings, database, size)
             database.close()
             smallest = smallest or (seconds, memory)
@@ -92,7 +92,7 @@ def run(_folder: Path | None = None, sizes: tuple[int, ...] = SIZES) -> list[Row
 # --- an update --------------------------------------------------------------------------------------
 
 
-def _updates(folder: Path, settings: Settings, database: Database, size: int) -> float:
+def seconds_of_updates(folder: Path, settings: Settings, database: Database, size: int) -> float:
     """Median seconds of one more release."""
     engine = Engine(settings)
     publisher = Publisher(settings, database, engine)
