@@ -196,9 +196,11 @@ class Engine:
         index = keys.tasks_of(owner) if owner else keys.tasks_of_kind(kind) if kind else keys.TASKS
         found: list[JobRecord] = []
         below = f"({before}" if before is not None else "+inf"
+        all_count = states is None and (kind is None or not owner)
         while len(found) < limit:
+            most = min(PAGE, limit - len(found)) if all_count else PAGE
             page: Any = self.redis.zrange(
-                index, below, "-inf", desc=True, byscore=True, offset=0, num=PAGE, withscores=True
+                index, below, "-inf", desc=True, byscore=True, offset=0, num=most, withscores=True
             )
             if not page:
                 break

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from knossos.jobs.engine import Engine
 
 #: Keys that one look goes over, and that are asked for in one go.
-SWEEP_KEYS, AT_ONCE = 50_000, 1_000
+SWEEP_KEYS, AT_ONCE = 20_000, 1_000
 #: Entries of an index that are looked at in one go.
 PAGE = 200
 #: Seconds for which the place is kept where the next look begins.
@@ -55,11 +55,12 @@ def _drop(engine: Engine, names: list[str]) -> int:
     """Remove those of the keys whose job has no record. A submission writes all of a job at once."""
     redis = engine.redis
     belongings = {name: ticket for name in names if (ticket := _owner_ticket(name))}
+    tickets = list(set(belongings.values()))
     with redis.pipeline(transaction=False) as pipeline:
-        for ticket in belongings.values():
+        for ticket in tickets:
             pipeline.exists(keys.task(ticket))
-        found = pipeline.execute()
-    strays = [name for name, there in zip(belongings, found, strict=True) if not there]
+        there = dict(zip(tickets, pipeline.execute(), strict=True))
+    strays = [name for name, ticket in belongings.items() if not there[ticket]]
     dropped: Any = redis.delete(*strays) if strays else 0
     return int(dropped)
 
@@ -99,13 +100,12 @@ def _bring_into_indices(engine: Engine, names: list[str]) -> None:
     """See that the records among the keys are in all indices."""
     redis = engine.redis
     tickets = [ticket for name in names if (ticket := name.removeprefix(keys.TASK_PREFIX)).isdigit()]
-    with redis.pipeline(transaction=False) as pipeline:
-        for ticket in tickets:
-            pipeline.zscore(keys.OPEN, ticket)
-            pipeline.zscore(keys.ENDED, ticket)
-        scores = pipeline.execute()
-    pairs = zip(tickets, scores[::2], scores[1::2], strict=True)
-    missing = [int(ticket) for ticket, is_open, ended in pairs if is_open is None and ended is None]
+    if not tickets:
+        return
+    scores: Any = [redis.zmscore(index, tickets) for index in (keys.OPEN, keys.ENDED)]
+    missing = [int(ticket) for ticket, *places in zip(tickets, *scores, strict=True) if places == [None, None]]
+    if not missing:
+        return
     with redis.pipeline() as pipeline:
         for record in engine.records(missing):
             member = str(record.ticket)
