@@ -39,8 +39,9 @@ format: py-env ## Bring the code into shape
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-bench: py-env ## Measure the figures that the server must reach, at most 10 minutes (peers: requirements-bench.txt)
-	$(PYTHON) -m benchmarks
+bench: system ## Measure the figures that the server must reach, beside their peers, in at most 10 minutes
+	@./launch.sh environment requirements-dev.txt requirements-bench.txt
+	$(PYTHON) -m benchmarks $(ARGS)
 
 docs: ## Build docs/ into var/site, all links checked (MkDocs: requirements-docs.txt)
 	./launch.sh environment requirements-docs.txt
