@@ -7,7 +7,7 @@ PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow again lint format bench docs screenshots system template pins clean
+.PHONY: help run demo test test-slow test-machine again lint format bench chaos fuzz docs screenshots system template pins clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -19,10 +19,13 @@ demo: ## Package a small mod end to end
 	./launch.sh demo
 
 test: py-env system ## Run the tests, all but the slow ones
-	$(PYTHON) -m pytest -n $(PROCESSES) -m "not slow" $(ARGS)
+	$(PYTHON) -m pytest -n $(PROCESSES) -m "not slow and not machine" $(ARGS)
 
 test-slow: py-env system ## Run the slow tests: fresh installations, all processes, big archives
 	$(PYTHON) -m pytest -n auto -m slow $(ARGS)
+
+test-machine: py-env ## Install on a Debian of its own with systemd, as docs/operating.md says (root; debootstrap, systemd-container)
+	$(PYTHON) -m pytest -n 0 -m machine tests/machine $(ARGS)
 
 again: py-env ## Run what failed last once more, one by one
 	$(PYTHON) -m pytest -n 1 --last-failed --last-failed-no-failures none $(ARGS)
@@ -36,13 +39,20 @@ format: py-env ## Bring the code into shape
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-bench: py-env ## Measure the figures that the server must reach, at most 10 minutes (peers: requirements-bench.txt)
-	$(PYTHON) -m benchmarks
+bench: system ## Measure the figures that the server must reach, beside their peers, in at most 10 minutes
+	@./launch.sh environment requirements-dev.txt requirements-bench.txt
+	$(PYTHON) -m benchmarks $(ARGS)
 
 docs: ## Build docs/ into var/site, all links checked (MkDocs: requirements-docs.txt)
 	./launch.sh environment requirements-docs.txt
 	$(PYTHON) -m scripts.docs_links
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --clean
+
+fuzz: py-env system ## Send the server what nobody would send on purpose, at most 10 minutes; crashes go to var/fuzz
+	$(PYTHON) -m fuzz
+
+chaos: py-env system ## Kill, cut and fill a whole deployment under load, and count what is lost: 10 minutes, as root
+	$(PYTHON) -m chaos $(ARGS)
 
 screenshots: py-env system ## Take docs/images anew
 	$(PYTHON) -m scripts.screenshots

@@ -1,12 +1,14 @@
 """Run the measurements and print one table: ``python -m benchmarks [GROUP ...]``; all groups without a name.
 
-Every line has its peer, measured in the same run. ``var/bench.json`` keeps the numbers, ``docs/images/bench-GROUP.svg``
-shows them. What a benchmark makes lies in ``var/bench`` and is made once; the folder may be deleted at any time.
+Every line has its peer, measured in the same run. ``var/bench.json`` keeps the numbers. A run of all groups also writes
+``docs/benchmarks.md`` with a picture for each group, and the excerpt in the README (``report.py``); the pictures of
+other runs lie in ``var/bench``, as does all that benchmarks make. The folder may be deleted at any time.
 
-Each group runs in a process of its own, and all of them together for at most ``--seconds``. A run that is interrupted,
-or whose time is over, stops all that it has started, and leaves the numbers and pictures of the last whole run alone.
-Exit code 0: all is measured (the table says what is over its limit); 1: something broke or took too long; 3: a peer or
-a program is missing, and the message says what to install.
+Each group runs in a process of its own, and all of them together for at most ``--seconds``; how long each should take
+on two quiet processors is said beside how long it took. A run that is interrupted, or whose time is over, stops all
+that it has started, and leaves the numbers and pictures of the last whole run alone. Exit code 0: all is measured (the
+table says what is over its limit); 1: something broke or took too long; 3: a peer or a program is missing, and the
+message says what to install.
 """
 
 from __future__ import annotations
@@ -22,24 +24,34 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
-from benchmarks.chart import draw
+from benchmarks.report import Measured, keep, table, write
 from benchmarks.rows import Row
 from knossos.errors import EXIT_MISSING, EXIT_OK, MissingDependency
 from knossos.settings import ROOT
 
-#: The groups in the order in which they run, and what their pictures are called.
+
+class Group(NamedTuple):
+    """What a group is called, and the seconds that it should take on two quiet processors."""
+
+    title: str
+    seconds: int
+
+
+#: The groups in the order in which they run.
 GROUPS = {
-    "engine": "The engine beside bare RQ",
-    "queues": "The engine beside Celery, Dramatiq, Huey and RQ",
-    "inspection": "Inspecting archives",
-    "packaging": "Reading archives: 7-Zip, md5sum, libarchive",
-    "conversion": "Packaging mods",
-    "homes": "Homes and people's scripts",
-    "watchers": "Live events",
-    "scripts": "Scripts in the sandbox",
-    "repository": "The repository",
-    "uploads": "Uploads",
+    "engine": Group("The engine beside bare RQ", 35),
+    "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 110),
+    "inspection": Group("Inspecting archives", 60),
+    "packaging": Group("Reading archives: 7-Zip, md5sum, libarchive", 50),
+    "conversion": Group("Packaging mods", 40),
+    "homes": Group("Homes and people's scripts", 40),
+    "watchers": Group("Live events", 70),
+    "scripts": Group("Scripts in the sandbox", 30),
+    "repository": Group("The repository", 25),
+    "uploads": Group("Uploads", 40),
+    "growth": Group("What grows with the number of tasks and releases", 90),
 }
 #: Seconds that all groups together may take, and that one has to stop what it has started.
 SECONDS, STOP_SECONDS = 600, 20
@@ -62,23 +74,30 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.group if name not in GROUPS]:
         parser.error(f"there is no group {unknown[0]!r}; expected {', '.join(GROUPS)}")
+    # Both by name: whoever is started in the background of a shell begins with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     if chosen.into:
         return measure_here(chosen.group[0], chosen.into)
-    signal.signal(signal.SIGTERM, _interrupt)
     folder = ROOT / "var" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + chosen.seconds
-    found: dict[str, list[Row]] = {}
-    for group in chosen.group or GROUPS:
-        print(f"measuring: {group}", file=sys.stderr)
+    found: dict[str, Measured] = {}
+    for name in chosen.group or GROUPS:
+        group, begin = GROUPS[name], time.monotonic()
+        print(f"measuring: {name}", file=sys.stderr)
         try:
-            found[group] = measure(group, folder, until - time.monotonic())
+            rows = measure(name, folder, until - begin)
         except Unmeasured as error:
             return error.code
         except KeyboardInterrupt:
             print("interrupted; nothing is kept", file=sys.stderr)
             return 1
-    publish(found)
+        seconds = round(time.monotonic() - begin)
+        print(f"measured: {name} in {seconds} s (should take {group.seconds})", file=sys.stderr)
+        found[name] = {"title": group.title, "seconds": seconds, "rows": rows}
+    print(table([row for measured in found.values() for row in measured["rows"]]))
+    keep(ROOT, found, everything=not chosen.group)
     return EXIT_OK
 
 
@@ -125,38 +144,12 @@ def measure_here(group: str, into: Path) -> int:
         return EXIT_MISSING
     except KeyboardInterrupt:
         return 1
-    _write(into, json.dumps(rows))
+    write(into, json.dumps(rows))
     return EXIT_OK
-
-
-def publish(found: dict[str, list[Row]]) -> None:
-    """The table, the numbers, and a picture for each group."""
-    print(table([row for rows in found.values() for row in rows]))
-    for group, rows in found.items():
-        _write(ROOT / "docs" / "images" / f"bench-{group}.svg", draw(GROUPS[group], rows))
-    rows = [row for rows in found.values() for row in rows]
-    _write(ROOT / "var" / "bench.json", json.dumps(rows, indent=1) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.part")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = ["| what | ours | peer | unit | ratio | at most |", "|---|---:|---|---|---:|---:|"]
-    for row in rows:
-        peer = f"{row['peer']:,} ({row['peer_name']})"
-        limit = "" if row["limit"] is None else row["limit"]
-        over = " **over**" if row["limit"] is not None and row["ratio"] > row["limit"] else ""
-        lines.append(f"| {row['name']} | {row['ours']:,} | {peer} | {row['unit']} | {row['ratio']}{over} | {limit} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ WIDTH, MARGIN, ROW_HEIGHT, BAR_HEIGHT, HEAD = 800, 16, 50, 14, 48
 #: Pixels that the longest bar has, and that its text behind it needs.
 BAR_WIDTH, TEXT_WIDTH = 480, 290
 
-_STYLE = """
+STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1c2430 }
 .title { font-size: 16px; font-weight: 600 }
 .small { fill: #5a6675 }
@@ -23,9 +23,15 @@ text { font: 13px system-ui, sans-serif; fill: #1c2430 }
 .peer { stroke: #5a6675; stroke-dasharray: 3 3 }
 .limit { stroke: #b3392f; stroke-width: 2 }
 .ground { fill: #ffffff }
+.axis { stroke: #5a6675 }
+.middle { text-anchor: middle }
+.line { fill: none; stroke-width: 2 }
+.ours.line { stroke: #2468b4 }
+.over.line { stroke: #b3392f }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6eaf0 } .small { fill: #9aa7b6 } .ours { fill: #5b9fe8 } .over { fill: #e8776d }
 .peer { stroke: #9aa7b6 } .limit { stroke: #e8776d } .ground { fill: #161b22 }
+.axis { stroke: #9aa7b6 } .ours.line { stroke: #5b9fe8; fill: none } .over.line { stroke: #e8776d; fill: none }
 }
 """
 
@@ -47,7 +53,7 @@ def draw(title: str, rows: list[Row]) -> str:
     about = f"bars: ours in multiples of the peer's ({scale}dashed: the peer; red line: the most that is allowed)"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
+        f"<title>{escape(title)}</title><style>{STYLE}</style>",
         f'<rect class="ground" width="{WIDTH}" height="{height}"/>',
         f'<text class="title" x="{MARGIN}" y="22">{escape(title)}</text>',
         f'<text class="small" x="{MARGIN}" y="40">{about}</text>',

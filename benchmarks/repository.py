@@ -1,12 +1,10 @@
-"""One more release in repositories of different sizes, and how quickly a client hears that nothing is new.
+"""How quickly a client hears that nothing is new in a repository with many releases.
 
-The update is measured from the call that stores the release to the moment at which ``repo.json`` has it, through Redis
-and the product's worker, signatures and all. The peer is the same in the smallest repository: the ratio says how much
-of the cost grows with the repository. The other figure is the slowest percent of requests for ``repo_minimal.json``
-with If-None-Match, from nginx and from the server (uWSGI, reached as it is without nginx), beside a static file of 4 kB
-from the same nginx.
+The slowest percent of requests for ``repo_minimal.json`` with If-None-Match, from nginx and from the server (uWSGI,
+reached as it is without nginx), beside a static file of 4 kB from the same nginx. What an update costs is in
+``growth.py``.
 
-    python -m benchmarks.repository [releases ...]
+    python -m benchmarks.repository [RELEASES]
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ import http.client
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,124 +22,37 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.engine import redis_for_benchmarks
-from benchmarks.many_releases import VERSIONS, document, fill
+from benchmarks.many_releases import fill
 from benchmarks.rows import Row, row
 from knossos.database import Database
 from knossos.errors import MissingDependency
 from knossos.jobs import Engine
 from knossos.publishing.publisher import Publisher
-from knossos.settings import ROOT, Settings
+from knossos.settings import Settings
 from tests.acceptance.test_production import Production
 from tests.support.processes import Process, wait_for, write_settings
 from tests.support.redis_server import free_port
-from tests.support.releases import add_user, publish
 
-#: Releases in the repositories that are compared.
-SIZES = (100, 2_000, 20_000)
-#: Updates that are measured in each, after one that is not.
-UPDATES = 7
+#: Releases in the repository.
+SIZE = 20_000
 #: Requests of which the slowest percent is told, after some that are not measured.
 REQUESTS, WARM_UP = 3_000, 300
-#: Goals: seconds of an update, and what a client waits as a multiple of a static file.
-UPDATE_LIMIT_SECONDS, REQUEST_LIMIT = 1.0, 5.0
-
-#: A process that does nothing but one update, and says how much memory it had at its peak.
-_ONE_UPDATE = """
-from pathlib import Path
-from knossos.database import Database
-from knossos.publishing.repository.repository import Repository
-from knossos.settings_file import load_settings
-from knossos.storage import Storage
-settings = load_settings()
-repository = Repository(settings, Database(settings), Storage(settings))
-repository.bring_up(repository.missing_change())
-(peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-print(peak.split()[1])
-"""
+#: What a client may wait, as a multiple of a static file.
+REQUEST_LIMIT = 5.0
 
 
-def run(_folder: Path | None = None, sizes: tuple[int, ...] = SIZES) -> list[Row]:
+def run(_folder: Path | None = None, size: int = SIZE) -> list[Row]:
     """Measure; one row for each figure."""
-    rows: list[Row] = []
-    smallest: tuple[float, float] | None = None
-    for size in sizes:
-        # Its path is short enough for a Unix socket below it.
-        with tempfile.TemporaryDirectory(prefix="knossos-") as made, redis_for_benchmarks(Path(made)) as url:
-            settings = Settings(data_path=Path(made) / "data", redis=url)
-            database = Database(settings)
-            database.migrate()
-            fill(database, size)
-            add_user(database, "dora")
-            seconds = _updates(Path(made), settings, database, size)
-            memory = _memory_of_update(Path(made), settings, database, size)
-            database.close()
-            smallest = smallest or (seconds, memory)
-            name = f"{size:,} releases: one more, stored to visible"
-            rows.append(row(name, seconds * 1000, smallest[0] * 1000, f"{sizes[0]} releases", "ms", None))
-            name = f"{size:,} releases: memory of the update"
-            rows.append(row(name, memory, smallest[1], f"{sizes[0]} releases", "MB", None))
-            if size == sizes[-1]:
-                rows.append(
-                    row(f"{size:,} releases: one more, beside the goal", seconds, UPDATE_LIMIT_SECONDS, "goal", "s", 1)
-                )
-                rows += _requests(Path(made), settings)
-    return rows
-
-
-# --- an update --------------------------------------------------------------------------------------
-
-
-def _updates(folder: Path, settings: Settings, database: Database, size: int) -> float:
-    """Median seconds of one more release."""
-    engine = Engine(settings)
-    publisher = Publisher(settings, database, engine)
-    begin = time.perf_counter()
-    publisher.repository.bring_up(size)
-    print(f"{size} releases: the first build took {time.perf_counter() - begin:.1f} s", file=sys.stderr)
-    shown = settings.data_path / "storage" / "public" / "repo.json"
-    print(f"{size} releases: repo.json has {shown.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
-    with _worker(folder, settings):
-        times = [_seconds_of_one(publisher, shown, size, number) for number in range(UPDATES + 1)]
-    engine.redis.close()
-    return statistics.median(times[1:])
-
-
-def _seconds_of_one(publisher: Publisher, shown: Path, size: int, number: int) -> float:
-    new = document(size + (number + 1) * VERSIONS)
-    before = shown.stat().st_ino
-    begin = time.perf_counter()
-    publish(publisher, new, 1)
-    while shown.stat().st_ino == before:
-        time.sleep(0.002)
-    return time.perf_counter() - begin
-
-
-@contextmanager
-def _worker(folder: Path, settings: Settings) -> Iterator[None]:
-    file = write_settings(folder / "worker-settings.py", settings)
-    process = Process(["worker.py"], folder / "worker.log", {"KNOSSOS_SETTINGS": str(file)})
-    try:
-        wait_for(lambda: "waits for tasks" in process.log, "the worker")
-        yield
-    finally:
-        process.stop()
-
-
-def _memory_of_update(folder: Path, settings: Settings, database: Database, size: int) -> float:
-    """Megabytes that a process has at its peak which does nothing but one more update."""
-
-    class NoEngine:
-        """The update is made here."""
-
-    publisher = Publisher(settings, database, NoEngine())  # type: ignore[arg-type]
-    publisher.announce = lambda change: None  # type: ignore[method-assign]
-    publish(publisher, document(size + (UPDATES + 2) * VERSIONS), 1)
-    file = write_settings(folder / "update-settings.py", settings)
-    environment = {**os.environ, "KNOSSOS_SETTINGS": str(file)}
-    said = subprocess.run(
-        [sys.executable, "-c", _ONE_UPDATE], cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, timeout=600
-    ).stdout
-    return float(said) / 1024
+    # Its path is short enough for a Unix socket below it.
+    with tempfile.TemporaryDirectory(prefix="knossos-") as made, redis_for_benchmarks(Path(made)) as url:
+        settings = Settings(data_path=Path(made) / "data", redis=url)
+        database, engine = Database(settings), Engine(settings)
+        database.migrate()
+        fill(database, size)
+        Publisher(settings, database, engine).repository.bring_up(size)
+        engine.redis.close()
+        database.close()
+        return _requests(Path(made), settings)
 
 
 # --- requests ---------------------------------------------------------------------------------------
@@ -230,7 +140,7 @@ def _status(url: str, headers: dict[str, str]) -> tuple[int, str]:
 
 
 def main(arguments: list[str]) -> None:
-    for line in run(sizes=tuple(map(int, arguments)) or SIZES):
+    for line in run(size=int(arguments[0]) if arguments else SIZE):
         print(line)
 
 

@@ -1,10 +1,12 @@
-"""How fast big files come in, beside a plain loop in one process that hashes and writes the same bytes.
+"""How fast big files come in, beside a plain loop that hashes and writes the same bytes, and beside Flask's own way.
 
 Ours is the real server (uWSGI with conf/app.ini) on loopback, with a client that costs as little as possible: it sends
 the file from the disk's cache by ``sendfile``. What is measured is seconds from the first byte to the stored file:
 through ``multiupload`` with three parts at once and with one, and as a drop. Each request goes over a connection of its
 own, as uWSGI's plain HTTP has it. All of them wait for the disk at the end, and so does the plain loop; the first row
-is also held against the loop without that wait. Memory is the most that any process of the server ever had.
+is also held against the loop without that wait. Flask's ``request.files`` runs in the same uWSGI and gets the same
+request as the drop, by the same client. All sides are measured in turn. Memory is the most that any process of the
+server ever had.
 
     python -m benchmarks.uploads [MIB]
 """
@@ -18,10 +20,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
+import requests
 from sqlalchemy import delete
 
 from benchmarks.rows import Row, row
@@ -31,13 +33,14 @@ from knossos.database import Database
 from knossos.publishing.tables import Blob
 from knossos.storage import Storage, blob_key
 from tests.support.big_bodies import drop_path
-from tests.support.redis_server import RedisServer
+from tests.support.processes import Process, wait_for
+from tests.support.redis_server import RedisServer, free_port
 from tests.support.site import API_KEY, Site
 from tests.support.upload_client import MIB, Source, UploadClient, family, make_source, memory_mib
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Rounds, of which the best counts.
-ROUNDS = 3
+#: Size of the file in MiB, and rounds, of which the best counts.
+SIZE_MIB, ROUNDS = 1024, 3
 #: The speed must be at least 0.6 of the loop's.
 LIMIT = round(1 / 0.6, 2)
 #: What any process of the server may take.
@@ -45,35 +48,45 @@ MEMORY_MIB = 150
 PIECE_BYTES = 256 * 1024
 
 
-def run(folder: Path | None = None, mebibytes: int = 2048) -> list[dict[str, Any]]:
+def run(folder: Path | None = None, mebibytes: int = SIZE_MIB) -> list[Row]:
     """Measure; return one row for each figure. Everything is made anew in ``folder``, and removed."""
-    with tempfile.TemporaryDirectory(dir=folder or ROOT / "var") as made:
+    with tempfile.TemporaryDirectory(dir=folder or ROOT / "var") as made, _flask(Path(made)) as flask:
         source = make_source(Path(made, "source"), mebibytes * MIB)
         os.sync()
-        settled = _best(lambda: _plain(source, Path(made, "plain"), settle=True))
-        loose = _best(lambda: _plain(source, Path(made, "plain"), settle=False))
-        rows = []
         with _server(Path(made)) as server:
-            for parts_at_once in (3, 1):
-                took = _best(lambda n=parts_at_once: server.multiupload(source, n))  # type: ignore[misc]
-                what = f"multiupload, {mebibytes} MiB, {parts_at_once} at once"
-                rows.append(row(what, took, settled, "plain loop", "s", LIMIT))
-                if parts_at_once == 3:
-                    rows.append(row(what, took, loose, "plain loop that does not wait for the disk", "s", LIMIT))
-            rows.append(
-                row(f"drop, {mebibytes} MiB", _best(lambda: server.drop(source)), settled, "plain loop", "s", LIMIT)
+            took = _best(
+                {
+                    "loop": lambda: _plain(source, Path(made, "plain"), settle=True),
+                    "loose loop": lambda: _plain(source, Path(made, "plain"), settle=False),
+                    "three at once": lambda: server.multiupload(source, 3),
+                    "one at once": lambda: server.multiupload(source, 1),
+                    "drop": lambda: server.drop(source),
+                    "Flask": lambda: _flask_upload(flask, source),
+                }
             )
-            rows.append(_memory_row(server.memory_mib()))
-    return rows
+            memory = server.memory_mib()
+    size, loop, loose = f"{mebibytes:,} MiB", "plain loop", "plain loop that does not wait for the disk"
+    flask_way = "Flask's request.files"
+    multiupload = f"multiupload, {size}, 3 at once"
+    return [
+        row(multiupload, took["three at once"], took["loop"], loop, "s", LIMIT),
+        row(multiupload, took["three at once"], took["loose loop"], loose, "s", LIMIT),
+        row(multiupload, took["three at once"], took["Flask"], flask_way, "s", 1.0),
+        row(f"multiupload, {size}, 1 at once", took["one at once"], took["loop"], loop, "s", LIMIT),
+        row(f"drop, {size}", took["drop"], took["loop"], loop, "s", LIMIT),
+        row(f"drop, {size}", took["drop"], took["Flask"], flask_way, "s", 1.0),
+        _memory_row(memory),
+    ]
 
 
 def _memory_row(most: float) -> Row:
     return row("most memory of a server process after all that", most, MEMORY_MIB, "what is allowed", "MiB", 1.0)
 
 
-def _best(measure: Callable[[], float]) -> float:
-    """The best of the rounds: what else the machine does only ever adds."""
-    return min(measure() for _ in range(ROUNDS))
+def _best(sides: dict[str, Callable[[], float]]) -> dict[str, float]:
+    """The best of the rounds for each side, in turn: what else the machine does only ever adds."""
+    rounds = [{name: measure() for name, measure in sides.items()} for _ in range(ROUNDS)]
+    return {name: min(one[name] for one in rounds) for name in sides}
 
 
 def _plain(source: Source, target: Path, *, settle: bool) -> float:
@@ -89,6 +102,35 @@ def _plain(source: Source, target: Path, *, settle: bool) -> float:
     took = time.perf_counter() - start
     assert digest.hexdigest() == source.sha256
     target.unlink()
+    return took
+
+
+@contextmanager
+def _flask(folder: Path) -> Iterator[int]:
+    """The port of Flask's own way."""
+    (folder / "flask").mkdir()
+    port = free_port()
+    command = ["-m", "benchmarks.flask_upload", str(port), str(folder / "flask")]
+    process = Process(command, folder / "flask.log", {"TMPDIR": str(folder)})
+    try:
+        wait_for(lambda: _is_ready(port), "Flask's server")
+        yield port
+    finally:
+        process.stop()
+
+
+def _is_ready(port: int) -> bool:
+    with suppress(OSError):
+        return requests.get(f"http://127.0.0.1:{port}/", timeout=5).text == "ready"
+    return False
+
+
+def _flask_upload(port: int, source: Source) -> float:
+    """Seconds to send the whole file, until it is stored and hashed."""
+    began = time.perf_counter()
+    answer = UploadClient(("127.0.0.1", port)).send_file("/upload", source, "mod.7z")
+    took = time.perf_counter() - began
+    assert answer.decode() == source.sha256, answer
     return took
 
 
@@ -148,7 +190,7 @@ def _server(folder: Path) -> Iterator[_Server]:
 
 
 def main() -> None:
-    mebibytes = int(sys.argv[1]) if len(sys.argv) > 1 else 2048
+    mebibytes = int(sys.argv[1]) if len(sys.argv) > 1 else SIZE_MIB
     for line in run(None, mebibytes):
         print(f"{line['name']}: {line['ours']} {line['unit']}, {line['peer']} ({line['peer_name']}): {line['ratio']}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -34,8 +35,24 @@ _READING = "knossos_reading"
 #: Largest number that a row can have, on either kind of database.
 MAX_ROW_NUMBER = 2**31 - 1
 
+#: Seconds between two tries to reach a database that restarts.
+CONNECT_PAUSE_SECONDS = 0.25
+#: What a PostgreSQL that can be reached says when trying again helps. libpq tells no code of a connection that failed.
+_COMES_BACK = ("starting up", "shutting down", "recovery mode", "not yet accepting", "administrator command")
+#: Seconds for which this process, and its forks, wait for a database that is away; see `be_patient`.
+_patience_seconds = 0.0
+
 #: Milliseconds that a writer of SQLite waits for another one before it gives up.
 SQLITE_BUSY_MILLISECONDS = 30_000
+
+
+def be_patient(seconds: float) -> None:
+    """Have this process, and its forks, wait so long for a database server that restarts, whenever they connect.
+
+    For workers: a task can wait a minute, a request of the web cannot.
+    """
+    global _patience_seconds
+    _patience_seconds = seconds
 
 
 class Base(DeclarativeBase):
@@ -63,6 +80,7 @@ class Database:
             # A connection that the server has closed meanwhile is replaced rather than handed out.
             engine = sqlalchemy.create_engine(self.url, pool_pre_ping=True, hide_parameters=True)
             event.listen(engine, "handle_error", _count_error)
+            event.listen(engine, "do_connect", _connect_patiently)
             return engine
         if self.url.database:
             _create_private(Path(self.url.database))
@@ -131,6 +149,24 @@ class Database:
         """Give all connections back. The next use opens new ones."""
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+
+def _connect_patiently(dialect: Any, _record: object, arguments: Any, options: Any) -> object:
+    """Connect, as SQLAlchemy does by itself, but wait for a server that will be there again."""
+    until = time.monotonic() + _patience_seconds
+    while True:
+        try:
+            return dialect.connect(*arguments, **options)
+        except dialect.loaded_dbapi.OperationalError as error:
+            if not _comes_back(str(error)) or time.monotonic() + CONNECT_PAUSE_SECONDS > until:
+                raise
+            tally.add_here("database_errors")
+            time.sleep(CONNECT_PAUSE_SECONDS)
+
+
+def _comes_back(said: str) -> bool:
+    """Whether trying again helps: the server is not there, or says that it stops or starts."""
+    return "FATAL" not in said or any(words in said for words in _COMES_BACK)
 
 
 def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:

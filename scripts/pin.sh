@@ -2,9 +2,9 @@
 # Write constraints.txt anew: what the packages of requirements*.txt bring along, as installed in py-env.
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
-direct=$(sed -nE 's/^([A-Za-z0-9_.-]+)(\[[a-z]+\])?==.*/\1/p' requirements.txt requirements-redis.txt requirements-dev.txt requirements-docs.txt | tr 'A-Z_.' 'a-z--')
+direct=$(sed -nE 's/^([A-Za-z0-9_.-]+)(\[[a-z]+\])?==.*/\1/p' requirements.txt requirements-redis.txt requirements-dev.txt requirements-bench.txt requirements-docs.txt | tr 'A-Z_.' 'a-z--')
 {
-    echo "# Versions of what requirements.txt, requirements-dev.txt and requirements-docs.txt bring along. Written by scripts/pin.sh."
+    echo "# Versions of what requirements*.txt bring along. Written by scripts/pin.sh."
     # What only other versions of Python need is kept as it is.
     grep -E '# Python ' constraints.txt || true
     py-env/bin/python -m pip freeze --disable-pip-version-check | while IFS= read -r line; do

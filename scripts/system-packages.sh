@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need from the system, where this user may (root, or sudo without a password, and apt-get).
+# Installs what the tests and measurements need from the system, where this user may (root, or sudo without a password, and apt-get).
 # Where it may not, the tests that need a missing program are skipped and name it.
 set -euo pipefail
 
@@ -18,6 +18,10 @@ munged        munge         what its parts know each other by
 slurmdbd      slurmdbd      its accounting, which sacct asks
 mariadbd      mariadb-server what that keeps its rows in
 elk-lapw      elk-lapw      a real calculation
+ip            iproute2      the network that make chaos cuts
+unshare       util-linux    the namespaces that it runs in
+cc            gcc           the library by which it has clocks jump
+bsdtar        libarchive-tools libarchive, which make bench reads archives with beside ours
 "
 
 missing=()

@@ -9,6 +9,10 @@ key                        type     contents; life; written by
 knossos:ticket             string   the last ticket given out; for ever; ``Engine.submit``
 knossos:tasks              zset     every ticket, scored by itself; members leave with their task; submit, forget
 knossos:tasks:<owner>      zset     the same for one owner
+knossos:kind:<kind>        zset     the same for one kind of jobs
+knossos:open               zset     tickets that have not ended, by when they were submitted; submit, ``scripts.MOVE``
+knossos:ended              zset     tickets that have ended, by when; until they are forgotten; ``scripts.MOVE``
+knossos:sweep              string   where the next look for stray keys begins; a week; ``retention.py``
 knossos:task:<ticket>      hash     the record (see ``records.py``) and the bookkeeping of its events: ``fence`` (id of
                                     the execution that may write), ``seq`` (last event number of that execution),
                                     ``lines``, ``head`` (where cutting the log goes on), ``last:<type>`` (entry of which
@@ -45,6 +49,11 @@ PREFIX = "knossos:"
 TICKET = PREFIX + "ticket"
 #: Index of all tasks.
 TASKS = PREFIX + "tasks"
+#: Jobs that have not ended, and those that have, by age.
+OPEN = PREFIX + "open"
+ENDED = PREFIX + "ended"
+#: Where the next look for stray keys begins.
+SWEEP = PREFIX + "sweep"
 #: Counters of all processes.
 COUNTS = PREFIX + "counts"
 #: Publish/subscribe channel that says which task has new events.
@@ -69,6 +78,11 @@ def task(ticket: int | str) -> str:
 def tasks_of(owner: str) -> str:
     """Index of one owner's tasks."""
     return f"{PREFIX}tasks:{owner}"
+
+
+def tasks_of_kind(kind: str) -> str:
+    """Index of the tasks of one kind."""
+    return f"{PREFIX}kind:{kind}"
 
 
 def events(ticket: int | str) -> str:

@@ -1,14 +1,20 @@
-"""What of the engine's may be removed, and its removal. Safe to run twice at once, and while workers work."""
+"""What of the engine's may be removed, and its removal. Safe to run twice at once, and while workers work.
+
+What always holds: the work grows with what is to be removed, not with what is there. What has aged is found in two
+indices; what belongs to no job, as after a power cut or an eviction, is looked for in SWEEP_KEYS keys at the most, and
+the next run goes on from there.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-from rq.defaults import RQ_KEY_PREFIX
+from typing import Any
 
 from knossos.jobs import keys, workspace
 from knossos.jobs.engine import PAGE, Engine
+from knossos.jobs.stray_keys import sweep
 
 
 @dataclass(frozen=True)
@@ -38,52 +44,39 @@ def purge(engine: Engine, now: float | None = None) -> Purged:
     """
     at = time.time() if now is None else now
     settings = engine.settings
-    removed, expired = [], []
-    below: int | None = None
-    while page := engine.list_jobs(limit=PAGE, before=below):
-        below = page[-1].ticket
-        for record in page:
-            if record.state.finished and at - (record.ended_at or record.changed_at) > settings.result_lifetime:
-                engine.forget(record.ticket)
-                removed.append(record.ticket)
-            elif not record.state.finished and at - record.created_at > settings.task_lifetime:
-                hours = settings.task_lifetime / 3600
-                if engine.expire(record.ticket, f"The task was not finished within {hours:g} hours."):
-                    expired.append(record.ticket)
-    stray = _drop_index_entries(engine) + _drop_stray_jobs(engine) + _drop_stray_keys(engine)
-    return Purged(tuple(removed), tuple(expired), stray, tuple(workspace.sweep(settings.work_folder)))
+    removed = _remove_ended(engine, at - settings.result_lifetime)
+    expired = _give_up(engine, at - settings.task_lifetime)
+    return Purged(removed, expired, sweep(engine), tuple(workspace.sweep(settings.work_folder)))
 
 
-def _drop_index_entries(engine: Engine) -> int:
-    """Leave no ticket in an index whose record is gone."""
-    redis, dropped = engine.redis, 0
-    for index in redis.scan_iter(match=f"{keys.TASKS}*", count=1000, _type="zset"):
-        for member, _score in redis.zscan_iter(index, count=1000):
-            if not redis.exists(keys.task(member.decode())):
-                dropped += int(redis.zrem(index, member))
-    return dropped
+def _remove_ended(engine: Engine, before: float) -> tuple[int, ...]:
+    removed = []
+    for tickets in _aged(engine, keys.ENDED, before):
+        there = {record.ticket for record in engine.records(tickets)}
+        for ticket in tickets:
+            engine.forget(ticket)
+        removed += [ticket for ticket in tickets if ticket in there]
+    return tuple(removed)
 
 
-def _drop_stray_jobs(engine: Engine) -> int:
-    """Leave no job in RQ whose record is gone, and no entry of its list of cancelled ones without a job."""
-    redis, dropped = engine.redis, 0
-    for key in redis.scan_iter(match=f"{RQ_KEY_PREFIX}:job:*", count=1000, _type="hash"):
-        ticket = key.decode().rpartition(":")[2]
-        if ticket.isdigit() and not redis.exists(keys.task(ticket)):
-            dropped += int(redis.delete(key))
-    for registry in redis.scan_iter(match=f"{RQ_KEY_PREFIX}:canceled:*", count=1000, _type="zset"):
-        for member, _score in redis.zscan_iter(registry, count=1000):
-            if not redis.exists(f"{RQ_KEY_PREFIX}:job:{member.decode()}"):
-                redis.zrem(registry, member)
-    return dropped
+def _give_up(engine: Engine, before: float) -> tuple[int, ...]:
+    expired = []
+    hours = engine.settings.task_lifetime / 3600
+    for tickets in _aged(engine, keys.OPEN, before):
+        records = {record.ticket: record for record in engine.records(tickets)}
+        for ticket in tickets:
+            if ticket not in records:
+                engine.forget(ticket)
+            elif not records[ticket].state.finished and engine.expire(
+                ticket, f"The task was not finished within {hours:g} hours."
+            ):
+                expired.append(ticket)
+    return tuple(expired)
 
 
-def _drop_stray_keys(engine: Engine) -> int:
-    """Leave no events, result or answers whose record is gone. A submission writes all of them at once."""
-    redis, dropped = engine.redis, 0
-    for kind in ("events", "result", "answer"):
-        for key in redis.scan_iter(match=f"{keys.PREFIX}{kind}:*", count=1000):
-            ticket = key.decode().split(":")[2]
-            if not redis.exists(keys.task(ticket)):
-                dropped += int(redis.delete(key))
-    return dropped
+def _aged(engine: Engine, index: str, before: float) -> Iterator[list[int]]:
+    """Tickets of an index from before a time, some at once."""
+    entries: Any = engine.redis.zrange(index, "-inf", f"({before!r}", byscore=True)
+    tickets = [int(entry) for entry in entries if entry.isdigit()]
+    for start in range(0, len(tickets), PAGE):
+        yield tickets[start : start + PAGE]

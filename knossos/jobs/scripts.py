@@ -131,6 +131,8 @@ if kind == 'done' then
     if ARGV[12] ~= '' then redis.call('SET', KEYS[3], ARGV[12], 'EX', keep) end
     redis.call('EXPIRE', KEYS[1], keep)
     redis.call('EXPIRE', KEYS[2], keep)
+    redis.call('ZREM', '<open>', ARGV[9])
+    redis.call('ZADD', '<ended>', ARGV[5], ARGV[9])
     if fields[4] then
         local follower = fields[4]
         if redis.call('HGET', ARGV[14] .. follower, 'status') == 'deferred' then
@@ -150,7 +152,7 @@ else
 end
 redis.call('PUBLISH', ARGV[8], ARGV[9])
 return target
-"""
+""".replace("<open>", keys.OPEN).replace("<ended>", keys.ENDED)
 )
 
 #: Ask for the end of a running job. Answers its state; only where that is ``running`` the wish is noted.

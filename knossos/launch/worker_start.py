@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from knossos import database
 from knossos.jobs import worker
 from knossos.settings import Settings
+
+#: Seconds for which a task waits for a database that restarts, as for Redis.
+DATABASE_PATIENCE_SECONDS = 60.0
 
 
 def work(settings: Settings, queues: tuple[str, ...]) -> int:
@@ -23,4 +27,5 @@ def work(settings: Settings, queues: tuple[str, ...]) -> int:
     startup.check(settings)
     self_test(settings)
     catch_up_apart(settings)
+    database.be_patient(DATABASE_PATIENCE_SECONDS)
     return worker.run(settings, queues, startup.rehearsals(settings), beside=lambda: scheduling.tick(settings))

@@ -86,10 +86,14 @@ def run(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(settings: Settings) -> None:
-    """Do before any fork what would take its time in each run. Connections are made anew in each process."""
-    database = _database(settings)
+    """Do before any fork what would take its time in each run. Connections are made anew in each process.
+
+    An object store is left alone: who has talked to one has threads, and forks would wait for them for ever. What is
+    rehearsed keeps no file, so an empty folder will do.
+    """
+    database, folder = _database(settings), Storage(settings.model_copy(update={"storage": ""}))
     try:
-        Runs(settings, database, Storage(settings), Engine(settings)).rehearse()
+        Runs(settings, database, folder, Engine(settings)).rehearse()
         RunTokens(settings, database).end("")
     finally:
         database.close()

@@ -256,10 +256,13 @@ class Runs:
         )
         if owner is not None:
             query = query.where(ScriptRun.owner == owner)
-        if before is not None:
-            query = query.where(ScriptRun.ticket < before)
         query = query.order_by(ScriptRun.created_at.desc(), ScriptRun.ticket.desc())
         with self._database.reading() as session:
+            if before is not None:
+                query = query.where(ScriptRun.ticket < before)
+                # So that an index leads to the page, however many come before it.
+                newest = session.scalar(select(func.max(ScriptRun.created_at)).where(ScriptRun.ticket == before))
+                query = query if newest is None else query.where(ScriptRun.created_at <= newest)
             rows = session.execute(query if limit is None else query.limit(limit)).all()
         states = self._engine.states([row.ticket for row in rows if row.outcome is None])
         found = []
@@ -396,7 +399,7 @@ class Runs:
     def purge(self) -> int:
         """Remove what has expired, with its files; settle what lost its worker. Answers how many runs went."""
         with self._database.reading() as session:
-            gone = session.scalars(select(ScriptRun.id).where(ScriptRun.expires_at <= time.time())).all()
+            gone = set(session.scalars(select(ScriptRun.id).where(ScriptRun.expires_at <= time.time())))
             unsettled = session.scalars(select(ScriptRun).where(ScriptRun.outcome.is_(None))).all()
         for row in unsettled:
             if row.id not in gone:

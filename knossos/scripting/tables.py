@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from knossos.database import Base
@@ -21,7 +21,7 @@ class ScriptRun(Base):
     kind: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(String(500))
     #: Whose it is, as the engine names owners; "anonymous" for nobody.
-    owner: Mapped[str] = mapped_column(String(200), index=True)
+    owner: Mapped[str] = mapped_column(String(200))
     #: What was called, as it may be shown: the arguments without the token, JSON.
     arguments: Mapped[str] = mapped_column(Text)
     created_at: Mapped[float] = mapped_column(index=True)
@@ -39,6 +39,20 @@ class ScriptRun(Base):
     dropped_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     #: The last part of the path of its SHARED_DIR, a random name.
     shared_name: Mapped[str] = mapped_column(String(40), index=True)
+
+    __table_args__ = (
+        Index("ix_script_runs_owner_created_at", "owner", "created_at"),
+        Index("ix_script_runs_kind_created_at", "kind", "created_at"),
+        Index("ix_script_runs_kind_owner_created_at", "kind", "owner", "created_at"),
+        # The few that have not ended, among all that are kept.
+        Index(
+            "ix_script_runs_unended",
+            "owner",
+            "created_at",
+            sqlite_where=text("outcome IS NULL"),
+            postgresql_where=text("outcome IS NULL"),
+        ),
+    )
 
 
 class ScriptFile(Base):

@@ -173,9 +173,17 @@ def page_account() -> Account:
     """The account of a page's visitor. Somebody who is not logged in is led to do that, and then back to the page."""
     session = current_session()
     if session is None:
-        page = request.full_path if request.method in SAFE_METHODS else urlsplit(request.referrer or "").path
+        page = request.full_path if request.method in SAFE_METHODS else _page_before()
         abort(redirect(url_for("login.form", next=page.rstrip("?") or "/"), 303))
     return session.account
+
+
+def _page_before() -> str:
+    """The path of the page that the browser says it came from; "" where it says nothing, or no address."""
+    try:
+        return urlsplit(request.referrer or "").path
+    except ValueError:
+        return ""
 
 
 def start_session(response: Response, account: Account) -> None:

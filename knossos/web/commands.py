@@ -7,7 +7,6 @@ and never arguments, which every user of the machine can see. An error is one li
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -83,8 +82,6 @@ token = AppGroup("token", help="API tokens for programs.")
 
 
 def install(app: Flask) -> None:
-    # What it says of each step of a restore is for those who write migrations.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     for command in (user, token, audit, backup, restore):
         app.cli.add_command(command)
 

@@ -57,6 +57,9 @@ def test_a_broken_file_is_named_with_its_field_and_takes_no_other_down(folder: P
     write(folder, "relative", command=["./run.sh"])
     write(folder, "rundir", command_rundir=str(folder / "nowhere"))
     write(folder, "base", command_rundir_base=str(folder / "nowhere"))
+    write(folder, "long", command_rundir="x" * 300)
+    write(folder, "circle", command_rundir_base=str(folder / "circle"))
+    (folder / "circle").symlink_to("circle")
     write(folder, "read", read_paths=["relative"])
     write(folder, "secrets", read_paths=["/"])
     (folder / "json.json").write_text("{")
@@ -69,12 +72,14 @@ def test_a_broken_file_is_named_with_its_field_and_takes_no_other_down(folder: P
     said = runners.check()
     for start in (
         "base.json: command_rundir_base: expected a folder",
+        "circle.json: command_rundir_base: expected a folder",
         "deep.json: this is no JSON",
         "field.json: outputs.results.format: ",
         "folder.json: this is no JSON",
         "json.json: this is no JSON",
         "large.json: expected at most",
         "list.json: ",
+        "long.json: command_rundir: expected a folder",
         "program.json: command: expected a program",
         "read.json: read_paths: ",
         "relative.json: command: expected a program",
@@ -82,7 +87,7 @@ def test_a_broken_file_is_named_with_its_field_and_takes_no_other_down(folder: P
         "secrets.json: read_paths: / holds DATA_PATH",
     ):
         assert [one for one in said if one.startswith(start)], (start, said)
-    assert len(said) == 12
+    assert len(said) == 14
     assert [runner.name for runner in runners.all()] == ["good"]
     with pytest.raises(BrokenRunner, match=r"field\.json"):
         runners.find("field")

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -89,11 +90,12 @@ def test_players_can_be_sent_to_the_object_store_itself(blobs: Blobs, settings: 
     assert client.get(f"/storage/files/{'0' * 64}/a.7z").status_code == 404
 
 
+@pytest.mark.parametrize("scripts", [{}, {"command": "sh", "args": ("-s",)}], ids=["mods alone", "scripts too"])
 def test_a_worker_runs_its_tasks_though_it_has_looked_at_the_object_store_before(
-    settings: Settings, redis_url: str, tmp_path: Path
+    settings: Settings, redis_url: str, tmp_path: Path, scripts: dict[str, Any]
 ) -> None:
     """Whoever has talked to it has threads, which a fork does not have."""
-    settings = settings.model_copy(update={"redis": redis_url})
+    settings = settings.model_copy(update={"redis": redis_url, **scripts})
     database = Database(settings)
     file = write_settings(tmp_path / "settings.py", settings)
     worker = worker_process(tmp_path / "worker.log", file)

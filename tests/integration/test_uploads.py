@@ -17,6 +17,7 @@ from knossos.errors import InvalidInput
 from knossos.publishing.errors import NoSuchUpload, Refused
 from knossos.publishing.uploads import hashing
 from knossos.settings import Settings
+from knossos.storage import Storage
 from tests.support.s3 import S3Server
 from tests.support.uploads import PART, UploadBench, Uploader, folder_of_parts
 
@@ -307,6 +308,28 @@ def test_a_stored_file_is_never_written_to_by_a_part_that_comes_late(
     with pytest.raises(InvalidInput, match="about to be finished"):
         uploader.send(1, b"?" * PART)
     check_finished(uploader)
+
+
+def test_a_file_has_no_name_on_the_servers_disk_while_it_is_assembled(
+    any_place: UploadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So nothing is left of it where the server is killed."""
+    if any_place.storage.folder is not None:
+        return  # there it is assembled where it will lie, and goes on being the upload
+    uploader = any_place.uploader()
+    uploader.start()
+    uploader.send_all()
+    named: list[Path] = []
+    put_file = Storage.put_file
+
+    def look(storage: Storage, key: str, path: Path, *, keep: bool = False) -> None:
+        files = [one for one in any_place.settings.data_path.glob("incoming/**/*") if one.is_file()]
+        named.extend(one for one in files if one.name != "locks")
+        put_file(storage, key, path, keep=keep)
+
+    monkeypatch.setattr(Storage, "put_file", look)
+    check_finished(uploader)
+    assert named == []
 
 
 def test_wrong_bytes_fail_and_everything_can_be_sent_anew(any_place: UploadBench) -> None:

@@ -69,6 +69,8 @@ def test_a_stranger_is_led_to_the_login_and_back(client: FlaskClient) -> None:
     assert client.get("/audit?actor=x").location == "/login?next=/audit?actor%3Dx"
     came_from = SAME_ORIGIN | {"Referer": "http://localhost/account"}
     assert client.post("/account/tokens", data={}, headers=came_from).location == "/login?next=/account"
+    came_from["Referer"] = "http://[::"
+    assert client.post("/account/tokens", data={}, headers=came_from).location == "/login?next=/"
 
 
 def test_pages_of_accounts_are_kept_by_no_cache(client: FlaskClient, dora: Account) -> None:

@@ -10,9 +10,11 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import packaging, queues
+from benchmarks import packaging, queues, report
 from benchmarks.chart import draw
+from benchmarks.curve import draw_growth, points_of
 from knossos.errors import EXIT_MISSING
+from knossos.settings import ROOT
 
 
 def row(name: str, ratio: float, limit: float | None) -> dict[str, Any]:
@@ -44,23 +46,105 @@ def test_a_group_whose_time_is_over_is_stopped_and_leaves_no_numbers(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the repository with nothing in it but what a run writes to; groups answer at once."""
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench, "measure", lambda group, *_: [row(f"{group}, among 2,000", 1, 2)])
+    (tmp_path / "README.md").write_text(f"# Title\n\n{report.BEGIN}\nold\n{report.END}\n\nmore\n")
+    return tmp_path
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_whole_run_writes_the_page_the_pictures_and_its_part_of_the_readme(repository: Path) -> None:
+    assert bench.main([]) == 0
+    found = json.loads((repository / "docs" / "benchmarks.json").read_text())
+    assert list(found["groups"]) == list(bench.GROUPS)
+    page = (repository / "docs" / "benchmarks.md").read_text()
+    for name, group in bench.GROUPS.items():
+        assert f"## {group.title}" in page
+        assert f"](images/bench-{name}.svg)" in page
+        ElementTree.fromstring((repository / "docs" / "images" / f"bench-{name}.svg").read_text())
+    readme = (repository / "README.md").read_text()
+    assert readme.startswith("# Title\n")
+    assert readme.endswith("\n\nmore\n")
+    assert "\nold\n" not in readme
+    assert "| engine, among 2,000 | 2 | 2 (a <peer>) | ms | 1 | 2 |" in readme
+    assert len(json.loads((repository / "var" / "bench.json").read_text())) == len(bench.GROUPS)
+
+
+def test_a_run_of_some_groups_leaves_what_a_whole_run_has_written_alone(repository: Path) -> None:
+    assert bench.main([]) == 0
+    before = files(repository)
+    assert bench.main(["engine", "growth"]) == 0
+    after = files(repository)
+    changed = {str(path) for path in after if after[path] != before.get(path)}
+    assert changed == {"var/bench.json", "var/bench/bench-engine.svg", "var/bench/bench-growth.svg"}
+
+
 def test_a_run_that_breaks_keeps_the_numbers_of_the_last_whole_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert bench.main([]) == 0
+    before = files(repository)
+
     def broken(group: str, *_: object) -> list[dict[str, Any]]:
         if group == "homes":
             raise bench.Unmeasured(EXIT_MISSING)
-        return [row("a", 1, 2)]
+        return [row("a", 3, 2)]
 
-    monkeypatch.setattr(bench, "ROOT", tmp_path)
     monkeypatch.setattr(bench, "measure", broken)
-    (tmp_path / "var").mkdir()
-    (tmp_path / "docs" / "images").mkdir(parents=True)
-    assert bench.main(["engine"]) == 0
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert json.loads(before[tmp_path / "var" / "bench.json"]) == [row("a", 1, 2)]
-    assert bench.main(["engine", "homes"]) == EXIT_MISSING
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert bench.main([]) == EXIT_MISSING
+    assert files(repository) == before
+
+
+def test_the_readme_and_the_page_say_what_was_measured_last() -> None:
+    stored = ROOT / "docs" / "benchmarks.json"
+    found: report.Whole | None = json.loads(stored.read_text()) if stored.exists() else None
+    readme = (ROOT / "README.md").read_text()
+    assert readme == report.with_excerpt(readme, found)
+    assert found is None or (ROOT / "docs" / "benchmarks.md").read_text() == report.page(found)
+
+
+def test_the_excerpt_has_of_each_group_what_is_nearest_to_its_limit() -> None:
+    groups: dict[str, report.Measured] = {
+        "one": {"title": "One", "seconds": 70, "rows": [row("far", 0.5, 1.0), row("near", 1.9, 2.0)]},
+        "two": {"title": "Two", "seconds": 5, "rows": [row("over", 4, 2.0), row("free", 9, None)]},
+        "three": {"title": "Three", "seconds": 5, "rows": [row("unbound", 9, None)]},
+    }
+    said = report.excerpt({"date": "2026-01-02", "machine": "a machine", "groups": groups})
+    assert "Of 3 figures with a limit 1 is over it." in said
+    assert [line.split("|")[1].strip() for line in said.splitlines() if line.startswith("| ")][1:] == ["near", "over"]
+    assert "1 minutes and 20 seconds" in report.page({"date": "", "machine": "", "groups": groups})
+
+
+def test_a_readme_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="has not both"):
+        report.with_excerpt("# Title\n", None)
+
+
+def test_the_groups_fit_into_the_time_that_all_of_them_have() -> None:
+    assert sum(group.seconds for group in bench.GROUPS.values()) <= bench.SECONDS
+
+
+def test_a_curve_shows_each_size_and_marks_what_grows_faster_than_a_logarithm() -> None:
+    rows = [
+        {**row("flat, among 10,000", 1.0, 2.0), "peer_name": "among 100"},
+        {**row("flat, among 1,000,000", 1.1, 3.0), "peer_name": "among 100"},
+        {**row("steep, among 2,000 releases", 9.0, 1.65), "peer_name": "among 100"},
+        row("no curve", 1.0, 1.0),
+    ]
+    assert points_of(rows) == {
+        "flat": [(100, 1.0, 1.0), (10_000, 1.0, 2.0), (1_000_000, 1.1, 3.0)],
+        "steep": [(100, 1.0, 1.0), (2_000, 9.0, 1.65)],
+    }
+    root = ElementTree.fromstring(draw_growth("Growth", rows))
+    lines = [line.get("class") for line in root.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert lines == ["limit line", "ours line", "limit line", "over line"]
+    assert "1,000,000" in "".join(root.itertext())
 
 
 def test_a_group_that_is_none_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +166,7 @@ def test_a_picture_is_whole_xml_and_shows_what_is_over_its_limit() -> None:
 
 
 def test_the_table_marks_what_is_over_its_limit() -> None:
-    table = bench.table([row("fine", 0.5, 1.0), row("slow", 40, 10), row("free", 1, None)])
+    table = report.table([row("fine", 0.5, 1.0), row("slow", 40, 10), row("free", 1, None)])
     assert [("over" in line) for line in table.splitlines()[2:]] == [False, True, False]
 
 

@@ -122,6 +122,24 @@ def test_a_body_that_is_too_deep_for_its_jsonpath_is_refused() -> None:
     assert (where, what.startswith("this JSONPath cannot be used on this body")) == ("body.$..v", True)
 
 
+def test_a_path_that_would_go_through_too_much_of_a_body_is_refused() -> None:
+    """A small body keeps no server busy: with each ``..`` there are as many times more places as it is deep."""
+    body: Any = "end"
+    for _ in range(60):
+        body = {"a": body}
+    for path in ("$..a..a..a..a..a..a..a..a", "$..a..a..a..a..a..a..a..nowhere"):
+        place, message = refusal(body_runner(path, repeat_body=True), "", {}, body)
+        assert place == f"body.{path}"
+        assert "more than 1000000 values" in message
+
+
+def test_values_that_hold_each_other_are_counted_as_they_are_written() -> None:
+    body: Any = ["x" * 100_000]
+    for _ in range(80):
+        body = [body]
+    assert "characters together" in refusal(body_runner("$..*", repeat_body=True), "", {}, body)[1]
+
+
 def test_a_text_as_the_whole_body_is_not_read_as_json_once_more() -> None:
     assert refusal(body_runner("$.v"), body=json.dumps('{"v": 1}').encode())[0] == "body"
 

@@ -50,8 +50,8 @@ class ObjectParts:
 
     def store(self, upload: UploadRow, number: int, revision: int, file: IO[bytes]) -> None:
         """Keep a whole part."""
-        key, source = _key(upload, number, revision), Path(f"/proc/self/fd/{file.fileno()}")
-        self._storage.put_file(key, source, keep=True)
+        key = _key(upload, number, revision)
+        self._storage.put_file(key, _path_of(file), keep=True)
         try:
             replaced = self._records.arrived(upload, number, revision).replaced
         except NoSuchUpload:
@@ -60,7 +60,7 @@ class ObjectParts:
         if replaced not in (None, revision):
             self._storage.delete(_key(upload, number, replaced))
         if self._storage.head(key) is None:  # other bytes had replaced it once, and their sender removed it just now
-            self._storage.put_file(key, source, keep=True)
+            self._storage.put_file(key, _path_of(file), keep=True)
 
     def read(self, upload: UploadRow, number: int) -> Generator[bytes, None, None] | None:
         revision = self._records.revision(upload, number)
@@ -90,16 +90,14 @@ class ObjectParts:
     def finish(self, upload: UploadRow, adopt: Adopt) -> bool:
         self._folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
-        with storage_errors(), tempfile.TemporaryDirectory(dir=self._folder, prefix="whole-") as folder:
-            whole = Path(folder, "file")
-            with whole.open("xb", buffering=0) as file:
-                for piece in self._pieces(upload):
-                    digest.update(piece)
-                    file.write(piece)
-                fits = file.tell() == upload.size
-            if not fits or digest.hexdigest() != upload.sha256:
+        with storage_errors(), tempfile.TemporaryFile(dir=self._folder) as file:
+            for piece in self._pieces(upload):
+                digest.update(piece)
+                file.write(piece)
+            file.flush()
+            if file.tell() != upload.size or digest.hexdigest() != upload.sha256:
                 return False
-            adopt(whole)
+            adopt(_path_of(file))
         return True
 
     def clear(self, upload: UploadRow) -> None:
@@ -122,7 +120,7 @@ class ObjectParts:
         return len(strays) + self._remove_leavings(limit)
 
     def _remove_leavings(self, limit: float) -> int:
-        """What a process left that was killed while it assembled a file."""
+        """What a process of an older version left that was killed while it assembled a file."""
         removed = 0
         for folder in self._folder.glob("whole-*"):
             with contextlib.suppress(OSError):
@@ -166,3 +164,8 @@ class _Spooled:
 
 def _key(upload: UploadRow, number: int, revision: int) -> str:
     return f"{PREFIX}/{upload.key}/{number}.{revision}"
+
+
+def _path_of(file: IO[bytes]) -> Path:
+    """The path of a file without a name, as long as it is open: it goes with its process, however that ends."""
+    return Path(f"/proc/self/fd/{file.fileno()}")

@@ -179,10 +179,11 @@ class Runners:
     def _a_folder(self, name: str, field: str, value: str | None) -> str:
         if not value:
             return ""
-        path = (ROOT / value).resolve()
-        if not path.is_dir():
-            raise BrokenRunner(f"{name}{SUFFIX}: {field}: expected a folder (it is {str(path)!r})", runner=name)
-        return str(path)
+        # os.path: pathlib raises where a name is too long or links lead in a circle.
+        path = os.path.realpath(ROOT / value)
+        if not os.path.isdir(path):
+            raise BrokenRunner(f"{name}{SUFFIX}: {field}: expected a folder (it is {path!r})", runner=name)
+        return path
 
     def _readable(self, name: str, file: RunnerFile) -> list[str]:
         for path in file.read_paths:

@@ -16,8 +16,10 @@ from typing import Any, NoReturn
 from jsonpath import JSONPathError
 
 from knossos.errors import InvalidInput
+from knossos.scripting.runners.body_matches import TooManyLooks, values_at
 from knossos.scripting.runners.model import RUNDIR, BodyArg, Inputs, RunnerFile, compiled_path, name_pattern
 from knossos.scripting.runners.strict_json import read_json
+from knossos.setting_kinds import MIB
 
 #: Most characters of the path that follows the endpoint: what regular expressions of an operator have to bear.
 MAX_PATH_CHARS = 500
@@ -112,14 +114,25 @@ def _from_body(inputs: Inputs, document: Any) -> Iterator[Value]:
             _refuse(place, f"expected one match for {one.env_var_name}; there are {len(matches)}")
         if None in matches:
             _refuse(place, f"expected a value for {one.env_var_name}, not null")
-        yield Value(one.env_var_name, place, tuple(map(_as_text, matches)), one.allow_options)
+        yield Value(one.env_var_name, place, _texts(place, matches), one.allow_options)
 
 
 def _matches(one: BodyArg, document: Any) -> list[Any]:
     try:
-        return [match.obj for match in compiled_path(one.body_jsonpath).finditer(document)]
-    except (JSONPathError, RecursionError) as error:
+        return list(values_at(compiled_path(one.body_jsonpath), document))
+    except (JSONPathError, RecursionError, TooManyLooks) as error:
         _refuse(f"body.{one.body_jsonpath}", f"this JSONPath cannot be used on this body: {error}")
+
+
+def _texts(place: str, values: Sequence[Any]) -> tuple[str, ...]:
+    """The values as texts; one that holds others may be there with each of those, so all are counted as they come."""
+    texts, size = [], 0
+    for value in values:
+        texts.append(_as_text(value))
+        size += len(texts[-1])
+        if size > MIB:
+            _refuse(place, f"expected values of at most {MIB} characters together")
+    return tuple(texts)
 
 
 def _document(body: bytes) -> Any:

@@ -1,0 +1,246 @@
+"""Finding out what became of everything that was accepted: over HTTP as its owners would, and behind the server's back.
+
+Asks and reads only; what it means is `judge.py`'s to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, cast
+
+import requests
+from sqlalchemy import text
+
+from chaos.clients import Client
+from chaos.deployment import URL, Deployment
+from chaos.elsewhere import Elsewhere
+from chaos.judge import PASSING, Fate, LogEntry
+from chaos.notebook import Accepted, Notebook
+from chaos.scripts import MARKS, output_of
+from knossos.database import Database
+from knossos.jobs import Engine, JobNotFound, JobRecord, keys
+from knossos.storage import Storage, blob_key
+
+#: Seconds for one answer of the server that has nothing else to do any more.
+ANSWER_SECONDS = 60
+#: What the API of scripts calls the ends that the engine knows.
+SCRIPT_ENDS = {"succeeded": "done", "failed": "failed", "cancelled": "failed"}
+
+
+class Gathering:
+    """All that can be found out about a deployment that has come to rest."""
+
+    def __init__(
+        self, deployment: Deployment, notebook: Notebook, elsewhere: Elsewhere, people: dict[str, Client]
+    ) -> None:
+        self._deployment = deployment
+        self._notebook = notebook
+        self._elsewhere = elsewhere
+        self._people = people
+        self.engine = Engine(deployment.settings, patience_seconds=30)
+        self.database = Database(deployment.settings)
+        self.storage = Storage(deployment.settings)
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    def close(self) -> None:
+        self.database.close()
+        self.engine.redis.close()
+
+    def fates(self) -> Iterator[Fate]:
+        """What became of each request, and of those that may have been accepted."""
+        of_kind = {
+            "conversion": self._conversion,
+            "upload": self._upload,
+            "release": self._release,
+            "script": self._script,
+        }
+        for one in self._notebook.accepted:
+            yield of_kind[one.kind](one)
+        for one in self._notebook.uncertain:
+            if one.kind == "script":
+                yield Fate(one, [], effects=self._marks(one).count("begin"), certain=False)
+
+    # --- tasks --------------------------------------------------------------------------------------
+
+    def unfinished(self) -> list[int]:
+        """Tickets of the tasks that have not ended."""
+        every = [int(ticket) for ticket in cast("list[bytes]", self.engine.redis.zrange(keys.TASKS, 0, -1))]
+        return [ticket for ticket, state in self.engine.states(every).items() if not state.finished]
+
+    def outcomes(self) -> Counter[str]:
+        """How all tasks have ended, also those that the server has given itself, by kind and state."""
+        found: Counter[str] = Counter()
+        for record in self._records:
+            why = f" ({record.failure.code})" if record.failure else ""
+            found[f"{record.kind}: {record.state}{why}"] += 1
+        return found
+
+    def repeats(self) -> int:
+        """How many tasks were begun more than once."""
+        return sum(record.attempt > 1 for record in self._records)
+
+    @cached_property
+    def _records(self) -> list[JobRecord]:
+        return self.engine.list_jobs(limit=100_000)
+
+    def log(self, ticket: int) -> list[LogEntry]:
+        """The events of a task as they are kept."""
+        events = self.engine.events(ticket)
+        return [LogEntry(event.id, event.type, event.type not in PASSING) for event in events]
+
+    def _ends(self, ticket: int) -> list[str]:
+        """The state in each end that the task's log tells; what its record says counts as well where that differs."""
+        ends = [str(event.data.get("state")) for event in self.engine.events(ticket) if event.type == "done"]
+        try:
+            record = self.engine.find(ticket)
+        except JobNotFound:
+            return ends
+        return ends if not record.state.finished or record.state in ends else [*ends, str(record.state)]
+
+    def _follower(self, ticket: int) -> JobRecord | None:
+        """The task that tells the webhook of a conversion."""
+        found = cast("bytes | None", self.engine.redis.hget(keys.task(ticket), "then"))
+        return self.engine.find(int(found)) if found else None
+
+    def _conversion(self, one: Accepted) -> Fate:
+        ticket = int(one.key)
+        ends = self._ends(ticket)
+        follower = self._follower(ticket)
+        told = follower is not None and follower.state == "succeeded"
+        promised: dict[str, Any] = {}
+        found: dict[str, Any] = {}
+        status = self._get(f"/api/converter/get_status/{ticket}?token={one.promised['token']}").json()
+        promised["status"], found["status"] = "DONE", status.get("state")
+        if ends == ["succeeded"]:
+            promised |= one.promised["sums"]
+            found |= self._converted(ticket, one.promised["token"])
+        return Fate(
+            one,
+            ends,
+            effects=self._elsewhere.told[ticket],
+            least=int(told),
+            # A try whose worker was killed may have arrived: then the next one is a second call.
+            most=max(1, follower.attempt if follower else 1),
+            promised=promised,
+            found=found,
+        )
+
+    def _converted(self, ticket: int, token: str) -> dict[str, str]:
+        """By file name the sum of what the mirror gives, or what is wrong."""
+        answer = self._http.post(
+            f"{URL}/api/converter/retrieve", data={"ticket": ticket, "token": token}, timeout=ANSWER_SECONDS
+        ).json()
+        if not answer.get("success"):
+            return {"result": "there is none"}
+        found = {}
+        for package in json.loads(answer["json"])["mods"][0]["packages"]:
+            for file in package["files"]:
+                (mirrored,) = [link for link in file["urls"] if link.startswith(URL)] or [""]
+                sha256 = self._sum_of(mirrored) if mirrored else "not in the mirror"
+                found[file["filename"]] = sha256 if sha256 == file["checksum"][1] else f"{sha256}, not as described"
+        return found
+
+    # --- uploads and releases -----------------------------------------------------------------------
+
+    def _upload(self, one: Accepted) -> Fate:
+        rows = self._rows("SELECT size FROM blobs WHERE sha256 = :sha256", sha256=one.key)
+        promised = {"storage": one.key, "server": one.key, "size": one.promised["size"]}
+        found = {
+            "storage": self._stored(one.key),
+            "server": self._sum_of(f"{URL}/storage/files/{one.key}/core.zip"),
+            "size": rows[0][0] if rows else None,
+        }
+        return Fate(one, ["stored"] * len(rows), promised=promised, found=found)
+
+    def _release(self, one: Accepted) -> Fate:
+        mod, _, version = one.key.partition(" ")
+        rows = self._rows(
+            "SELECT state FROM releases WHERE mod_id = :mod AND version = :version", mod=mod, version=version
+        )
+        noted = self._rows(
+            "SELECT id FROM audit_log WHERE action = 'release.publish' AND subject = :subject",
+            subject=f"mod:{mod} {version}",
+        )
+        offered = [one for one in self._repository if (one["id"], one["version"]) == (mod, version)]
+        sums = [file["checksum"][1] for one in offered for package in one["packages"] for file in package["files"]]
+        links = [
+            link for one in offered for package in one["packages"] for file in package["files"] for link in file["urls"]
+        ]
+        sha256 = one.promised["sha256"]
+        told = sum(about == ("release", mod, version) for about in self._elsewhere.deliveries.values())
+        return Fate(
+            one,
+            [str(row[0]) for row in rows],
+            effects=told,
+            least=1,
+            promised={"offered": [sha256], "files": [sha256], "storage": sha256, "audit": 1},
+            found={
+                "offered": sums,
+                "files": [self._sum_of(link) for link in links],
+                "storage": self._stored(sha256),
+                "audit": len(noted),
+            },
+        )
+
+    @cached_property
+    def _repository(self) -> list[dict[str, Any]]:
+        """What players are offered."""
+        mods: list[dict[str, Any]] = self._get("/storage/repo.json").json()["mods"]
+        return mods
+
+    def _stored(self, sha256: str) -> str:
+        """The sum of what lies in the storage under a sum."""
+        digest = hashlib.sha256()
+        for piece in self.storage.read(blob_key(sha256)):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    # --- scripts ------------------------------------------------------------------------------------
+
+    def _script(self, one: Accepted) -> Fate:
+        ticket = int(one.key)
+        answer = self._people[one.promised["owner"]].as_person("GET", f"/api/jobs/{ticket}", repeat=True)
+        shown = answer.json()
+        ends = [SCRIPT_ENDS.get(end, end) for end in self._ends(ticket)]
+        if shown.get("status") in ("done", "failed"):
+            ends = list(dict.fromkeys([*ends, shown["status"]])) if len(ends) <= 1 else ends
+        marks = self._marks(one)
+        promised: dict[str, Any] = {}
+        found: dict[str, Any] = {}
+        if ends == ["done"]:
+            promised = {"marks": ["begin", "end"], "output": output_of(one.promised["lines"])}
+            found = {"marks": marks, "output": shown.get("out")}
+        elif ends == ["failed"]:
+            promised, found = {"says why": True}, {"says why": bool(shown.get("error"))}
+        return Fate(one, ends, effects=marks.count("begin"), promised=promised, found=found)
+
+    def _marks(self, one: Accepted) -> list[str]:
+        """What a script has written into its file: once "begin" and once "end", if it ran once."""
+        number = self._numbers[one.promised["owner"]]
+        name = one.promised.get("name", one.key)
+        file = self._deployment.folder / "homes" / str(number) / MARKS / name
+        return file.read_text().split() if file.exists() else []
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {row[0]: row[1] for row in self._rows("SELECT name, id FROM users")}
+
+    # --- asking -------------------------------------------------------------------------------------
+
+    def _rows(self, statement: str, **values: Any) -> list[Any]:
+        with self.database.reading() as session:
+            return list(session.execute(text(statement), values))
+
+    def _get(self, path: str) -> requests.Response:
+        return self._http.get(URL + path, timeout=ANSWER_SECONDS)
+
+    def _sum_of(self, url: str) -> str:
+        answer = self._http.get(url, timeout=ANSWER_SECONDS)
+        if answer.status_code != 200:
+            return f"status {answer.status_code}"
+        return hashlib.sha256(answer.content).hexdigest()

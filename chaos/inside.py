@@ -1,0 +1,196 @@
+"""The run itself, as the first process of its namespaces: start, load, faults, cut, rest, reckoning.
+
+``python -m chaos.inside TASK`` is what ``python -m chaos`` starts; the report goes to standard output as JSON. It never
+stops what it has started: with this process the kernel ends all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from chaos import hosts, leftovers, namespaces
+from chaos.clients import Client
+from chaos.deployment import WORKERS, Deployment
+from chaos.elsewhere import Elsewhere
+from chaos.faults import Faults
+from chaos.gathering import Gathering
+from chaos.judge import Finding, Wrong, judge_fate, judge_leftovers, judge_watch
+from chaos.load import PEOPLE, Load
+from chaos.namespaces import WORLD
+from chaos.needs import Found
+from chaos.notebook import Notebook
+from chaos.report import summary
+from chaos.units import children_of
+
+#: Which part of the time the second host is being cut off in, and how many seconds that is at the least and the most.
+CUT_SHARE, CUT_SECONDS = 0.2, (25.0, 110.0)
+#: Seconds by which the last cut goes beyond that, on the average.
+OVER_SECONDS = 10.0
+#: The same of the time in which all comes to rest and is looked at.
+REST_SHARE, REST_SECONDS = 0.3, (45.0, 150.0)
+#: Seconds that looking at all of it may take, of the above.
+LOOK_SECONDS = 15.0
+#: Seconds for which all must be still, and between two looks.
+STILL_SECONDS, PAUSE_SECONDS = 5.0, 0.5
+
+
+class Run:
+    """One run, from nothing to the report."""
+
+    def __init__(self, seed: int, seconds: float, found: Found) -> None:
+        self.began = time.monotonic()
+        self.seed = seed
+        self.seconds = seconds
+        self.notebook = Notebook()
+        self.deployment = Deployment(WORLD, found)
+        self.elsewhere = Elsewhere()
+        self.load = Load(seed, self.notebook, self.elsewhere)
+        self.faults = Faults(self.deployment, seed)
+        self.cut_jobs: list[str] = []
+        self.findings: list[Finding] = []
+
+    def go(self) -> dict[str, Any]:
+        """All of it."""
+        self._say("starting two servers, three workers, Redis, PostgreSQL and an S3 server, on two hosts")
+        self.deployment.start(PEOPLE)
+        cut = _within(self.seconds * CUT_SHARE, CUT_SECONDS)
+        rest = _within(self.seconds * REST_SHARE, REST_SECONDS)
+        self._say("load and faults")
+        self.load.start()
+        self.faults.start()
+        time.sleep(max(0.0, self._left() - cut - rest))
+        self.faults.stop()
+        self.deployment.heal()
+        self._say(
+            f"{sum(self.faults.counts.values())} faults so far; cutting off the second host in the middle of its jobs"
+        )
+        self.cut_jobs = self.faults.cut_off(time.monotonic() + max(0.0, self._left() - rest - OVER_SECONDS))
+        self._say("no more faults; nobody begins anything new")
+        people = {name: Client(self.notebook, threading.Event(), name) for name in PEOPLE}
+        gathering = Gathering(self.deployment, self.notebook, self.elsewhere, people)
+        try:
+            self.load.stop(max(5.0, self._left() - LOOK_SECONDS))
+            self._rest(gathering)
+            return self._reckon(gathering)
+        finally:
+            gathering.close()
+
+    def _left(self) -> float:
+        return self.seconds - (time.monotonic() - self.began)
+
+    def _rest(self, gathering: Gathering) -> None:
+        """Wait until nothing waits, runs or is watched any more, or until there is no more time for that."""
+        still_since = None
+        while self._left() > LOOK_SECONDS:
+            unfinished = gathering.unfinished()
+            busy = unfinished or self.load.watchers.unfinished() or leftovers.of_files(self.deployment)
+            now = time.monotonic()
+            still_since = None if busy else still_since or now
+            if still_since and now - still_since > STILL_SECONDS:
+                self._say("all is still")
+                return
+            time.sleep(PAUSE_SECONDS)
+        self._say(f"not all has come to rest: {len(gathering.unfinished())} tasks have not ended")
+
+    def _reckon(self, gathering: Gathering) -> dict[str, Any]:
+        self._say("looking at what became of everything")
+        fates = list(gathering.fates())
+        for fate in fates:
+            self.findings += judge_fate(fate)
+        logs = {watch.ticket: gathering.log(watch.ticket) for watch in self.notebook.watches}
+        for watch in self.notebook.watches:
+            name = f"{watch.name} of task {watch.ticket}"
+            self.findings += judge_watch(name, list(watch.seen), logs[watch.ticket])
+        self.findings += [Finding(Wrong.WRONG, "client", text) for text in sorted(set(self.notebook.surprises))]
+        outcomes, repeats = gathering.outcomes(), gathering.repeats()
+        self.findings += judge_leftovers(self._leftovers(gathering))
+        told = Counter(self.elsewhere.told.values())
+        return summary(
+            seed=self.seed,
+            seconds=time.monotonic() - self.began,
+            faults=self.faults.counts,
+            requests=self._requests(),
+            outcomes=outcomes,
+            watchers={
+                "watchers": len(self.notebook.watches),
+                "connections": sum(watch.connections for watch in self.notebook.watches),
+                "events seen": sum(len(watch.seen) for watch in self.notebook.watches),
+            },
+            findings=self.findings,
+            notes={
+                "tasks begun more than once": repeats,
+                "tasks at work on the host that was cut off": len(self.cut_jobs),
+                "webhooks told again after a killed try": sum(times - 1 for times in told.elements()),
+                "requests answered 500 by the storage": self.deployment.door.refused,
+                "starts of processes": sum(unit.starts for unit in self.deployment.keeper.units.values()),
+            },
+        )
+
+    def _requests(self) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for kind, count in self.notebook.requests.items():
+            found[f"{kind}: sent"] = count
+        found.update(f"{one.kind}: accepted" for one in self.notebook.accepted)
+        for kind, count in self.notebook.unanswered.items():
+            found[f"{kind}: answer lost"] = count
+        return dict(found)
+
+    def _leftovers(self, gathering: Gathering) -> list[str]:
+        """While all runs and nothing is at work, and then of the processes once all have been stopped."""
+        deployment = self.deployment
+        found = leftovers.of_jobs() + leftovers.of_files(deployment)
+        found += leftovers.of_storage(gathering.storage, gathering.database)
+        found += leftovers.of_redis(gathering.engine.redis) + leftovers.of_database(gathering.database)
+        deployment.keeper.stop(*WORKERS, "websocket", "server")
+        deployment.keeper.close()
+        allowed = {os.getpid()}
+        for name in ("redis", "postgres", "s3"):
+            unit = deployment.keeper.units[name]
+            allowed |= {unit.pid, *children_of(unit.pid)}
+        return found + leftovers.of_processes(allowed)
+
+    def _say(self, text: str) -> None:
+        print(f"chaos: {time.monotonic() - self.began:5.0f} s: {text}", file=sys.stderr, flush=True)
+
+
+def _within(value: float, bounds: tuple[float, float]) -> float:
+    return min(max(value, bounds[0]), bounds[1])
+
+
+def main(task: dict[str, Any]) -> int:
+    """Furnish the namespaces, run, and print the report."""
+    logs = Path(task["logs"]) if task["logs"] else None
+    if logs:
+        logs.mkdir(parents=True, exist_ok=True)
+    namespaces.furnish(*([logs] if logs else []))
+    hosts.make()
+    found = Found(**{name: task[name] for name in ("redis", "postgres", "weed", "compiler")})
+    run = Run(task["seed"], task["seconds"], found)
+    try:
+        report = run.go()
+    finally:
+        if logs:
+            _keep_logs(run, logs)
+    json.dump(report, sys.stdout)
+    sys.stdout.flush()
+    return 0
+
+
+def _keep_logs(run: Run, folder: Path) -> None:
+    for log in (*WORLD.glob("*.log"), *(WORLD / "logs").glob("*.log")):
+        shutil.copy2(log, folder)
+    (folder / "faults.log").write_text("\n".join(run.faults.log) + "\n")
+
+
+if __name__ == "__main__":
+    # Threads that wait for an answer must not hold the end up; the kernel ends them.
+    code = main(json.loads(sys.argv[1]))
+    os._exit(code)

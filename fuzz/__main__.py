@@ -1,0 +1,134 @@
+"""Fuzz the server: ``python -m fuzz [--seed N] [--seconds S] [TARGET ...]``; all targets without a name.
+
+Each crash is kept in ``var/fuzz``, and ``python -m fuzz --replay FILE`` runs its input once more. The numbers go to
+``var/fuzz.json``. A run ends by itself, and when it is interrupted it stops all that it has started, and leaves the
+numbers of the last whole run alone. Exit code 0: no crash; 1: there are some, or it was interrupted; 3: something that
+is needed is missing, and the message says what to install.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from fuzz import campaign, crashes, needs
+from fuzz.campaign import Outcome, Plan
+from fuzz.places import Places
+from fuzz.targets import SHARES, Place, load
+from knossos.errors import EXIT_MISSING, EXIT_OK, MissingDependency
+from knossos.settings import ROOT
+
+#: Seconds that all targets together may take, and what is left of them for starting and stopping.
+SECONDS, RESERVE_SECONDS = 600, 60
+SEED = 1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(arguments: list[str]) -> int:
+    """Fuzz what was named, or run the input of a crash once more."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("target", nargs="*", help=f"default: all of {', '.join(SHARES)}")
+    parser.add_argument("--seed", type=int, default=SEED, help="the same seed gives the same inputs")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="most that all of it may take")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="run the input of a crash once more")
+    parser.add_argument("--into", type=Path, default=ROOT / "var", help="folder of the numbers and the crashes")
+    chosen = parser.parse_args(arguments)
+    if unknown := [name for name in chosen.target if name not in SHARES]:
+        parser.error(f"there is no target {unknown[0]!r}; expected {', '.join(SHARES)}")
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    try:
+        needs.check()
+        if chosen.replay:
+            return replay(chosen.replay)
+        return fuzz(chosen.target or list(SHARES), chosen.seed, chosen.seconds, chosen.into)
+    except MissingDependency as error:
+        print(error, file=sys.stderr)
+        return EXIT_MISSING
+    except KeyboardInterrupt:
+        print("interrupted; no numbers are kept", file=sys.stderr)
+        return 1
+
+
+def fuzz(names: list[str], seed: int, seconds: float, into: Path) -> int:
+    """Run the targets one after the other, and tell what came of it."""
+    until = time.monotonic() + seconds - min(RESERVE_SECONDS, seconds / 4)
+    outcomes: list[Outcome] = []
+    # Those that share a deployment follow each other.
+    ordered = sorted(names, key=lambda name: load(name).PLACE is Place.DEPLOYMENT)
+    with Places() as places:
+        for number, name in enumerate(ordered):
+            with places.taker(name) as taker:
+                left = sum(SHARES[one] for one in ordered[number:])
+                share = max(0.0, until - time.monotonic()) * SHARES[name] / left
+                print(f"fuzzing: {name}, {share:.0f} s", file=sys.stderr)
+                outcome = campaign.run(Plan(name, seed, share), load(name), taker, into / "fuzz")
+            outcomes.append(outcome)
+            for signature, count in outcome.found.items():
+                print(f"  {count} x {signature}", file=sys.stderr)
+    publish(outcomes, seed, into)
+    return 1 if any(outcome.crashes for outcome in outcomes) else EXIT_OK
+
+
+def replay(path: Path) -> int:
+    """Run the input of a crash once more, and where that is not enough, with the inputs before it."""
+    try:
+        crash = crashes.load(path)
+    except (OSError, ValueError) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 1
+    print(f"{path}: {crash.signature}\nseed {crash.seed}, input {crash.number}:\n{crash.data[:2000]!r}")
+    with Places() as places, places.taker(crash.target) as taker:
+        for data in (crash.data, *crash.earlier, crash.data):
+            try:
+                taker.take(data)
+            except crashes.Broken as broken:
+                print(f"it breaks again: {broken.kind}\n{broken.detail}")
+                return 1
+    print("it does not break any more")
+    return EXIT_OK
+
+
+def publish(outcomes: list[Outcome], seed: int, into: Path) -> None:
+    """The table, how to replay what was found, and the numbers."""
+    print(table(outcomes))
+    for path in (path for outcome in outcomes for path in outcome.files):
+        print(f"python -m fuzz --replay {os.path.relpath(path)}")
+    rows = [
+        {"target": one.target, "seed": seed, "inputs": one.inputs, "crashes": one.crashes, "seconds": one.seconds}
+        for one in outcomes
+    ]
+    _write(into / "fuzz.json", json.dumps(rows, indent=1) + "\n")
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """The outcomes as a Markdown table."""
+    lines = ["| target | inputs | crashes |", "|---|---:|---:|"]
+    lines += [f"| {one.target} | {one.inputs:,} | {one.crashes:,} |" for one in outcomes]
+    total = sum(one.inputs for one in outcomes), sum(one.crashes for one in outcomes)
+    return "\n".join([*lines, f"| **all** | {total[0]:,} | {total[1]:,} |"])
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.part")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> None:
+    for number in _SIGNALS:  # nothing interrupts the tidying up
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

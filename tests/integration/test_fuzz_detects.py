@@ -1,0 +1,178 @@
+"""The fuzzing can fail: each kind of crash is noticed, kept, and had once more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fuzz import __main__ as fuzz
+from fuzz import campaign, deployment
+from fuzz.arena import Arena
+from fuzz.crashes import Broken, CrashKind
+from fuzz.deployment import Deployment
+from fuzz.http import asker
+from fuzz.targets import load
+from fuzz.wire import exchange
+from knossos.settings import ROOT
+from tests.support import fuzz_broken
+from tests.support.processes import is_alive, wait_for
+
+BROKEN = "tests.support.fuzz_broken"
+KINDS = {
+    fuzz_broken.ERROR: CrashKind.ERROR,
+    fuzz_broken.DEAD: CrashKind.DEAD,
+    fuzz_broken.HANG: CrashKind.HANG,
+    fuzz_broken.MEMORY: CrashKind.MEMORY,
+    b"swallowed": CrashKind.MEMORY,
+    fuzz_broken.OUTSIDE: CrashKind.OUTSIDE,
+}
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A run takes signals for itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def broken_by(taker: campaign.Taker, data: bytes) -> Broken:
+    with pytest.raises(Broken) as caught:
+        taker.take(data)
+    return caught.value
+
+
+def test_each_way_to_break_is_noticed_and_the_next_input_is_taken() -> None:
+    # A hang shows within seconds here; what is not meant to hang has to end within them.
+    with Arena(BROKEN, seconds=10) as arena:
+        for data, kind in KINDS.items():
+            assert broken_by(arena, data).kind is kind
+            arena.take(fuzz_broken.FINE)
+
+
+def test_what_breaks_is_kept_and_breaks_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Arena(BROKEN) as arena:
+        outcome = campaign.run(campaign.Plan(BROKEN, 1, 3600, inputs=12), load(BROKEN), arena, tmp_path)
+    assert outcome.inputs == 12
+    assert 0 < outcome.crashes < 12
+    assert fuzz.main(["--replay", str(outcome.files[0])]) == 1
+    said = capsys.readouterr().out
+    assert "it breaks again: error" in said
+    assert "KeyError: 'nothing'" in said
+    text = outcome.files[0].read_text().replace("ZXJyb3I=", "ZmluZQ==")  # the input, now one that is taken
+    outcome.files[0].write_text(text)
+    assert fuzz.main(["--replay", str(outcome.files[0])]) == 0
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Deployment]:
+    with Deployment() as started:
+        yield started
+
+
+class TestDeployment:
+    def test_what_is_fine_breaks_nothing(self, place: Deployment) -> None:
+        place.taker(asker(place)).take(b"GET /api/info HTTP/1.1\r\nHost: {{host}}\r\n\r\n")
+
+    def test_an_error_of_the_server_is_one(self, place: Deployment) -> None:
+        """The storage is no folder any more."""
+        moved = place.site.settings.data_path / "storage"
+        moved.rename(moved.with_name("away"))
+        moved.write_text("no folder")
+        try:
+            request = b"GET /storage/images/{{image}}.png HTTP/1.1\r\nHost: {{host}}\r\n\r\n"
+            assert broken_by(place.taker(asker(place)), request).kind is CrashKind.ERROR
+        finally:
+            moved.unlink()
+            moved.with_name("away").rename(moved)
+
+    def test_a_stack_in_a_log_is_one(self, place: Deployment) -> None:
+        def take(_data: bytes) -> None:
+            with open(place.processes[2].log_file, "a") as log:
+                log.write("Traceback (most recent call last):\n  ...\nKeyError: 'x'\n")
+
+        found = broken_by(place.taker(take), b"")
+        assert (found.kind, "KeyError" in found.detail) == (CrashKind.ERROR, True)
+        place.check()
+
+    def test_a_file_outside_of_the_roots_is_one(self, place: Deployment) -> None:
+        found = broken_by(place.taker(lambda _: (place.folder / "bin" / "new.py").touch()), b"")
+        assert (found.kind, "new.py" in found.detail) == (CrashKind.OUTSIDE, True)
+
+    def test_too_much_memory_and_a_process_that_dies_are_and_a_new_one_starts(
+        self, place: Deployment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def kill(_data: bytes) -> None:
+            os.kill(place.processes[2].popen.pid, signal.SIGKILL)
+            place.processes[2].popen.wait()
+
+        before = [process.popen.pid for process in place.processes]
+        with monkeypatch.context() as small:
+            small.setattr(deployment, "MEMORY_BYTES", 1024 * 1024)
+            with pytest.raises(Broken) as caught:
+                place.check()
+            assert caught.value.kind is CrashKind.MEMORY
+        assert broken_by(place.taker(kill), b"").kind is CrashKind.DEAD
+        assert not any(map(is_alive, before))
+        place.taker(asker(place)).take(b"GET /api/info HTTP/1.1\r\nHost: {{host}}\r\n\r\n")
+
+    def test_who_was_logged_out_is_logged_in_again(self, place: Deployment) -> None:
+        request = b"GET /%s HTTP/1.1\r\nHost: {{host}}\r\nCookie: {{cookie}}={{session}}\r\n\r\n"
+        before = place.words["session"]
+        place.taker(asker(place)).take(request % b"logout")
+        place.renew()
+        assert place.words["session"] != before
+
+
+def test_an_answer_that_does_not_end_is_a_hang() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        taken: list[socket.socket] = []
+        silent = threading.Thread(target=lambda: taken.append(door.accept()[0]))
+        silent.start()
+        with pytest.raises(Broken) as caught:
+            exchange(door.getsockname(), b"GET / HTTP/1.1\r\n\r\n", 0.3, says_end=False)
+        silent.join()
+        taken[0].close()
+    assert caught.value.kind is CrashKind.HANG
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["archives", "protocols"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_run_that_is_interrupted_leaves_nothing_behind(target: str, number: int, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "into").mkdir()
+    (tmp_path / "into" / "fuzz.json").write_text("[]")
+    with open(tmp_path / "log", "wb") as log:
+        command = [sys.executable, "-m", "fuzz", "--seconds", "300", "--into", str(tmp_path / "into"), target]
+        environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+        run = subprocess.Popen(command, cwd=ROOT, stderr=log, env=environment, start_new_session=True)
+    wait_for(lambda: "fuzzing:" in (tmp_path / "log").read_text() or run.poll() is not None, "the run", 120)
+    run.send_signal(number)
+    assert run.wait(120) == 1
+    assert "interrupted" in (tmp_path / "log").read_text()
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert (tmp_path / "into" / "fuzz.json").read_text() == "[]"
+    assert not [path for path in Path("/proc").glob("[0-9]*/environ") if _mentions(path, str(tmp_path))]
+
+
+def _mentions(path: Path, words: str) -> bool:
+    try:
+        return words.encode() in path.read_bytes() and path.parent.name != str(os.getpid())
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_a_minute_of_everything_breaks_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fuzz.main(["--seed", "17", "--seconds", "60", "--into", str(tmp_path)]) == 0, capsys.readouterr()
+    assert (tmp_path / "fuzz.json").is_file()

@@ -1,0 +1,168 @@
+"""The frame of the fuzzing: inputs come from seeds, crashes are kept and can be had once more, numbers are told."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from fuzz import __main__ as fuzz
+from fuzz import campaign, crashes, needs, wire
+from fuzz.canaries import SECRET, Watch, must_not_tell, plant
+from fuzz.crashes import Broken, Crash, CrashKind
+from fuzz.targets import SHARES, load
+from fuzz.targets.sockets import frame
+from fuzz.wire import Answer
+from knossos.errors import EXIT_MISSING
+
+CRASH = Crash("archives", 7, 3, CrashKind.ERROR, "a stack\nKeyError: 'x'", b"\x00\xffdata", (b"before",))
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A run takes signals for itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_the_same_seed_gives_the_same_inputs_and_another_gives_others(name: str) -> None:
+    def first(seed: str) -> list[bytes]:
+        return list(itertools.islice(load(name).inputs(Random(seed)), 12))
+
+    assert first("1") == first("1")
+    assert first("1") != first("2")
+
+
+def test_a_crash_is_kept_and_read_as_it_was(tmp_path: Path) -> None:
+    path = CRASH.save(tmp_path)
+    assert crashes.load(path) == CRASH
+    assert path.name.startswith("archives-error-")
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="no crash"):
+        crashes.load(path)
+
+
+def test_crashes_that_differ_in_numbers_and_names_are_probably_one() -> None:
+    other = Crash("archives", 7, 9, CrashKind.ERROR, "another stack\nKeyError: 'y'\nWARNING 3", b"other")
+    assert other.signature == CRASH.signature
+    assert Crash("archives", 7, 9, CrashKind.HANG, "KeyError: 'y'", b"other").signature != CRASH.signature
+
+
+class Taker:
+    """Breaks at each second input."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, data: bytes) -> None:
+        self.count += 1
+        if self.count % 2 == 0:
+            raise Broken(CrashKind.ERROR, f"number {self.count}")
+
+
+def test_every_crash_is_counted_and_the_first_of_each_kind_are_kept(tmp_path: Path) -> None:
+    plan = campaign.Plan("descriptions", 1, seconds=3600, inputs=20)
+    outcome = campaign.run(plan, load("descriptions"), Taker(), tmp_path)
+    assert (outcome.inputs, outcome.crashes) == (20, 10)
+    assert outcome.found == {"descriptions error: number *": 10}
+    assert len(outcome.files) == campaign.FILES_OF_ONE
+    kept = crashes.load(outcome.files[1])
+    assert (kept.number, len(kept.earlier)) == (4, 3)
+
+
+def test_a_target_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    times = iter(range(0, 1000, 2))
+    plan = campaign.Plan("descriptions", 1, seconds=9)
+    outcome = campaign.run(plan, load("descriptions"), Taker(), tmp_path, clock=lambda: next(times))
+    assert outcome.inputs == 5
+
+
+def test_a_tree_that_changes_outside_of_its_roots_is_noticed(tmp_path: Path) -> None:
+    canary = plant(tmp_path)
+    (tmp_path / "room").mkdir()
+    watch = Watch(tmp_path, [tmp_path / "room"])
+    (tmp_path / "room" / "file").touch()
+    watch.check()
+    for change in (
+        lambda: canary.write_text("x"),
+        canary.unlink,
+        lambda: canary.symlink_to("/etc/passwd"),
+        lambda: (tmp_path / "new").mkdir(),
+    ):
+        change()
+        with pytest.raises(Broken) as caught:
+            watch.check()
+        assert caught.value.kind is CrashKind.OUTSIDE
+        watch.check()  # once
+
+
+def test_an_answer_with_a_canary_in_it_and_one_of_an_error_are_crashes() -> None:
+    from fuzz.http import check
+
+    with pytest.raises(Broken) as caught:
+        must_not_tell(b"... " + SECRET)
+    assert caught.value.kind is CrashKind.OUTSIDE
+    with pytest.raises(Broken) as caught:
+        check(Answer(500, b"HTTP/1.1 500 X\r\n\r\nbad"))
+    assert caught.value.kind is CrashKind.ERROR
+    for status in (200, 404, None):
+        check(Answer(status, b"fine"))
+
+
+def test_a_template_is_filled_and_its_length_is_that_of_the_filled_body() -> None:
+    template = b"POST /{{a}} HTTP/1.1\r\nContent-Length: {{length}}\r\n\r\nx={{b}}&y={{unknown}}"
+    filled = wire.filled(template, {"a": b"here", "b": b"twelve bytes"})
+    assert filled == b"POST /here HTTP/1.1\r\nContent-Length: 28\r\n\r\nx=twelve bytes&y={{unknown}}"
+
+
+def test_a_frame_is_masked_and_may_lie_about_its_length() -> None:
+    assert frame(1, b"abc") == b"\x81\x83\x11\x22\x33\x44" + bytes((ord("a") ^ 0x11, ord("b") ^ 0x22, ord("c") ^ 0x33))
+    assert frame(2, b"", end=False, masked=False) == b"\x02\x00"
+    assert frame(1, b"", length=65536, masked=False) == b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"
+
+
+def test_numbers_and_ways_to_replay_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = campaign.Outcome("archives", inputs=1234)
+    outcome.add(CRASH, tmp_path / "fuzz")
+    fuzz.publish([outcome, campaign.Outcome("xml", inputs=1)], 7, tmp_path)
+    said = capsys.readouterr().out
+    assert "| archives | 1,234 | 1 |" in said
+    assert "| **all** | 1,235 | 1 |" in said
+    assert "python -m fuzz --replay " in said
+    numbers: list[dict[str, Any]] = json.loads((tmp_path / "fuzz.json").read_text())
+    assert [(row["target"], row["seed"], row["inputs"], row["crashes"]) for row in numbers] == [
+        ("archives", 7, 1234, 1),
+        ("xml", 7, 1, 0),
+    ]
+
+
+@pytest.mark.parametrize("missing", ["schemathesis", "bwrap"])
+def test_what_is_missing_is_named_with_the_way_to_install_it(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find, which = importlib.util.find_spec, shutil.which
+    monkeypatch.setattr(needs, "find_spec", lambda name: None if name == missing else find(name))
+    monkeypatch.setattr(needs.shutil, "which", lambda name: None if name == missing else which(name))
+    assert fuzz.main(["--into", str(tmp_path), "xml"]) == EXIT_MISSING
+    said = capsys.readouterr().err
+    assert "requirements-dev.txt" in said if missing == "schemathesis" else "apt install bubblewrap" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_that_is_none_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fuzz.main(["everything"])
+    assert "'everything'" in capsys.readouterr().err
