@@ -110,7 +110,8 @@ _UNTOUCHABLE = """() => {
     const at = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
     const dialog = document.querySelector("dialog[open]");
     if (dialog && !dialog.contains(shown)) continue;
-    if (at && at !== shown && !shown.contains(at) && !at.contains(shown) && !at.closest(".sticky-actions, .home-selection")) {
+    const above = at?.closest(".sticky-actions, .home-selection");
+    if (at && !above && !shown.contains(at) && !at.contains(shown)) {
       wrong.push(`covered by ${at.outerHTML.slice(0, 120)}: ${name}`);
     }
   }

@@ -205,7 +205,7 @@ def bad_schedule(page: Page) -> None:
     page.get_by_label("Kind").select_option("home")
     page.get_by_label("Path in your home").fill("work/nothing.sh")
     page.get_by_label("Cron expression").fill("61 * * * *")
-    page.get_by_role("status").locator("p, li").first.wait_for()
+    page.locator("[data-preview] strong").wait_for()
     page.get_by_role("button", name="Make the schedule").click()
     page.get_by_role("alert").first.wait_for()
 
@@ -272,9 +272,9 @@ PUBLIC: dict[str, Stop] = {
     ),
     "reset": Stop("account_pages.forgotten", "/reset"),
     "reset-choose": Stop("account_pages.choosing", "/reset/{ids[reset]}"),
-    "reset-dead": Stop("account_pages.choosing", "/reset/nothing", status=400),
+    "reset-dead": Stop("account_pages.choosing", "/reset/nothing", status=404),
     "verify": Stop("account_pages.verification", "/verify/{ids[verify]}"),
-    "verify-dead": Stop("account_pages.verification", "/verify/nothing", status=400),
+    "verify-dead": Stop("account_pages.verification", "/verify/nothing", status=404),
     "api-docs": Stop("api_docs.docs", "/api/docs"),
     "log": Stop("log_pages.log", "/log/{ids[log]}"),
 }  # fmt: skip
@@ -297,7 +297,7 @@ PERSONS: dict[str, Stop] = {
     "home-table": Stop("home_pages.files", "/home/measurements/harbour.csv", "dora"),
     "home-picture": Stop("home_pages.files", "/home/figures/harbour.png", "dora"),
     "home-other": Stop("home_pages.files", "/home/archive.bin", "dora"),
-    "home-link": Stop("home_pages.files", "/home/latest", "dora", status=400),
+    "home-link": Stop("home_pages.files", "/home/latest", "dora", status=403),
     "home-nothing": Stop("home_pages.files", "/home/nothing/at/all", "dora", status=404),
     "jobs": Stop("job_pages.jobs", "/jobs", "dora"),
     "jobs-none": Stop("job_pages.jobs", "/jobs", "newt"),

@@ -1,4 +1,4 @@
-"""A server with something of everything on it, for pages to be looked at: by the tests of access, and for their pictures.
+"""A server with something of everything on it, for pages to be looked at: by tests of access, and for their pictures.
 
 What has ended was run by a real worker in the real sandbox; what goes on is played by hand, so that it looks the same
 whenever one looks. dora publishes mods and has a home, olga operates the server, newt has just come and has nothing.
@@ -43,9 +43,10 @@ CODE = (
 CALCULATE = """#!/bin/sh
 grep -q fail input.xml && { echo 'SCF did not converge in 20 iterations' >&2; exit 3; }
 echo 'Atoms: 4, k-points: 64'
-for value in 0.91 1.102 1.1213 1.12402 1.12436 1.12441; do echo "Total energy (Hartree) : -964.$value"; done
+for value in 0913 1102 1121 1240 1243 12441; do echo "Total energy (Hartree) : -964.$value"; done
 echo '<info energy="-964.12441"/>' > info.xml
 """
+PLOT = {"pattern": r"Total energy .* : +(-?[0-9.]+)", "label": "Total energy", "unit": "hartree"}
 INPUT = """<input>
   <title>{title}</title>
   <structure speciespath="./">
@@ -93,7 +94,9 @@ def tour_world(folder: Path, redis_url: str) -> Iterator[World]:
         "args": ("-u", "-"),
         "calculation_command": (str(program),),
         "calculation_open": True,
-        "calculation_plot": ({"pattern": r"Total energy .* : +(-?[0-9.]+)", "label": "Total energy", "unit": "hartree"},),
+        "calculation_plot": (
+            {"pattern": r"Total energy .* : +(-?[0-9.]+)", "label": "Total energy", "unit": "hartree"},
+        ),
         "role_permissions": {"curators": ("SCRIPTING:EXECUTE:*",), "students": ("SCRIPTING:EXECUTE:handle_csv.py",)},
         "max_running_per_user": 1,
     }
