@@ -1,4 +1,4 @@
-"""The ways that matter, with a keyboard and nothing else: the focus is seen, comes where one expects it, and gets out."""
+"""The ways that matter, with a keyboard and nothing else: the focus is seen, and comes where one expects it."""
 
 from __future__ import annotations
 
