@@ -37,7 +37,14 @@ FOR_DOCS = {
     *("calculation", "calculation-dark", "schedules", "users", "operator"),
 }
 #: Of these all that the page holds is shown, not only the window.
-WHOLE = {"watch", "watch-succeeded", "mod", "account", "run", "script", "job-live", "calculation", "operator", "home"}
+WHOLE = {"watch", "watch-succeeded", "mod", "account", "run", "script", "job-live", "home"}
+
+#: What pictures call the folder with the data, which is a temporary one here.
+INSTALLED = "/var/lib/knossos"
+_RENAME = """([from, to]) => {
+  const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) walker.currentNode.data = walker.currentNode.data.replaceAll(from, to);
+}"""
 
 #: Colours of a picture. Pages have few, and shades of them at the edges of letters.
 COLOURS = 256
@@ -72,6 +79,7 @@ def take_all(world: World, folder: Path, everything: bool) -> int:
                 page.emulate_media(color_scheme=scheme)
                 if number == 0:
                     stop.go(page, world)
+                    page.evaluate(_RENAME, [str(world.site.settings.data_path), INSTALLED])
                 take(page, window, folder / f"{name}{look}.png", whole=everything or name in WHOLE)
         troubles = visitors.close()
     for trouble in troubles:
@@ -81,8 +89,8 @@ def take_all(world: World, folder: Path, everything: bool) -> int:
 
 def take(page: Page, window: ViewportSize, path: Path, *, whole: bool) -> None:
     """Write a picture, of the window or of all that the page holds."""
-    page.evaluate("window.scrollTo(0, 0)")
     if whole:
+        page.evaluate("window.scrollTo(0, 0)")
         # The whole page in the window: what is outside of it is not drawn.
         height = min(page.evaluate("document.documentElement.scrollHeight"), 4000)
         page.set_viewport_size({"width": window["width"], "height": max(height, window["height"])})

@@ -17,7 +17,7 @@ _FOCUSED = """() => {
     || (labelled && text(document.getElementById(labelled)))
     || (node.labels?.length ? text(node.labels[0]) : "")
     || text(node) || node.getAttribute("placeholder") || node.value || "";
-  const shown = node.closest(".file-button, .editor") ?? node;
+  const shown = node.closest(".file-button, .editor, .mod-card, .area-card, .script-card") ?? node;
   const style = getComputedStyle(shown);
   const box = shown.getBoundingClientRect();
   return {
@@ -66,7 +66,7 @@ class Keys:
         """Go to a button that chooses files, and choose one."""
         self.to(name)
         with self.page.expect_file_chooser() as chooser:
-            self.press("Enter")
+            self.press(" ")
         chooser.value.set_files(file)  # type: ignore[arg-type]
 
     def _in_editor(self) -> bool:
