@@ -95,9 +95,12 @@ class Home:
     # --- change -----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def receive(self, path: str, size: int, *, replace: bool = True) -> Iterator[Upload]:
+    def receive(self, path: str, size: int, *, replace: bool = True, exactly: bool = True) -> Iterator[Upload]:
         """Take a file of so many bytes. Where the block ends well and all have come, it is there, and replaces a file
         that was, if it may; else nothing has happened.
+
+        Args:
+            exactly: False where ``size`` is the most that may come, and the caller knows when all has.
 
         Raises:
             HomeFull, PathTaken, IsFolder, NoSuchPath, LeavesHome, BadPath
@@ -108,7 +111,7 @@ class Home:
         with _disk_errors(), self._incoming.place(size) as place:
             upload = Upload(place, size)
             yield upload
-            if not upload.is_whole:
+            if exactly and not upload.is_whole:
                 raise BadPath("There came fewer bytes than the request had announced.", errors=[])
             # Looked for again: it may have taken hours.
             with self._changing(parts[:-1]) as folder:

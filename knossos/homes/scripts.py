@@ -73,13 +73,14 @@ class ListedJob:
 @dataclass(frozen=True)
 class JobRow:
     """A job as a list for people has it. ``waiting_before`` is how many are to begin before it, None where it does not
-    wait."""
+    wait; ``waits_for_own`` whether its owner has as many running as one person may have."""
 
     run: BriefRun
     status: JobStatus
     user: str
     title: str
     waiting_before: int | None
+    waits_for_own: bool
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ class HomeScripts:
         found = self._runs.brief(RunKind.HOME, owner, before, limit)
         waiting = [one.ticket for one in found if status_of(one) is JobStatus.WAITING]
         places, names = self._engine.places(LIMIT_KEY, waiting), self._names({one.owner for one in found})
+        held = {one.owner: self._is_held(one.owner) for one in found if status_of(one) is JobStatus.WAITING}
         return [
             JobRow(
                 run=one,
@@ -196,6 +198,7 @@ class HomeScripts:
                 user=names[one.owner],
                 title=self._title_of(one.run_id),
                 waiting_before=places.get(one.ticket, 0) if status is JobStatus.WAITING else None,
+                waits_for_own=status is JobStatus.WAITING and held[one.owner],
             )
             for one in found
         ]
@@ -205,6 +208,15 @@ class HomeScripts:
         if run.ticket is None or status_of(run) is not JobStatus.WAITING:
             return None
         return self._engine.places(LIMIT_KEY, [run.ticket]).get(run.ticket, 0)
+
+    def waits_for_own(self, run: Run) -> bool:
+        """Whether a job waits until another one of its owner's has ended."""
+        return status_of(run) is JobStatus.WAITING and self._is_held(run.owner)
+
+    def _is_held(self, owner: str) -> bool:
+        """Whether somebody has as many running as one person may have."""
+        most = self._settings.max_running_per_user
+        return bool(most) and self._runs.count_open(RunKind.HOME, owner)[0] >= most
 
     def title(self, run_id: str) -> str:
         """What a job is called: the first line of its script that says something."""

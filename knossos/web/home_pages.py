@@ -1,14 +1,18 @@
 """``/home/``: the files of whoever visits, as a file manager.
 
-Lists, what is in files, downloads, zips, new folders and removing are whole without scripts of the browser; uploads,
-renaming, moving and copying are done by static/js/home/ through the API (`script_server/files.py`). Nothing of a file
-is ever shown as a page: texts and tables are written into ours, and pictures are drawn by an <img>.
+Lists, what is in files, downloads, zips, uploads, new folders and removing are whole without scripts of the browser;
+renaming, moving and copying are done by static/js/home/ through the API (`script_server/files.py`), and so are uploads
+where it runs scripts. Nothing of a file is ever shown as a page: texts and tables are written into ours, and pictures
+are drawn by an <img>.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 
+from knossos.accounts import Account
 from knossos.errors import InvalidInput, KnossosError, NotFound
 from knossos.homes import (
     BadPath,
@@ -29,6 +33,7 @@ from knossos.homes.previews.pictures import HEAD_BYTES
 from knossos.web.authentication import page_account, take_own_forms_only
 from knossos.web.errors import status_of
 from knossos.web.home_files import home_file, quoted, sent_path, zip_answer
+from knossos.web.home_uploads import take_files
 from knossos.web.home_views import (
     FILES,
     PAGES,
@@ -171,6 +176,8 @@ def _picture(file: OpenedFile) -> Response:
 @blueprint.post("/home/<home_path:path>", merge_slashes=False)
 def change(path: str = "") -> Response | tuple[str, int] | str:
     account = page_account()
+    if request.mimetype == "multipart/form-data":
+        return _upload(account, "/".join(parts_of(sent_path(PAGES))))
     request.max_content_length = request.max_form_memory_size = FORM_BYTES
     path = "/".join(parts_of(sent_path(PAGES)))
     names, do = names_of(request.form.getlist("name")), request.form.get("do", "")
@@ -188,6 +195,17 @@ def change(path: str = "") -> Response | tuple[str, int] | str:
                 _remove(home, path, names)
             else:
                 raise InvalidInput("do: expected mkdir, zip or delete", errors=[])
+        except KnossosError as error:
+            return _refused(home, path, error)
+    return make_response(redirect(PAGES + quoted(path), 303))
+
+
+def _upload(account: Account, path: str) -> Response:
+    """Files out of the form of a browser that runs no scripts; they go into the home as they arrive."""
+    with services().homes.open(account.user_id) as home:
+        try:
+            if not take_files(home, path):
+                raise InvalidInput("Choose a file first.", errors=[])
         except KnossosError as error:
             return _refused(home, path, error)
     return make_response(redirect(PAGES + quoted(path), 303))
@@ -229,10 +247,11 @@ def _refused(home: Home, path: str, error: KnossosError) -> Response:
         found.close()
         raise error
     message = error.message
-    if request.form.get("do") == "mkdir" and isinstance(error, BadPath | LeavesHome):
+    sent: Mapping[str, str] = {} if request.mimetype == "multipart/form-data" else request.form
+    if sent.get("do") == "mkdir" and isinstance(error, BadPath | LeavesHome):
         message = f"Choose a name of at most {MAX_NAME_BYTES} bytes that has no slash in it."
     try:
-        return make_response(_folder_page(found, path, message, request.form.get("folder", "")), _status(error))
+        return make_response(_folder_page(found, path, message, sent.get("folder", "")), _status(error))
     finally:
         found.close()
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
 
 from knossos.accounts import Account
 from knossos.errors import InvalidInput, KnossosError, SettingsError
 from knossos.homes import OpenedFile
-from knossos.homes.scripts import NotRunning
+from knossos.homes.scripts import NotRunning, title_of
 from knossos.jobs import Signal
 from knossos.scripting.plan import RunKind
+from knossos.scripting.run_records import new_run_id
 from knossos.web.authentication import (
     current_session,
     page_account,
@@ -27,8 +28,10 @@ from knossos.web.authentication import (
 )
 from knossos.web.errors import answer, status_of
 from knossos.web.job_views import is_page, place_in_line, state_of_row
+from knossos.web.notice_fields import accepting_of, wanted_of
 from knossos.web.run_pages import visible_run_of
 from knossos.web.run_views import ending_of, runtime_of
+from knossos.web.schedule_links import can_be_mailed
 from knossos.web.script_server.callers import whole_number
 from knossos.web.security import keep_private
 from knossos.web.services import services
@@ -102,6 +105,9 @@ class Draft:
     source: str = ""
     error: str = ""
     status: int = 200
+    #: What was asked to be told of its end, and what is wrong with that, by the fields' names.
+    notice: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @blueprint.get("/jobs/new")
@@ -131,12 +137,15 @@ def send() -> Response:
     if len(script) > most:
         error = f"A script may have at most {most:,} bytes, and this one has more."
         return _editor(Draft(text, error=error, status=413))
+    told, run_id = request.form.to_dict(), new_run_id()
     try:
-        record = scripts.submit(session.account, script)
+        accepting = accepting_of(session.account, run_id, wanted_of(told), title_of(script))
+        record = scripts.submit(session.account, script, run_id=run_id, accepting=accepting)
     except SettingsError:
         return _editor(Draft(text, error="This server is not set up rightly. Its log says why.", status=503))
     except KnossosError as error:
-        return _editor(Draft(text, error=error.message, status=status_of(error)))
+        wrong = {one["path"]: one["message"] for one in error.details.get("errors") or ()}
+        return _editor(Draft(text, error=error.message, status=status_of(error), notice=told, errors=wrong))
     return make_response(redirect(url_for("job_pages.job", ticket=record.ticket), 303))
 
 
@@ -179,9 +188,15 @@ def _as_text(script: bytes) -> str:
 
 
 def _editor(draft: Draft) -> Response:
-    settings = services().settings
+    settings, session = services().settings, current_session()
     page = render_template(
-        "homes/new_job.html", draft=draft, settings=settings, interpreter=settings.command.rpartition("/")[2]
+        "homes/new_job.html",
+        draft=draft,
+        notice=draft.notice,
+        errors=draft.errors,
+        can_mail=session is not None and can_be_mailed(session.account),
+        settings=settings,
+        interpreter=settings.command.rpartition("/")[2],
     )
     return make_response(page, draft.status)
 
@@ -210,9 +225,9 @@ def signal(run_id: str) -> Response:
 
 @blueprint.get("/runs/<run_id>/place")
 def place(run_id: str) -> Response:
-    """How long the queue before a job is; null where it does not wait."""
-    before: Any = services().home_scripts.waiting_before(visible_run_of(RunKind.HOME, run_id))
-    return jsonify(waiting_before=before)
+    """What a job waits for, in words; "" where it does not wait."""
+    run, scripts = visible_run_of(RunKind.HOME, run_id), services().home_scripts
+    return jsonify(words=place_in_line(scripts.waiting_before(run), scripts.waits_for_own(run)))
 
 
 @blueprint.get("/runs/<run_id>/script")

@@ -42,10 +42,17 @@ def state_of_row(row: JobRow) -> JobState:
     return JobState.CANCELLED if row.run.outcome is RunOutcome.CANCELLED else _STATES[row.status]
 
 
-def place_in_line(waiting_before: int | None) -> str:
-    """How long the queue before a job is, in words; "" where it does not wait. ``static/js/job.js`` has the same."""
+def place_in_line(waiting_before: int | None, waits_for_own: bool = False) -> str:
+    """What a job waits for, in words; "" where it does not wait.
+
+    Args:
+        waiting_before: how many are to begin before it; None: it does not wait.
+        waits_for_own: its owner has as many running as one person may have.
+    """
     if waiting_before is None:
         return ""
+    if waits_for_own:
+        return "Waits until another script of the same person has ended"
     return f"{waiting_before:,} before it" if waiting_before else "Next in line"
 
 
@@ -73,7 +80,7 @@ def about_home_run(run: Run, record: JobRecord | None) -> Mapping[str, Any]:
     is_own = session is not None and run.owner == owner_of_account(session.name)
     return {
         "title": scripts.title(run.run_id),
-        "waiting_before": scripts.waiting_before(run),
+        "place": place_in_line(scripts.waiting_before(run), scripts.waits_for_own(run)),
         "script": script_text(script),
         "script_size": len(script),
         "is_own": is_own,

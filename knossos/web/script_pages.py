@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request
+from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request, url_for
 
 from knossos.errors import InvalidInput
 from knossos.scripting import kept_forms
@@ -43,6 +43,9 @@ from knossos.web.services import services
 MAX_SEARCH_CHARS = 100
 #: Seconds for which the menu goes by what it has found: it is on every page.
 MENU_SECONDS = 5.0
+
+#: The field beside the form that says whose schedule it is of, where it is filled in anew.
+OF_SCHEDULE = "of_schedule"
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -116,6 +119,10 @@ def _may_call(caller: Caller, runner: str) -> bool:
 def script(name: str) -> str:
     found = _find(name)
     form = form_of(found)
+    if schedule_id := request.args.get("schedule", ""):
+        kept = services().scheduling.schedules.get(page_account(), schedule_id)
+        if kept.form is not None and kept.target == found.name:
+            return _script_page(found, form, {**beginning(form), **_texts(kept.form)}, {}, {OF_SCHEDULE: schedule_id})
     return _script_page(found, form, _first_values(found, form), {})
 
 
@@ -130,7 +137,7 @@ def start(name: str) -> Response | tuple[str, int] | str:
         values = nested(form, sent.pairs)
         if sent.button is not None:
             button, path = sent.button
-            return _script_page(found, form, with_row(form, values, path, remove=button == REMOVE), {})
+            return _script_page(found, form, with_row(form, values, path, remove=button == REMOVE), {}, sent.aside)
         try:
             if SCHEDULE.removeprefix(ASIDE) in sent.aside:
                 return _schedule(found, form, values, sent)
@@ -166,14 +173,19 @@ def _checked(form: Form, values: dict[str, Any], sent: Sent) -> dict[str, Any]:
 
 
 def _schedule(found: Script, form: Form, values: dict[str, Any], sent: Sent) -> Response | str:
-    """Lead on to a schedule of what was filled in. Raises InvalidInput."""
+    """Lead on to a schedule of what was filled in, or change the one that it is of. Raises InvalidInput."""
     account, checked = page_account(), _checked(form, values, sent)
+    changed = sent.aside.get(OF_SCHEDULE, "")
     if sent.files:
         errors = [{"path": path, "message": "A schedule keeps no files."} for path in _paths_of_files(sent)]
         raise InvalidInput("A schedule keeps no files.", errors=errors)
     if form is PLAIN_FORM:
         arguments = arguments_of(services().settings, checked)
         return schedule_form(account, {"script": found.name, "arguments": "\n".join(arguments)})
+    if changed:
+        what = {"kind": RunKind.SCRIPT, "script": found.name, "form": checked}
+        services().scheduling.schedules.change(account, changed, what)
+        return make_response(redirect(url_for("schedule_pages.schedule", schedule_id=changed), 303))
     return schedule_form(account, {"script": found.name, "form": json.dumps(checked, ensure_ascii=False)})
 
 
@@ -218,6 +230,15 @@ def _first_values(found: Script, form: Form) -> dict[str, Any]:
     if form is PLAIN_FORM:
         return values_of(run.arguments)
     return kept_forms.kept(services().scripting.storage, run.run_id, form) or beginning(form)
+
+
+def _texts(value: Any) -> Any:
+    """What a form was filled in with as its page shows it: nothing is an empty text there."""
+    if isinstance(value, dict):
+        return {name: _texts(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_texts(one) for one in value]
+    return "" if value is None else value
 
 
 def _script_page(

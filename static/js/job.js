@@ -30,11 +30,10 @@ async function askPlace() {
   if (!document.hidden) {
     try {
       const response = await fetch(place.dataset.url, { cache: "no-store" });
-      const before = response.ok ? (await response.json()).waiting_before : null;
+      const words = response.ok ? (await response.json()).words : "";
       if (state === "queued") {
-        // The server has the same words (job_views.py).
-        setText(place, before === null ? "" : before > 0 ? `${before.toLocaleString("en-GB")} before it` : "Next in line");
-        show(place, before !== null);
+        setText(place, words);
+        show(place, words !== "");
       }
     } catch {
       // The page says already that the connection is lost.

@@ -210,6 +210,27 @@ def test_a_script_that_cannot_be_started_is_told_by_its_first_line_and_not_by_wh
     assert caught.value.message == f"{program.name} cannot be run: {says}"
 
 
+def test_an_interpreter_that_scripts_cannot_see_is_told_before_one_starts(place: Place) -> None:
+    hidden = place.root / "hidden"
+    hidden.mkdir()
+    (hidden / "shell").symlink_to("/bin/sh")
+    program = place.script(f"#!{hidden}/shell\necho $0\n")
+    with pytest.raises(SandboxFailed) as caught:
+        start(place.settings, place.spec(program))
+    said = f"{program.name} cannot be run: scripts cannot see the interpreter of its first line: #!{hidden}/shell"
+    assert caught.value.message == said
+    result = place.run(f"#!{hidden}/shell\necho seen\n", readable=(place.bin, hidden))
+    assert result.stdout == "seen\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [(0, 0), (3, 3), (128, 128), (137, -9), (143, -15), (145, 145), (148, 148), (162, 162), (192, 192), (255, 255)],
+)
+def test_an_exit_code_is_a_signal_only_where_a_program_ends_of_it(place: Place, code: int, says: int) -> None:
+    assert place.run(SHELL + f"exit {code}").code == says
+
+
 def test_a_sandbox_that_cannot_be_made_says_why_and_leaves_nothing(place: Place) -> None:
     program = place.script(SHELL)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 from lxml import html
+from werkzeug.test import TestResponse
 
 from knossos.accounts import COOKIE_NAME
 from knossos.database import Database
@@ -230,3 +231,34 @@ def test_what_is_gone_is_said_to_be_gone(dora: FlaskClient, folder: Path, settin
     shutil.rmtree(settings.homes_folder)
     settings.homes_folder.write_text("no folder")
     assert "Your home is not there just now" in said(page(dora, "/home/", 503))
+
+
+def test_files_are_uploaded_by_a_form_without_scripts(dora: FlaskClient, folder: Path) -> None:
+    (folder / "in ü").mkdir()
+
+    def upload(*files: tuple[bytes, str], path: str = "/home/in%20%C3%BC", **fields: str) -> TestResponse:
+        data = {**fields, "files": [(io.BytesIO(content), name) for content, name in files]}
+        return dora.post(path, data=data, headers=ORIGIN, content_type="multipart/form-data")
+
+    answer = upload((b"one", "a.txt"), (b"", "empty"), (b"three" * 1000, "../c ü"))
+    assert (answer.status_code, answer.location) == (303, "/home/in%20%C3%BC")
+    found = {path.name: path.read_bytes() for path in (folder / "in ü").iterdir()}
+    assert found == {"a.txt": b"one", "empty": b"", "c ü": b"three" * 1000}
+    refused = upload((b"other", "a.txt"))
+    assert refused.status_code == 409
+    assert "There is a file a.txt already." in said(html.fromstring(refused.text))
+    assert (folder / "in ü" / "a.txt").read_bytes() == b"one"
+    assert upload((b"other", "a.txt"), replace="1").status_code == 303
+    assert (folder / "in ü" / "a.txt").read_bytes() == b"other"
+    # A browser sends an empty file without a name where none was chosen.
+    assert "Choose a file first." in said(html.fromstring(upload((b"", "")).text))
+    full = upload((b"x" * 10_000_001, "large"))
+    assert full.status_code == 413
+    assert "do not fit" in said(html.fromstring(full.text))
+    other = dora.post("/home/", data={"files": (io.BytesIO(b"x"), "x")}, headers={"Origin": "https://evil.example"})
+    assert other.status_code == 403
+    cut = b"--b\r\nContent-Disposition: form-data; name=files; filename=cut\r\n\r\nhalf"
+    broken = dora.post("/home/", data=cut, headers=ORIGIN, content_type="multipart/form-data; boundary=b")
+    assert broken.status_code == 400
+    assert not list(folder.glob("cut"))
+    assert sorted(path.name for path in (folder / "in ü").iterdir()) == ["a.txt", "c ü", "empty"]

@@ -308,12 +308,12 @@ def test_a_jobs_page_offers_what_can_be_done_now(
     assert shown(dora) == {"cancel"}
     assert '<a href="/jobs" aria-current="true">My scripts</a>' in dora.get(page).text
     assert "Next in line" in words(dora.get(page))
-    assert dora.get(f"{page}/place").json == {"waiting_before": 0}
-    assert dora.get(f"/runs/{run_id(dora, behind)}/place").json == {"waiting_before": 1}
+    assert dora.get(f"{page}/place").json == {"words": "Next in line"}
+    assert dora.get(f"/runs/{run_id(dora, behind)}/place").json == {"words": "1 before it"}
     assert post(dora, f"{page}/signal", command="kill").status_code == 409
     begin(dora, engine, number)
     assert shown(dora) == shown(clients["olga"]) == {"SIGTERM", "SIGKILL"}
-    assert dora.get(f"{page}/place").json == {"waiting_before": None}
+    assert dora.get(f"{page}/place").json == {"words": ""}
     said = words(dora.get(page))
     assert "15 B, 2 lines" in said
     assert "1 2 echo <1> echo 2" in said
@@ -346,3 +346,32 @@ def test_places_are_said_in_words() -> None:
         "1 before it",
         "1,234 before it",
     ]
+
+
+def test_who_waits_for_ones_own_others_is_told_so(
+    settings: Settings, engine: Engine, people: dict[str, Account]
+) -> None:
+    third_party.install()
+    app = create_app(settings.model_copy(update={"max_running": 4, "max_running_per_user": 1}), engine)
+    dora = app.test_client()
+    dora.set_cookie(COOKIE_NAME, services_of(dora).sessions.issue(people["dora"]))
+    first, second = send(dora), send(dora)
+    assert words(dora.get("/jobs")).count("Next in line") == 1
+    begin(dora, engine, first)
+    said = "Waits until another script of the same person has ended"
+    assert said in words(dora.get("/jobs"))
+    page = f"/runs/{run_id(dora, second)}"
+    assert said in words(dora.get(page))
+    assert dora.get(f"{page}/place").json == {"words": said}
+
+
+def test_one_asks_to_be_told_of_the_end_as_one_sends_a_script(dora: FlaskClient, people: dict[str, Account]) -> None:
+    hook = "http://127.0.0.1:9/hook"
+    answer = post(dora, script="echo 1", notice="end", notice_webhook=hook)
+    assert answer.status_code == 303
+    found = run_id(dora, int(answer.location.rpartition("/")[2]))
+    wanted = services_of(dora).scheduling.notices.of_run(people["dora"], found)
+    assert (wanted.when, wanted.webhook) == ("end", hook)
+    wrong = post(dora, script="echo 2", notice="end")
+    assert (wrong.status_code, written(wrong)) == (400, "echo 2")
+    assert '<option value="end" selected>' in wrong.text

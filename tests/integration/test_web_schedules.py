@@ -288,6 +288,17 @@ def test_a_script_whose_form_has_to_be_filled_in_is_scheduled_with_its_values(
     client.post(address, data={**data, "cron": "5 * * * *", "zone": "UTC"}, headers=ORIGIN)
     (one,) = (client.get("/api/schedules").json or {})["schedules"]
     assert (one["form"], one["cron"]) == ({"title": '"Deep" <water>'}, "5 * * * *")
+    # What was filled in is changed on the page of the script.
+    (anew,) = re.findall(r'href="(/scripts/[^"]*schedule=[^"]*)"', client.get(address).text)
+    page = client.get(unescape(anew)).text
+    assert 'value="&#34;Deep&#34; &lt;water&gt;"' in page
+    fields = (":of_schedule", one["id"]), (":schedule", "1")
+    assert client.post("/scripts/tables/need.py", **form_of(("title", ""), *fields)).status_code == 400
+    changed = client.post("/scripts/tables/need.py", **form_of(("title", "Shallow"), *fields))
+    assert (changed.status_code, changed.location) == (303, address)
+    (one,) = (client.get("/api/schedules").json or {})["schedules"]
+    assert (one["form"], one["cron"]) == ({"title": "Shallow"}, "5 * * * *")
+    assert bench.runs() == []
 
 
 def test_the_input_of_a_calculation_is_uploaded_with_its_schedule(client: FlaskClient, bench: ScheduleBench) -> None:

@@ -40,6 +40,12 @@ SETUP_SECONDS = 30
 MESSAGE_BYTES = 4096
 #: bubblewrap reports signal n of the program as this plus n, as shells do.
 SIGNAL_BASE = 128
+#: Signals of which no program ends by itself. What looks like one of them, or like one that has no name, is an exit
+#: code that a script has chosen.
+HARMLESS = {
+    *(signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP),
+    *(signal.SIGTTIN, signal.SIGTTOU, signal.SIGURG, signal.SIGWINCH),
+}
 
 INSTALL = (
     "install bubblewrap (apt install bubblewrap), or give its path in BUBBLEWRAP; "
@@ -87,9 +93,7 @@ class Bubblewrapped(Sandboxed):
         # Ours, where bubblewrap ended first.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._init, 0)
-        code = returncode(status)
-        is_signal = SIGNAL_BASE < code <= SIGNAL_BASE + signal.SIGRTMAX
-        return SIGNAL_BASE - code if is_signal else code
+        return told(returncode(status))
 
     def _proc(self) -> tuple[int, list[str]] | None:
         """The sandbox's own /proc, which has exactly its processes."""
@@ -306,3 +310,10 @@ def features(program: str) -> Features:
     if not {"--perms", "--clearenv", "--info-fd", "--block-fd", "--seccomp"} <= known:
         raise SandboxMissing(f"{program} is not bubblewrap 0.5 or newer; {INSTALL}", needed="bwrap")
     return Features("--disable-userns" in known, "--size" in known)
+
+
+def told(code: int) -> int:
+    """What bubblewrap's exit code says of the program: negative for a signal that ended it."""
+    number = code - SIGNAL_BASE
+    is_signal = number in signal.valid_signals() and number < signal.SIGRTMIN and number not in HARMLESS
+    return -number if is_signal else code

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from knossos.errors import SettingsError
@@ -16,6 +17,7 @@ from knossos.scripting.sandbox.errors import SandboxFailed, SandboxMissing
 from knossos.scripting.sandbox.limits import ResolvedLimits
 from knossos.scripting.sandbox.running import Sandboxed
 from knossos.scripting.sandbox.spec import SandboxSpec
+from knossos.scripting.sandbox.view import binds, is_shown
 from knossos.settings import ROOT, Settings
 
 #: Seconds that a program which does nothing may take.
@@ -42,11 +44,19 @@ def start(settings: Settings, spec: SandboxSpec) -> Sandboxed:
     """
     if not os.access(spec.program, os.X_OK):
         raise SandboxFailed(f"{spec.program.name} is not a program that can be run", path=str(spec.program))
-    if wrong := what_is_wrong(spec.program):
+    if wrong := what_is_wrong(spec.program, _finds(settings, spec)):
         raise SandboxFailed(f"{spec.program.name} cannot be run: {wrong}", path=str(spec.program))
     if settings.script_sandbox == "none":
         return plain.start(settings, spec)
     return bubblewrap.start(settings, spec)
+
+
+def _finds(settings: Settings, spec: SandboxSpec) -> Callable[[str], bool]:
+    """Whether a script will find a path of this machine."""
+    if settings.script_sandbox == "none":
+        return lambda path: True
+    bound = binds(spec)
+    return lambda path: is_shown(path, bound)
 
 
 def check(settings: Settings) -> None:

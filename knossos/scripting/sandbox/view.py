@@ -179,6 +179,25 @@ def _program(program: Path, shown: Iterable[str]) -> Iterator[Bind]:
         path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
 
 
+def is_shown(path: str, bound: Iterable[Bind]) -> bool:
+    """Whether a script finds what lies at a path of the host, wherever links on the way lead."""
+    # Not the run's own folders: what lies in those inside is not what lies at their paths outside.
+    shown = [bind.target for bind in bound if os.path.realpath(bind.target) == str(bind.source)]
+    shown += [f"/etc/{name}" for name in _ETC]
+
+    def is_there(one: str) -> bool:
+        return _in_the_system(one) or any(_covers(root, one) for root in shown)
+
+    seen = os.path.abspath(path)
+    for _ in range(40):  # as many links as the kernel follows
+        if not is_there(seen):
+            return False
+        if not os.path.islink(seen):
+            return is_there(os.path.realpath(seen))
+        seen = os.path.normpath(os.path.join(os.path.dirname(seen), os.readlink(seen)))
+    return False
+
+
 def _covers(folder: str, path: str) -> bool:
     return folder == "/" or path == folder or path.startswith(folder + "/")
 
