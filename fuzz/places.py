@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from fuzz.arena import Arena
 from fuzz.campaign import Taker
 from fuzz.deployment import Deployment
 from fuzz.targets import Place, load
+
+REMOVAL_TRIES = 20
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for all temporary files of this process; it goes, whatever is in it."""
+    before, folder = tempfile.tempdir, Path(tempfile.mkdtemp(prefix="knossos-fuzz-"))
+    tempfile.tempdir = str(folder)
+    try:
+        yield folder
+    finally:
+        tempfile.tempdir = before
+        for _ in range(REMOVAL_TRIES):  # a program that was interrupted may just have made one more file
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.1)
 
 
 class Places:
@@ -19,6 +41,7 @@ class Places:
         self._deployment: Deployment | None = None
 
     def __enter__(self) -> Places:
+        self._stack.enter_context(scratch())
         return self
 
     def __exit__(self, *_: object) -> None:
