@@ -20,6 +20,7 @@ import requests
 from fuzz.canaries import Watch, plant
 from fuzz.crashes import Broken, CrashKind
 from fuzz.furniture import RUNNERS, SCRIPTS, furnish, logins, who_is_logged_in
+from fuzz.interruption import held
 from fuzz.wire import Words
 from knossos.settings import ROOT
 from tests.support.processes import Process, wait_for, write_settings
@@ -54,7 +55,8 @@ class Deployment:
 
     def __enter__(self) -> Self:
         try:
-            self._start()
+            with held():
+                self._start()
         except BaseException:
             self._stack.close()
             raise

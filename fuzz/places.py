@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,23 +13,17 @@ from fuzz.campaign import Taker
 from fuzz.deployment import Deployment
 from fuzz.targets import Place, load
 
-REMOVAL_TRIES = 20
-
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for all temporary files of this process; it goes, whatever is in it."""
+    """A folder for all temporary files of this process, which goes with all that is left in it."""
     before, folder = tempfile.tempdir, Path(tempfile.mkdtemp(prefix="knossos-fuzz-"))
     tempfile.tempdir = str(folder)
     try:
         yield folder
     finally:
         tempfile.tempdir = before
-        for _ in range(REMOVAL_TRIES):  # a program that was interrupted may just have made one more file
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.1)
+        shutil.rmtree(folder)
 
 
 class Places:
