@@ -11,13 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
-from fuzz import campaign, crashes, needs
+from fuzz import campaign, crashes, interruption, needs
 from fuzz.campaign import Outcome, Plan
 from fuzz.places import Places
 from fuzz.targets import SHARES, Place, load
@@ -27,7 +25,6 @@ from knossos.settings import ROOT
 #: Seconds that all targets together may take, and what is left of them for starting and stopping.
 SECONDS, RESERVE_SECONDS = 600, 60
 SEED = 1
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str]) -> int:
@@ -43,8 +40,7 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.target if name not in SHARES]:
         parser.error(f"there is no target {unknown[0]!r}; expected {', '.join(SHARES)}")
-    for number in _SIGNALS:
-        signal.signal(number, _interrupt)
+    interruption.listen()
     try:
         needs.check()
         if chosen.replay:
@@ -122,12 +118,6 @@ def _write(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.part")
     temporary.write_text(text)
     temporary.replace(path)
-
-
-def _interrupt(_signum: int, _frame: FrameType | None) -> None:
-    for number in _SIGNALS:  # nothing interrupts the tidying up
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

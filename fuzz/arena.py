@@ -21,6 +21,7 @@ from typing import IO
 
 from fuzz.canaries import Watch, plant
 from fuzz.crashes import Broken, CrashKind
+from fuzz.interruption import held
 from knossos.settings import ROOT
 
 #: Seconds that one input may take, and that a process may take to be ready.
@@ -72,8 +73,8 @@ class Arena:
             raise Broken(CrashKind(said["kind"]), said["detail"])
 
     def _start(self) -> subprocess.Popen[bytes]:
-        with open(self._errors, "wb") as errors:
-            process = subprocess.Popen(
+        with held(), open(self._errors, "wb") as errors:
+            self._process = process = subprocess.Popen(
                 [sys.executable, "-m", "fuzz.child", self._target, str(self._room), *self._limits],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
@@ -83,7 +84,6 @@ class Arena:
                 env={**os.environ, "MALLOC_ARENA_MAX": "2"},
                 start_new_session=True,
             )
-        self._process = process
         self._line(process, START_SECONDS)
         return process
 

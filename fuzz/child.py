@@ -5,7 +5,6 @@ Reads inputs from standard input, each after its length, and writes a line about
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import re
@@ -50,7 +49,6 @@ def said_of(take: Callable[[bytes], None], data: bytes, resident: int) -> dict[s
     except (Exception, SystemExit):
         return {"kind": CrashKind.ERROR.value, "detail": traceback.format_exc()[-3000:]}
     if _peak() - before > resident:
-        gc.collect()
         return {"kind": CrashKind.MEMORY.value, "detail": f"took more than {resident} bytes of memory"}
     return None
 

@@ -20,6 +20,7 @@ import requests
 from fuzz.canaries import Watch, plant
 from fuzz.crashes import Broken, CrashKind
 from fuzz.furniture import RUNNERS, SCRIPTS, furnish, logins, who_is_logged_in
+from fuzz.interruption import held
 from fuzz.wire import Words
 from knossos.settings import ROOT
 from tests.support.processes import Process, wait_for, write_settings
@@ -54,7 +55,8 @@ class Deployment:
 
     def __enter__(self) -> Self:
         try:
-            self._start()
+            with held():
+                self._start()
         except BaseException:
             self._stack.close()
             raise
@@ -204,13 +206,22 @@ class Taker:
         if self._count % RENEWED_AFTER == 0:
             self._deployment.renew()
         try:
-            self._take(data)
+            self._try(data)
             self._deployment.check()
         except Broken as broken:
             said = self._deployment.rest()
             if broken.kind in (CrashKind.DEAD, CrashKind.HANG, CrashKind.MEMORY):
                 self._deployment.restart()
             raise Broken(broken.kind, f"{broken.detail}\n{said}".strip()) from broken
+
+    def _try(self, data: bytes) -> None:
+        try:
+            self._take(data)
+        except OSError as error:
+            # No connection, or no answer that is one: a process that is gone says more.
+            time.sleep(GRACE_SECONDS)
+            self._deployment.check()
+            raise Broken(CrashKind.ERROR, f"{type(error).__name__}: {error}") from error
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

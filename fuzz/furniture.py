@@ -14,6 +14,7 @@ from typing import Any
 import requests
 from PIL import Image
 
+from fuzz.requests_known import ARCHIVE, RELEASE
 from fuzz.wire import Words
 from knossos.accounts import COOKIE_NAME
 from knossos.settings import ROOT
@@ -27,7 +28,7 @@ SCRIPTS = {
 #: Runners: one that takes path, query and body, and one that answers with JSON.
 RUNNERS: dict[str, Any] = {
     "config": {
-        "command": ["/bin/echo", "$PLATE", "$SEASON", "$CITY"],
+        "command": ["/usr/bin/touch", "--", "$RUNDIR/a.txt", "$RUNDIR/$PLATE", "$RUNDIR/$SEASON $CITY"],
         "inputs": {
             "path_args": [{"env_var_name": "PLATE", "path_regex": "([^/]+)", "path_regex_match_group": 1}],
             "query_args": [{"env_var_name": "SEASON", "query_var_name": "season"}],
@@ -84,6 +85,7 @@ class Furnisher:
         image = self._image()
         mod = {"id": "alpha", "title": "Alpha", "type": "tc", "parent": None, "logo": None, "tile": image}
         self._ask("POST", "/api/1/mod/create", json=mod, headers=self._token)
+        self._release(image)
         example = (ROOT / "static" / "example_mod.json").read_text("utf-8")
         task = self._ask("POST", "/api/converter/request", data={"passwd": API_KEY, "data": example}).json()
         job = self._ask("POST", "/api/run", data="echo hello\n").json()["job_id"]
@@ -112,6 +114,19 @@ class Furnisher:
         files = {"file": ("a.png", picture.getvalue())}
         self._ask("POST", "/api/1/upload/file", data={"checksum": digest}, files=files, headers=self._token)
         return digest
+
+    def _release(self, image: str) -> None:
+        """Publish one: its archive comes in one part."""
+        sha256 = hashlib.sha256(ARCHIVE).hexdigest()
+        steps: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("start", {"data": {"id": sha256, "size": len(ARCHIVE), "parts": 1}}),
+            ("part", {"data": {"id": sha256, "part": 0}, "files": {"file": ("upload", ARCHIVE)}}),
+            ("finish", {"data": {"id": sha256, "checksum": sha256}}),
+        )
+        for step, what in steps:
+            self._ask("POST", f"/api/1/multiupload/{step}", headers=self._token, **what)
+        document = {**RELEASE, "tile": image, "version": "1.2.0"}
+        self._ask("POST", "/api/1/mod/release", json=document, headers=self._token)
 
     def _ask(self, method: str, path: str, **what: Any) -> requests.Response:
         answer = self._session.request(method, f"{self._url}{path}", timeout=60, **what)

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from fuzz.arena import Arena
 from fuzz.campaign import Taker
 from fuzz.deployment import Deployment
 from fuzz.targets import Place, load
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for all temporary files of this process, which goes with all that is left in it."""
+    before, folder = tempfile.tempdir, Path(tempfile.mkdtemp(prefix="knossos-fuzz-"))
+    tempfile.tempdir = str(folder)
+    try:
+        yield folder
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder)
 
 
 class Places:
@@ -19,6 +34,7 @@ class Places:
         self._deployment: Deployment | None = None
 
     def __enter__(self) -> Places:
+        self._stack.enter_context(scratch())
         return self
 
     def __exit__(self, *_: object) -> None:

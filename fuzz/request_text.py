@@ -114,7 +114,7 @@ def changed(random: Random, wish: Wish) -> bytes:
 def target(random: Random, wish: Wish) -> str:
     """Path and query, with parts changed."""
     parts = wish.path.split("/")
-    if random.random() < 0.35 and len(parts) > 1:
+    if random.random() < 0.2 and len(parts) > 1:
         parts[random.randrange(1, len(parts))] = escaped(random, text(random))
     query = {name: value for name, value in wish.query.items() if random.random() < 0.9}
     for name in query:

@@ -5,11 +5,13 @@ A value in double braces is a word of the deployment (`fuzz.furniture`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from fuzz.targets.descriptions import WHOLE
+from tests.support.archives import zip_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,37 @@ def sent(path: str, document: Any, method: str = "POST") -> Wish:
     return Wish(method, path, document=document)
 
 
-_RELEASE = {**WHOLE["mods"][0], "id": "alpha", "title": "Alpha", "type": "tc", "parent": None, "tile": "{{image}}"}
+#: What a release holds; the deployment has stored it (`fuzz.furniture`).
+ARCHIVE = zip_of({"mod.ini": b"[launcher]\n", "data/a.tbl": b"#a\n"})
+_INSTALLED = [
+    {
+        "filename": name,
+        "archive": "alpha.zip",
+        "orig_name": name,
+        "checksum": ["sha256", hashlib.sha256(data).hexdigest()],
+    }
+    for name, data in (("mod.ini", b"[launcher]\n"), ("data/a.tbl", b"#a\n"))
+]
+_ARCHIVE_FILE = {
+    "filename": "alpha.zip",
+    "dest": "",
+    "checksum": ["sha256", hashlib.sha256(ARCHIVE).hexdigest()],
+    "filesize": len(ARCHIVE),
+}
+#: A release that can be published.
+RELEASE: dict[str, Any] = {
+    **{
+        name: value for name, value in WHOLE["mods"][0].items() if name not in ("owners", "logo", "actions", "mod_flag")
+    },
+    **{"id": "alpha", "title": "Alpha", "version": "1.2.0", "type": "tc", "parent": None, "tile": "{{image}}"},
+    **{"mod_flag": [], "stability": None},
+    "packages": [
+        {
+            **{name: value for name, value in WHOLE["mods"][0]["packages"][0].items() if name != "executables"},
+            **{"executables": [], "dependencies": [], "files": [_ARCHIVE_FILE], "filelist": _INSTALLED},
+        }
+    ],
+}
 _EXAMPLE = json.dumps({"mods": WHOLE["mods"]})
 
 CONVERTER = (
@@ -73,11 +105,11 @@ NEBULA = (
     sent(
         "/api/1/mod/update", {"id": "alpha", "title": "Alpha", "logo": None, "tile": "{{image}}", "first_release": None}
     ),
-    sent("/api/1/mod/release/preflight", _RELEASE),
-    sent("/api/1/mod/release/dry_run", _RELEASE),
-    sent("/api/1/mod/release", _RELEASE),
-    sent("/api/1/mod/release", {**_RELEASE, "packages": []}),
-    sent("/api/1/mod/release/update", {**_RELEASE, "packages": []}),
+    sent("/api/1/mod/release/preflight", RELEASE),
+    sent("/api/1/mod/release/dry_run", RELEASE),
+    sent("/api/1/mod/release", RELEASE),
+    sent("/api/1/mod/release", {**RELEASE, "version": "2.0.0"}),
+    sent("/api/1/mod/release/update", {**RELEASE, "packages": []}),
     form("/api/1/mod/release/delete", mid="alpha", version="1.2.0"),
     form("/api/1/mod/release/yank", mid="alpha", version="1.2.0", reason="broken"),
     form("/api/1/mod/release/unyank", mid="alpha", version="1.2.0"),
@@ -172,7 +204,7 @@ PAGES = (
             "/",
             "/converter",
             "/tasks",
-            "/watch/{{ticket}}",
+            "/watch/{{ticket}}?token={{job_token}}",
             "/scripts",
             "/scripts/echo.py",
             "/schedules/new",
@@ -186,7 +218,7 @@ PAGES = (
             "/mods/alpha",
             "/mods/alpha/1.2.0",
             "/log/{{log}}",
-            "/my/mods/alpha",
+            "/publish/alpha",
             "/account",
             "/audit",
         ),

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from random import Random
 
 from fuzz.crashes import Broken, CrashKind
+from fuzz.interruption import held
 from fuzz.mutation import mutated, number_at
 from fuzz.targets import Place
 from knossos.packaging.archives import ArchiveError, Inspection, Limits, SevenZip, inspect_archive
@@ -76,7 +77,7 @@ def seeds() -> dict[str, list[bytes]]:
         Member("hard", kind=RAR5_HARD_LINK, target="mod.ini"),
         Member("copy", kind=RAR5_COPY, target="mod.ini"),
     ]
-    with tempfile.TemporaryDirectory() as scratch:
+    with held(), tempfile.TemporaryDirectory() as scratch:
         room = Path(scratch)
         sevens = [
             seven(sevenzip, room / f"{number}.7z", FILES, room / f"in{number}", *switches).read_bytes()

@@ -73,9 +73,9 @@ def inputs(random: Random) -> Iterator[bytes]:
         document = random.choice((WHOLE, WHOLE, SIMPLE))
         if random.random() < 0.8:
             document = mutated_json(random, document)
-        if random.random() < 0.2 and isinstance(document, dict):
+        if random.random() < 0.4 and isinstance(document, dict):
             document["inputs"] = {
-                "body_args": [{"env_var_name": "CITY", "body_jsonpath": random.choice(JSON_PATHS), "repeat_body": True}]
+                "body_args": [{"env_var_name": "CITY", "body_jsonpath": _json_path(random), "repeat_body": True}]
             }
         body = json_bytes(
             random, mutated_json(random, {"address": {"city": "Bremen", "a": [1, {"b": 2}]}, "-x": "--y"})
@@ -90,6 +90,11 @@ def inputs(random: Random) -> Iterator[bytes]:
                 "results": (mutated(random, results) if random.random() < 0.8 else results).decode("latin-1"),
             }
         ).encode()
+
+
+def _json_path(random: Random) -> str:
+    path = random.choice(JSON_PATHS)
+    return mutated(random, path.encode()).decode("utf-8", "replace")[:1000] if random.random() < 0.7 else path
 
 
 def make(folder: Path) -> Callable[[bytes], None]:

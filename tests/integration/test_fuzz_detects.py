@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -19,7 +20,7 @@ from fuzz.arena import Arena
 from fuzz.crashes import Broken, CrashKind
 from fuzz.deployment import Deployment
 from fuzz.http import asker
-from fuzz.targets import load
+from fuzz.targets import load, sockets
 from fuzz.wire import exchange
 from knossos.settings import ROOT
 from tests.support import fuzz_broken
@@ -122,6 +123,12 @@ class TestDeployment:
                 place.check()
             assert caught.value.kind is CrashKind.MEMORY
         assert broken_by(place.taker(kill), b"").kind is CrashKind.DEAD
+        assert not any(map(is_alive, before))
+        # One that is gone before it is asked.
+        place.processes[1].kill()
+        before = [process.popen.pid for process in place.processes]
+        talk = next(sockets.inputs(Random("1")))
+        assert broken_by(place.taker(sockets.make(place)), talk).kind is CrashKind.DEAD
         assert not any(map(is_alive, before))
         place.taker(asker(place)).take(b"GET /api/info HTTP/1.1\r\nHost: {{host}}\r\n\r\n")
 

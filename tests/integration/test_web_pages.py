@@ -42,6 +42,15 @@ def log_in(client: FlaskClient, settings: Settings, name: str, *roles: str) -> N
     client.set_cookie(COOKIE_NAME, session_of(settings, name, *roles))
 
 
+# --- requests that no client library sends -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("environ", [{"QUERY_STRING": "q=\xff"}, {"REQUEST_METHOD": ""}], ids=["bytes", "method"])
+@pytest.mark.parametrize("path", ["/", "/mods", "/api/tasks", "/login", "/health"])
+def test_what_is_no_request_is_no_error_of_ours(client: FlaskClient, path: str, environ: dict[str, str]) -> None:
+    assert client.get(path, environ_overrides=environ).status_code < 500
+
+
 # --- who sees what -----------------------------------------------------------------------------------
 
 

@@ -62,6 +62,11 @@ def test_a_file_of_the_old_server_is_taken_as_it_is() -> None:
         ({"inputs": {"path_args": [{**PATH, "path_regex_match_group": 2}]}}, "inputs.path_args.0", "has 1 groups"),
         ({"inputs": {"body_args": [{**BODY, "body_jsonpath": "$["}]}}, "inputs.body_args.0.body_jsonpath", "JSONPath"),
         ({"inputs": {"body_args": [{**BODY, "body_jsonpath": "a.b"}]}}, "inputs.body_args.0.body_jsonpath", "JSONPath"),
+        (
+            {"inputs": {"body_args": [{**BODY, "body_jsonpath": "$[?@==1e999]"}]}},
+            "inputs.body_args.0.body_jsonpath",
+            "JS",
+        ),
         ({"inputs": {"query_args": [{**QUERY, "env_var_name": "A-B"}]}}, "inputs.query_args.0.env_var_name", "pattern"),
         ({"inputs": {"query_args": [{**QUERY, "env_var_name": "RUNDIR"}]}}, "inputs.query_args.0.env_var_name", "own"),
         ({"inputs": {"query_args": [QUERY], "body_args": [BODY]}}, "", "the env_var_name A is there twice"),

@@ -67,7 +67,8 @@ def compiled_path(path: str) -> JSONPath:
     """A JSONPath, ready to be used. Raises ValueError where it is none by RFC 9535."""
     try:
         compiled = _ENVIRONMENT.compile(path)
-    except (JSONPathError, RecursionError) as error:
+    except (JSONPathError, RecursionError, ArithmeticError) as error:
+        # The last for a number in a filter that is none: 1e999.
         raise ValueError(f"expected a JSONPath such as '$.address.city': {str(error).splitlines()[0]}") from error
     if not isinstance(compiled, JSONPath):
         raise ValueError("expected one JSONPath such as '$.address.city'")
