@@ -141,6 +141,8 @@ class Run:
         found.update(f"{one.kind}: accepted" for one in self.notebook.accepted)
         for kind, count in self.notebook.unanswered.items():
             found[f"{kind}: answer lost"] = count
+        for why, count in self.notebook.refused.items():
+            found[f"{why.partition(':')[0]}: given up, or told to wait"] += count
         return dict(found)
 
     def _leftovers(self, gathering: Gathering) -> list[str]:

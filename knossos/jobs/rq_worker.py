@@ -42,6 +42,7 @@ from knossos.jobs.companion import Companion
 from knossos.jobs.connection import retry_policy
 from knossos.jobs.context import JobContext
 from knossos.jobs.errors import JobCancelled, JobInterrupted
+from knossos.jobs.failures import explain
 from knossos.jobs.records import JobFailure
 from knossos.jobs.rq_job import SERIALIZER, EngineJob
 from knossos.jobs.rq_queue import ReliableQueue, connection_errors
@@ -393,18 +394,6 @@ class EngineWorker(Worker):
             log.info("handing the running task back to its queue")
             self._handing_back = True
             self.kill_horse()
-
-
-def explain(error: BaseException | None, timeout: Any) -> JobFailure:
-    """Say to the user why a job failed: what was raised on purpose in its own words, anything else in none."""
-    if isinstance(error, KnossosError):
-        return JobFailure(code=error.code, message=error.message, details=error.details)
-    if isinstance(error, JobTimeoutException):
-        return JobFailure(code="timeout", message=f"The task was ended because it took longer than {timeout} seconds.")
-    return JobFailure(
-        code="internal",
-        message="The server made a mistake. Its log says more; please tell the operator the number of this task.",
-    )
 
 
 def adopt_orphans() -> None:

@@ -20,6 +20,8 @@ _BY_CODE: dict[str, str] = {
     "archive_too_big": "The archive is larger than this server allows. Split it, or ask whoever runs this server.",
     "archive_unsupported": "Pack the archive again as 7z or zip with the usual methods.",
     "cancelled": "Submit the description again if it should be packaged after all.",
+    "database_unavailable": "Submit it again in a moment.",
+    "disk_full": _OPERATOR,
     "download_failed": "Check that the links open in a browser without a login, correct them and submit again.",
     "expired": "It waited or ran for longer than this server allows. Submit it again.",
     "files_clash": "Leave one of the two files out, or resolve it with an action in the description.",
