@@ -43,15 +43,15 @@ class Group(NamedTuple):
 GROUPS = {
     "engine": Group("The engine beside bare RQ", 35),
     "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 110),
-    "inspection": Group("Inspecting archives", 60),
-    "packaging": Group("Reading archives: 7-Zip, md5sum, libarchive", 50),
+    "inspection": Group("Inspecting archives", 50),
+    "packaging": Group("Reading archives: 7-Zip, md5sum, libarchive", 45),
     "conversion": Group("Packaging mods", 40),
     "homes": Group("Homes and people's scripts", 40),
-    "watchers": Group("Live events", 70),
+    "watchers": Group("Live events", 85),
     "scripts": Group("Scripts in the sandbox", 30),
     "repository": Group("The repository", 25),
     "uploads": Group("Uploads", 40),
-    "growth": Group("What grows with the number of tasks and releases", 90),
+    "growth": Group("What grows with the number of tasks and releases", 85),
 }
 #: Seconds that all groups together may take, and that one has to stop what it has started.
 SECONDS, STOP_SECONDS = 600, 20

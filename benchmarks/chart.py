@@ -26,6 +26,7 @@ text { font: 13px system-ui, sans-serif; fill: #1c2430 }
 .axis { stroke: #5a6675 }
 .middle { text-anchor: middle }
 .line { fill: none; stroke-width: 2 }
+.limit.line { stroke-dasharray: 5 4 }
 .ours.line { stroke: #2468b4 }
 .over.line { stroke: #b3392f }
 @media (prefers-color-scheme: dark) {

@@ -14,7 +14,7 @@ from benchmarks.rows import Row
 
 WIDTH, MARGIN, HEAD, COLUMNS = 800, 16, 56, 2
 #: A panel, and the room for its title and its numbers, in pixels.
-PANEL_WIDTH, PANEL_HEIGHT, TITLE_HEIGHT, FOOT_HEIGHT = 376, 150, 24, 24
+PANEL_WIDTH, PANEL_HEIGHT, TITLE_HEIGHT, FOOT_HEIGHT = 376, 160, 38, 24
 
 _NAME = re.compile(r"(.+), among ([\d,]+)( .*)?")
 

@@ -38,7 +38,7 @@ from tests.support.releases import add_user
 
 #: How many tasks and runs there are, and how many releases.
 JOBS, RELEASES = (100, 10_000, 1_000_000), (100, 2_000, 20_000)
-#: Calls of which the median counts, after some that do not.
+#: Calls of which the quickest tenth counts, after some that do not: what else the machine does only ever adds.
 CALLS, WARM_UP = 200, 20
 #: Runs of the clean-up, and tasks that it has to remove each time.
 CLEAN_UPS, DUE = 3, 100
@@ -108,7 +108,7 @@ def _among_jobs(folder: Path, count: int) -> Figures:
         used = int(engine.redis.info("memory")["used_memory"]) / 1e6
         print(f"{count:,} tasks: made in {time.perf_counter() - begin:.1f} s, {used:,.0f} MB of Redis", file=sys.stderr)
         runs = Runs(settings, database, Storage(settings), engine)
-        found = {name: Figure(_median(call)) for name, call in _calls(engine, runs, count).items()}
+        found = {name: Figure(_milliseconds(call)) for name, call in _calls(engine, runs, count).items()}
         found["the daily clean-up"] = Figure(_clean_up(Path(made), settings, engine))
         engine.redis.close()
         database.close()
@@ -150,14 +150,14 @@ def _full(page: Sequence[object]) -> None:
         raise RuntimeError(f"a page has {len(page)} entries rather than {PAGE}")
 
 
-def _median(call: Callable[[], object]) -> float:
-    """Milliseconds that a call takes."""
+def _milliseconds(call: Callable[[], object]) -> float:
+    """Milliseconds that a tenth of the calls take at most."""
     times = []
     for _ in range(WARM_UP + CALLS):
         begin = time.perf_counter()
         call()
         times.append((time.perf_counter() - begin) * 1000)
-    return statistics.median(times[WARM_UP:])
+    return statistics.quantiles(times[WARM_UP:], n=10)[0]
 
 
 def _clean_up(folder: Path, settings: Settings, engine: Engine) -> float:
@@ -174,7 +174,7 @@ def _clean_up(folder: Path, settings: Settings, engine: Engine) -> float:
         times.append((time.perf_counter() - begin) * 1000)
         if f"removed {DUE} ended tasks" not in said:
             raise RuntimeError(f"the clean-up has not removed {DUE} tasks: {said}")
-    return statistics.median(times)
+    return min(times)
 
 
 def _make_due(engine: Engine) -> None:
@@ -199,7 +199,7 @@ def _among_releases(count: int) -> Figures:
         seconds = seconds_of_updates(Path(made), settings, database, count)
         memory = memory_of_update(Path(made), settings, database, count)
         database.close()
-    return {UPDATE: Figure(seconds * 1000), "memory of that": Figure(memory, "MB")}
+    return {UPDATE: Figure(seconds * 1000), "memory of the process that makes it visible": Figure(memory, "MB")}
 
 
 def main(arguments: list[str]) -> None:

@@ -44,13 +44,14 @@ log = logging.getLogger(__name__)
 PING_SECONDS = 5
 #: Largest message that a client may send, in bytes.
 MOST_MESSAGE_BYTES = 64 * 1024
-#: Connections that may wait to be accepted: 2,000 watchers may come back at once after a restart.
+#: Connections that may wait to be accepted: thousands of watchers may come back at once after a restart.
 BACKLOG = 4096
 #: Threads for blocking calls: to the engine (answers and cancels of users) and to the database (who they are).
 THREADS = 4
-#: When Python looks for reference cycles: with 2,000 watchers a full search stops the process for 0.1 to 0.3 s, which
-#: is longer than anything else in it; by its defaults it would come every few seconds while clients connect.
-GARBAGE_THRESHOLDS = (5_000, 20, 20)
+#: When Python looks for reference cycles. With thousands of watchers a full search stops the process for 0.1 to 0.3 s,
+#: which is longer than anything else in it, and by its defaults would come every few seconds while clients connect. The
+#: smaller searches are kept small: one of 100,000 objects, after 5,000 clients have come, is 0.1 s as well.
+GARBAGE_THRESHOLDS = (2_000, 10, 100)
 #: Seconds that clients have to close their side when the server stops.
 CLOSING_SECONDS = 2.0
 
