@@ -28,7 +28,7 @@ from knossos.web.authentication import (
 )
 from knossos.web.errors import answer, status_of
 from knossos.web.job_views import is_page, place_in_line, state_of_row
-from knossos.web.notice_fields import accepting_of, wanted_of
+from knossos.web.notice_fields import FIELDS, accepting_of, wanted_of
 from knossos.web.run_pages import visible_run_of
 from knossos.web.run_views import ending_of, runtime_of
 from knossos.web.schedule_links import can_be_mailed
@@ -145,7 +145,10 @@ def send() -> Response:
         return _editor(Draft(text, error="This server is not set up rightly. Its log says why.", status=503))
     except KnossosError as error:
         wrong = {one["path"]: one["message"] for one in error.details.get("errors") or ()}
-        return _editor(Draft(text, error=error.message, status=status_of(error), notice=told, errors=wrong))
+        said = next(
+            (f"Tell me when it ends: {wrong[name]}" for name in wrong if name in FIELDS.values()), error.message
+        )
+        return _editor(Draft(text, error=said, status=status_of(error), notice=told, errors=wrong))
     return make_response(redirect(url_for("job_pages.job", ticket=record.ticket), 303))
 
 

@@ -111,6 +111,7 @@ async function post(script) {
       return;
     }
     if (response.status === 401) refuse(LOGGED_OUT, element("a", { href: page.dataset.loginUrl, target: "_blank" }, "Log in"));
+    else if (answer.errors?.[0]?.path.startsWith("notice")) refuse(`Tell me when it ends: ${answer.errors[0].message}`);
     else refuse(answer.message ?? `The server answered ${response.status}. Try again in a moment.`);
   } catch {
     refuse("The server could not be reached. Check your connection and try again; what you wrote is still here.");

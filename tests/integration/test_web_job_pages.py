@@ -375,3 +375,4 @@ def test_one_asks_to_be_told_of_the_end_as_one_sends_a_script(dora: FlaskClient,
     wrong = post(dora, script="echo 2", notice="end")
     assert (wrong.status_code, written(wrong)) == (400, "echo 2")
     assert '<option value="end" selected>' in wrong.text
+    assert "Tell me when it ends: expected a way to be told by" in words(wrong)
