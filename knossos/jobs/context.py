@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from knossos.jobs import counts, keys
 from knossos.jobs.errors import JobCancelled, JobSuperseded, QuestionTimeout
 from knossos.jobs.events import FileProgress
-from knossos.jobs.states import Signal
+from knossos.jobs.states import JobState, Signal
 from knossos.jobs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -89,6 +89,15 @@ class JobContext:
     def files(self, files: Sequence[FileProgress]) -> None:
         """Say how far the job is with each of its files. Only the newest is kept."""
         self._newest("files", {"files": [file.as_dict() for file in files]})
+
+    def confirm(self) -> None:
+        """Raise JobSuperseded where the job was given to another worker, or given up, since. It asks each time.
+
+        For what is written elsewhere, once, and must not differ from the job's own outcome.
+        """
+        found: Any = self.engine.redis.hmget(keys.task(self.ticket), ["fence", "state"])
+        held = found == [self._fence.encode(), JobState.RUNNING.encode()]
+        self._heed("ok" if held else "superseded")
 
     def check(self) -> None:
         """Raise a ``JobInterrupted`` where the job must end. Cheap: it asks Redis twice a second at the most."""

@@ -149,6 +149,8 @@ class _RunJob:
                 staged.remove()
         if plan.token is not None:
             self._tokens.end(plan.run_id)
+        # One that was given up meanwhile, as its worker seemed lost, has its outcome: row and log must not differ.
+        self._context.confirm()
         self._runs.end(plan.run_id, ending, kept, plan.keep_seconds)
         if ending.error:
             raise RunFailed(
