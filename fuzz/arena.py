@@ -50,6 +50,12 @@ class Arena:
         self._watch = Watch(base, {self._room, self._errors})
 
     def __enter__(self) -> Arena:
+        # Here, and not with the first input, whose time it would take.
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
