@@ -43,9 +43,10 @@ class Group(NamedTuple):
 GROUPS = {
     "engine": Group("The engine beside bare RQ", 35),
     "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 110),
-    "inspection": Group("Inspecting archives", 50),
-    "packaging": Group("Reading archives: 7-Zip, md5sum, libarchive", 45),
+    "inspection": Group("Inspecting archives", 40),
+    "packaging": Group("Reading archives: 7-Zip, md5sum, libarchive", 40),
     "conversion": Group("Packaging mods", 40),
+    "two_workers": Group("One worker and two", 30),
     "homes": Group("Homes and people's scripts", 40),
     "watchers": Group("Live events", 85),
     "scripts": Group("Scripts in the sandbox", 30),

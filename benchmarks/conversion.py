@@ -20,7 +20,7 @@ from pathlib import Path
 import redis
 from rq import Queue
 
-from benchmarks import inspection
+from benchmarks.archives import big_archive
 from benchmarks.engine import (
     bare_worker,
     compare,
@@ -45,10 +45,10 @@ TINY_ROUNDS, TWENTY_ROUNDS = 30, 3
 
 
 @contextmanager
-def product_worker(folder: Path, settings: Settings) -> Iterator[None]:
-    """The product's worker."""
-    file = write_settings(folder / "conversion-settings.py", settings)
-    log = folder / "conversion-worker.log"
+def product_worker(folder: Path, settings: Settings, name: str = "conversion") -> Iterator[None]:
+    """The product's worker. ``name``: of its settings and log in the folder."""
+    file = write_settings(folder / f"{name}-settings.py", settings)
+    log = folder / f"{name}-worker.log"
     log.unlink(missing_ok=True)
     process = Process(["worker.py"], log, {"KNOSSOS_SETTINGS": str(file)})
     try:
@@ -87,7 +87,7 @@ def submit(engine: Engine, text: str) -> Callable[[], None]:
 
 def run(folder: Path) -> list[Row]:
     """Measure, in about two minutes once the archive is made."""
-    archive = inspection.big_archive(folder)
+    archive = big_archive(folder)
     data = folder / "conversion-data"
     shutil.rmtree(data, ignore_errors=True)
     with redis_for_benchmarks(folder) as url, FileServer() as server:

@@ -7,8 +7,6 @@ else the machine does hits both; the medians are compared. The inputs are the sa
 from __future__ import annotations
 
 import json
-import random
-import shutil
 import statistics
 import subprocess
 import sys
@@ -17,12 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.archives import big_archive, many_files, pack
 from benchmarks.rows import row
 from knossos.packaging.archives import Limits, SevenZip, inspect_archive
 from knossos.settings import Settings
 
-GIGABYTE = 10**9
-CHUNK_BYTES = 65536
 #: What a worker may grow by, in mebibytes, whatever the archive.
 ALLOWED_MEBIBYTES = 64
 
@@ -84,7 +81,7 @@ def memory(folder: Path) -> list[dict[str, Any]]:
         source.mkdir(exist_ok=True)
         with open(source / "data", "wb") as file:
             file.truncate(megabytes * 10**6)
-        archive = _pack(source, folder / f"memory-{megabytes}.7z", "-mx=0")
+        archive = pack(source, folder / f"memory-{megabytes}.7z", "-mx=0")
         done = subprocess.run([sys.executable, "-c", _GROWTH, str(archive)], capture_output=True, check=True, text=True)
         growth.append(json.loads(done.stdout) / 2**20)
         archive.unlink()
@@ -93,70 +90,6 @@ def memory(folder: Path) -> list[dict[str, Any]]:
         row("memory over idle, archive of 4 GB", growth[1], ALLOWED_MEBIBYTES, "allowed", "MiB", 1),
         row("memory, archive of 4 GB beside one of 10 MB", growth[1], growth[0], "10 MB", "MiB", 1.1),
     ]
-
-
-def big_archive(folder: Path) -> Path:
-    """A 7z of 1 GB in 60 files that packs to about half: words, words with noise between them, and noise."""
-    archive = folder / "big.7z"
-    if not archive.exists():
-        source = folder / "big"
-        generator = random.Random(1)
-        words = [generator.randbytes(generator.randrange(4, 40)) for _ in range(3000)]
-        source.mkdir(exist_ok=True)
-        for number in range(60):
-            with open(source / f"data-{number:02}.vp", "wb") as file:
-                while file.tell() < GIGABYTE // 60:
-                    file.write(_chunk(generator, words)[: GIGABYTE // 60 - file.tell()])
-        # One thread: one LZMA2 block, which no number of threads decodes any faster.
-        _pack(source, archive, "-mx=1", "-mmt=1")
-    return archive
-
-
-def many_files(folder: Path) -> Path:
-    """A 7z of 5,000 files of 4 to 20 kB in 50 folders."""
-    archive = folder / "many.7z"
-    if not archive.exists():
-        source = folder / "many"
-        generator = random.Random(2)
-        words = [generator.randbytes(generator.randrange(4, 40)) for _ in range(3000)]
-        for number in range(5000):
-            path = source / f"data-{number % 50:02}" / f"file_{number:04}.tbl"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_chunk(generator, words)[: generator.randrange(4000, 20_000)])
-        _pack(source, archive, "-mx=5", "-mmt=1")
-    return archive
-
-
-def _chunk(generator: random.Random, words: list[bytes]) -> bytes:
-    kind = generator.random()
-    if kind < 0.2:
-        return generator.randbytes(CHUNK_BYTES)
-    if kind < 0.5:
-        return b"".join(generator.choices(words, k=CHUNK_BYTES // 18))[:CHUNK_BYTES]
-    noise = generator.randbytes(CHUNK_BYTES)
-    pieces = []
-    place = 0
-    while place < CHUNK_BYTES // 2:
-        length = 1 + noise[place] % 24
-        pieces += [words[noise[place] * 10 + noise[place + 1]], noise[place : place + length]]
-        place += length
-    return b"".join(pieces)[:CHUNK_BYTES]
-
-
-def _pack(source: Path, archive: Path, *switches: str) -> Path:
-    """Make an archive of a folder and remove the folder."""
-    sevenzip = SevenZip.locate(Settings())
-    unfinished = archive.with_name(f"new-{archive.name}")
-    unfinished.unlink(missing_ok=True)
-    subprocess.run(
-        [str(sevenzip.program), "a", "-bso0", "-bsp0", *switches, "--", str(unfinished.absolute()), "."],
-        cwd=source,
-        check=True,
-        stdin=subprocess.DEVNULL,
-    )
-    unfinished.replace(archive)
-    shutil.rmtree(source)
-    return archive
 
 
 def _seconds(action: Callable[[], None]) -> float:

@@ -1,7 +1,7 @@
 """Reading archives with all that is known of them afterwards, beside three ways to do that with other programs.
 
 The peers: ``7zz t``, which only checks the CRCs; ``7zz x`` and then ``md5sum`` of what it wrote; and libarchive, which
-hashes the files as it reads. One archive, and ten at once in two processes; and ours with two processes beside one.
+hashes the files as it reads. One archive, and ten at once in two processes.
 All take turns, so that whatever else the machine does hits all of them; medians are compared.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-import random
 import shutil
 import statistics
 import subprocess
@@ -22,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import inspection
+from benchmarks.archives import some_files
 from benchmarks.rows import Row, row
 from knossos.errors import MissingDependency
 from knossos.packaging.archives import Limits, SevenZip, inspect_archive
@@ -32,8 +31,6 @@ from knossos.settings import Settings
 FILES, FILE_BYTES = 8, 2_500_000
 #: Turns with one archive, and with ten.
 ROUNDS, TEN_ROUNDS = 5, 2
-#: Two processes in the time of one: 1.8 times the throughput.
-TWO_LIMIT = round(1 / 1.8, 3)
 
 T = TypeVar("T")
 
@@ -50,7 +47,7 @@ def run(folder: Path) -> list[Row]:
             " (and libarchive13 from the system)",
             needed="libarchive-c",
         )
-    archive = some_files(folder)
+    archive = some_files(folder, FILES, FILE_BYTES)
     archive.read_bytes()  # all find it in memory
     peers = {
         "7zz t": _test,
@@ -60,33 +57,14 @@ def run(folder: Path) -> list[Row]:
     limits = {"7zz t": 1.25, "7zz x, then md5sum": 1.0, "libarchive, md5 as it reads": 1.0}
     one = _in_turns({"ours": _ours, **peers}, ROUNDS, lambda reader: reader(archive))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, context) as two, ProcessPoolExecutor(1, context) as single:
-        for pool in (two, single):
-            list(pool.map(_ours, [archive] * 4))  # all is loaded
+    with ProcessPoolExecutor(2, context) as two:
+        list(two.map(_ours, [archive] * 4))  # all is loaded
         ten = _in_turns({"ours": _ours, **peers}, TEN_ROUNDS, lambda reader: list(two.map(reader, [archive] * 10)))
-        both = _in_turns({"two": two, "one": single}, TEN_ROUNDS, lambda pool: list(pool.map(_ours, [archive] * 10)))
     megabytes = FILES * FILE_BYTES // 10**6
     return [
         *(row(f"a 7z of {megabytes} MB", one["ours"], one[name], name, "s", limits[name]) for name in peers),
         *(row("ten of them, two at once", ten["ours"], ten[name], name, "s", limits[name]) for name in peers),
-        row("ten of them, two processes", both["two"], both["one"], "one process", "s", TWO_LIMIT),
     ]
-
-
-def some_files(folder: Path) -> Path:
-    """A 7z of some files that packs to about half, in one block, which no number of threads reads any faster."""
-    archive = folder / "some.7z"
-    if not archive.exists():
-        source = folder / "some"
-        source.mkdir(exist_ok=True)
-        chance = random.Random(3)
-        words = [chance.randbytes(chance.randrange(4, 40)) for _ in range(3000)]
-        for number in range(FILES):
-            with open(source / f"data-{number:02}.vp", "wb") as file:
-                while file.tell() < FILE_BYTES:
-                    file.write(inspection._chunk(chance, words)[: FILE_BYTES - file.tell()])
-        inspection._pack(source, archive, "-mx=1", "-mmt=1")
-    return archive
 
 
 def _in_turns(sides: dict[str, T], rounds: int, do: Callable[[T], object]) -> dict[str, float]:

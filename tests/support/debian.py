@@ -67,6 +67,10 @@ class Machine:
             nspawn.send_signal(signal.SIGTERM)
             try:
                 nspawn.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                # nspawn alone would leave the machine running: with its first process all others end.
+                os.kill(self.leader or nspawn.pid, signal.SIGKILL)
+                raise
             finally:
                 nspawn.kill()
                 nspawn.wait()

@@ -1,0 +1,96 @@
+"""The archives that benchmarks read: the same on every machine, and made once."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+from knossos.packaging.archives import SevenZip
+from knossos.settings import Settings
+
+GIGABYTE = 10**9
+CHUNK_BYTES = 65536
+
+
+def big_archive(folder: Path) -> Path:
+    """A 7z of 1 GB in 60 files that packs to about half."""
+    # One thread: one LZMA2 block, which no number of threads decodes any faster.
+    return _of_some_files(folder, "big", 60, GIGABYTE // 60, 1)
+
+
+def some_files(folder: Path, files: int, file_bytes: int) -> Path:
+    """A 7z of some files that packs to about half, in one block, which no number of threads reads any faster."""
+    return _of_some_files(folder, "some", files, file_bytes, 3)
+
+
+def _of_some_files(folder: Path, name: str, files: int, file_bytes: int, seed: int) -> Path:
+    archive = folder / f"{name}.7z"
+    if not archive.exists():
+        source = folder / name
+        source.mkdir(exist_ok=True)
+        data = Data(seed)
+        for number in range(files):
+            data.write(source / f"data-{number:02}.vp", file_bytes)
+        pack(source, archive, "-mx=1", "-mmt=1")
+    return archive
+
+
+def many_files(folder: Path) -> Path:
+    """A 7z of 5,000 files of 4 to 20 kB in 50 folders."""
+    archive = folder / "many.7z"
+    if not archive.exists():
+        source = folder / "many"
+        data = Data(2)
+        for number in range(5000):
+            path = source / f"data-{number % 50:02}" / f"file_{number:04}.tbl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data.chunk()[: data.chance.randrange(4000, 20_000)])
+        pack(source, archive, "-mx=5", "-mmt=1")
+    return archive
+
+
+class Data:
+    """Bytes that pack to about half: words, words with noise between them, and noise."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self._words = [self.chance.randbytes(self.chance.randrange(4, 40)) for _ in range(3000)]
+
+    def write(self, path: Path, count: int) -> None:
+        """A file of so many bytes."""
+        with open(path, "wb") as file:
+            while file.tell() < count:
+                file.write(self.chunk()[: count - file.tell()])
+
+    def chunk(self) -> bytes:
+        kind = self.chance.random()
+        if kind < 0.2:
+            return self.chance.randbytes(CHUNK_BYTES)
+        if kind < 0.5:
+            return b"".join(self.chance.choices(self._words, k=CHUNK_BYTES // 18))[:CHUNK_BYTES]
+        noise = self.chance.randbytes(CHUNK_BYTES)
+        pieces = []
+        place = 0
+        while place < CHUNK_BYTES // 2:
+            length = 1 + noise[place] % 24
+            pieces += [self._words[noise[place] * 10 + noise[place + 1]], noise[place : place + length]]
+            place += length
+        return b"".join(pieces)[:CHUNK_BYTES]
+
+
+def pack(source: Path, archive: Path, *switches: str) -> Path:
+    """Make an archive of a folder and remove the folder."""
+    sevenzip = SevenZip.locate(Settings())
+    unfinished = archive.with_name(f"new-{archive.name}")
+    unfinished.unlink(missing_ok=True)
+    subprocess.run(
+        [str(sevenzip.program), "a", "-bso0", "-bsp0", *switches, "--", str(unfinished.absolute()), "."],
+        cwd=source,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    unfinished.replace(archive)
+    shutil.rmtree(source)
+    return archive
