@@ -101,7 +101,7 @@ async function post(script) {
   busy(true);
   show(problem, false);
   try {
-    const response = await fetch(`${page.dataset.runUrl}?${toldOf()}`, { method: "POST", body: script, headers: { "Content-Type": "application/octet-stream" } });
+    const response = await fetch(page.dataset.runUrl + toldOf(), { method: "POST", body: script, headers: { "Content-Type": "application/octet-stream" } });
     const answer = await response.json().catch(() => ({}));
     if (response.ok) {
       wasSent = true;
@@ -119,14 +119,15 @@ async function post(script) {
   busy(false);
 }
 
-/** Who is told of its end, as the interface for programs takes it. */
+/** Who is told of its end, as the interface for programs takes it: a query, or nothing. */
 function toldOf() {
   const query = new URLSearchParams();
   for (const name of ["notice", "notice_mail", "notice_webhook"]) {
     const field = form.elements[name];
     if (field && field.value && (field.type !== "checkbox" || field.checked)) query.set(name, field.value);
   }
-  return query;
+  const text = query.toString();
+  return text === "" ? "" : `?${text}`;
 }
 
 function busy(now) {
