@@ -149,6 +149,8 @@ class Settings(BaseModel):
     question_timeout_seconds: Seconds = 600
     #: Work folders of running tasks. None: ``<data_path>/work``.
     work_path: FolderOrNone = None
+    #: Bytes that must be free there: a worker whose disk has less takes no task, and leaves them to others.
+    work_free_bytes: Bytes = 32 * MIB
 
     # --- drops --------------------------------------------------------------------------------------
     #: Folder of uploads below the mirror. "": drops are switched off.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rq import worker_registration
 from rq.defaults import RQ_KEY_PREFIX
 from rq.utils import utcparse
+from rq.worker import WorkerStatus
 
 from knossos.jobs import keys, limits
 from knossos.jobs.records import JobRecord
@@ -55,6 +56,8 @@ class WorkerState:
     heartbeat_at: float | None
     #: What it is at; None where it waits. ``job.started_at`` says since when.
     job: JobRecord | None
+    #: Whether it takes no task, since its disk is full.
+    full: bool
     #: Whether it was told to stop.
     stops: bool
     succeeded: int
@@ -137,6 +140,7 @@ class _Registered:
             born_at=_unix(get("birth")),
             heartbeat_at=_unix(get("last_heartbeat")),
             job=job if job is not None and job.state is JobState.RUNNING else None,
+            full=get("state") == WorkerStatus.SUSPENDED,
             stops="shutdown_requested_date" in self.fields,
             succeeded=int(get("successful_job_count") or 0),
             failed=int(get("failed_job_count") or 0),

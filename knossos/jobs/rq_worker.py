@@ -34,6 +34,7 @@ from rq.queue import Queue
 from rq.registry import clean_registries
 from rq.timeouts import JobTimeoutException
 from rq.utils import now
+from rq.worker import WorkerStatus
 
 from knossos import tracing
 from knossos.errors import KnossosError
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 DEQUEUE_SECONDS = 2
 #: Signs of life within WORKER_LOST_SECONDS.
 HEARTBEATS = 3
+#: Seconds between two looks at a disk that is full.
+FULL_DISK_SECONDS = 1
 #: Seconds for which a worker that stops, and still has a task, waits for a Redis that is away.
 STOPPING_PATIENCE_SECONDS = 5
 #: The number of no job: they are counted from 1.
@@ -100,6 +103,7 @@ class EngineWorker(Worker):
         if companion is not None:
             companion.tend()
         self._lost_seconds = engine.settings.worker_lost_seconds
+        self._work_folder = engine.settings.work_folder
         self._grace_ends: float | None = None
         self._handing_back = False
         adopt_orphans()
@@ -167,7 +171,7 @@ class EngineWorker(Worker):
                 limits.resume(job_id, registry.key, self.connection)
         for ticket in limits.tend(self.connection):
             log.warning("task %s is no more and had slots of its limits; they are free again", ticket)
-        for name in workspace.sweep(self.engine.settings.work_folder):
+        for name in workspace.sweep(self._work_folder):
             log.warning("removed the folder %s of a worker that is gone", name)
         counts.deliver(self.connection)
 
@@ -176,11 +180,31 @@ class EngineWorker(Worker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """Wait for a job, with a horse for it at hand."""
+        """Wait for a job, with a horse for it at hand and room on our disk."""
         self._make_spare()
-        if self._stop_requested:
-            raise StopRequested
-        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+        while True:
+            self._wait_for_room()
+            if self._stop_requested:
+                raise StopRequested
+            # By itself RQ's loop comes back with a job only.
+            found = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time or DEQUEUE_SECONDS)
+            if found is not None or timeout is None or max_idle_time is not None:
+                return found
+
+    def _wait_for_room(self) -> None:
+        """Take no job while our disk is full: we would take one after another, and fail each that others could do."""
+        if self._has_room():
+            return
+        log.warning("the disk of %s is full; no task is taken until it has room", self._work_folder)
+        self.set_state(WorkerStatus.SUSPENDED)
+        while not self._stop_requested and not self._has_room():
+            self.heartbeat()
+            if self.should_run_maintenance_tasks:  # what is swept away makes room
+                self.run_maintenance_tasks()
+            time.sleep(FULL_DISK_SECONDS)
+
+    def _has_room(self) -> bool:
+        return workspace.has_room(self._work_folder, self.engine.settings.work_free_bytes)
 
     def _make_spare(self) -> None:
         if self._spare is None:

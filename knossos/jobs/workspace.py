@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -47,6 +48,15 @@ class Workspace:
             remove_now(self.folder)
             os.close(self._lock)
             self._lock = None
+
+
+def has_room(root: Path, needed: int) -> bool:
+    """Whether the disk of the work folders has so many bytes free. One that cannot be asked is left to the tasks."""
+    folder = next((one for one in (root, *root.parents) if one.exists()), root)
+    try:
+        return shutil.disk_usage(folder).free >= needed
+    except OSError:
+        return True
 
 
 def sweep(root: Path) -> list[str]:

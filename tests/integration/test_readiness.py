@@ -106,10 +106,10 @@ def test_a_worker_is_checked_by_its_signs_of_life(
     assert code == 3
     assert (tmp_path / "check.log").read_text().count("\n") == 1  # no library says how it asks
     assert parts.pop("worker").startswith("no worker of ")
-    assert parts == FINE | {"7-Zip": "ok"}
+    assert parts == FINE | {"room": "ok", "7-Zip": "ok"}
     worker = start_worker()
     wait_for(lambda: "waits for tasks" in worker.log, "the worker")
-    assert check() == (0, FINE | {"7-Zip": "ok", "worker": "ok"})
+    assert check() == (0, FINE | {"room": "ok", "7-Zip": "ok", "worker": "ok"})
 
 
 def test_an_id_is_taken_from_a_trusted_proxy_only_and_always_answered(with_tables: Settings, engine: Engine) -> None:
