@@ -31,7 +31,7 @@ def check(settings: Settings, output: TextIO) -> int:
 
 def _room(settings: Settings) -> None:
     if not workspace.has_room(settings.work_folder, settings.work_free_bytes):
-        raise NotReady(f"less than {settings.work_free_bytes} bytes are free in {settings.work_folder}: no task is taken")
+        raise NotReady(f"less than {settings.work_free_bytes} bytes are free in {settings.work_folder}")
 
 
 def _sevenzip(settings: Settings) -> None:
