@@ -14,7 +14,6 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -25,6 +24,7 @@ from benchmarks.engine import (
     bare_worker,
     compare,
     in_milliseconds,
+    our_worker,
     redis_for_benchmarks,
     seconds_until_done,
     submit_bare,
@@ -36,26 +36,11 @@ from knossos.packaging.archives import SevenZip
 from knossos.packaging.description import parse_request
 from knossos.settings import Settings
 from tests.support.file_server import FileServer
-from tests.support.processes import Process, wait_for, write_settings
 
 #: Timed conversions of the big mod, each beside one ``7zz t``.
 BIG_ROUNDS = 3
 #: Timed conversions of a tiny mod, and of twenty tiny mods at once.
 TINY_ROUNDS, TWENTY_ROUNDS = 30, 3
-
-
-@contextmanager
-def product_worker(folder: Path, settings: Settings, name: str = "conversion") -> Iterator[None]:
-    """The product's worker. ``name``: of its settings and log in the folder."""
-    file = write_settings(folder / f"{name}-settings.py", settings)
-    log = folder / f"{name}-worker.log"
-    log.unlink(missing_ok=True)
-    process = Process(["worker.py"], log, {"KNOSSOS_SETTINGS": str(file)})
-    try:
-        wait_for(lambda: "waits for tasks" in process.log, "the worker")
-        yield
-    finally:
-        process.stop()
 
 
 def tiny_mods(server: FileServer, count: int) -> Iterator[str]:
@@ -93,7 +78,7 @@ def run(folder: Path) -> list[Row]:
     with redis_for_benchmarks(folder) as url, FileServer() as server:
         settings = Settings(data_path=data, redis=url, allowed_private_networks=("127.0.0.0/8",))
         engine, queue = Engine(settings), Queue("bare", connection=redis.Redis.from_url(url))
-        with product_worker(folder, settings), bare_worker(url, "bare"):
+        with our_worker(folder, settings), bare_worker(url, "bare"):
             rows = tiny(engine, queue, server) + big(engine, server, settings, archive)
         engine.redis.close()
     shutil.rmtree(data, ignore_errors=True)

@@ -38,10 +38,12 @@ def bare_worker(url: str, queue: str) -> Iterator[None]:
 
 
 @contextmanager
-def our_worker(folder: Path, settings: Settings) -> Iterator[None]:
-    """The product's worker."""
-    file = write_settings(folder / "bench-settings.py", settings)
-    process = Process(["-m", "tests.support.run_worker"], folder / "bench-worker.log", {"KNOSSOS_SETTINGS": str(file)})
+def our_worker(folder: Path, settings: Settings, name: str = "bench") -> Iterator[None]:
+    """The product's worker. ``name``: of its settings and log in the folder."""
+    file = write_settings(folder / f"{name}-settings.py", settings)
+    log = folder / f"{name}-worker.log"
+    log.unlink(missing_ok=True)
+    process = Process(["worker.py"], log, {"KNOSSOS_SETTINGS": str(file)})
     try:
         wait_for(lambda: "waits for tasks" in process.log, "the worker")
         yield

@@ -2,9 +2,9 @@
 
 Each is set up as its documentation begins, with two workers of one job each. Timed are: from the call that submits to
 the word of the job itself, which it puts into a list of Redis (p50, p99), and many jobs at once. Then the workers are
-killed (SIGKILL, with all that they had started) in the middle of a job, and others started: is the job done in the
-end, without anybody's help, within LOST_SECONDS? RQ and the engine fork for each job; the others keep a process for
-many, and what one job leaves behind there is the next one's.
+killed (SIGKILL, with all that they had started) in the middle of a job, and others started: after how many seconds is
+the job done, without anybody's help? LOST_SECONDS stand for one that was not done by then. RQ and the engine fork for
+each job; the others keep a process for many, and what one job leaves behind there is the next one's.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WAIT_SECONDS = 2.0
 PYTHON = sys.executable
 #: How each one's worker is started, twice for those with one process each.
 COMMANDS = {
-    "ours": [[PYTHON, "-m", "tests.support.run_worker"]] * 2,
+    "ours": [[PYTHON, "worker.py"]] * 2,
     "RQ": [[PYTHON, "-m", "rq.cli", "worker", "--quiet", "bench"]] * 2,
     "Celery": [[PYTHON, "-m", "celery", "-A", "benchmarks.queue_peers:app", "worker", "-c", "2", "-l", "ERROR"]],
     "Dramatiq": [[PYTHON, "-m", "dramatiq", "benchmarks.queue_peers:app", "-p", "2", "-t", "1"]],
@@ -76,14 +76,14 @@ def run(folder: Path) -> list[Row]:
     # As time for each job, so that less is better in every row.
     for name, unit, figure, limit in (
         (f"{AT_ONCE} jobs, two workers, for each", "ms", 2, None),
-        (f"not done {LOST_SECONDS} s after its worker was killed, of 1", "jobs", 3, 1.0),
+        (f"a job whose worker is killed, until it is done ({LOST_SECONDS}: it was not)", "s", 3, 1.0),
     ):
         rows += [row(name, found["ours"][figure], found[peer][figure], peer, unit, limit) for peer in PEERS]
     return rows
 
 
 def _measure(side: str, url: str, folder: Path, client: redis.Redis) -> tuple[float, float, float, float]:
-    """p50 and p99, and milliseconds for each of many jobs; 1 where a killed job was not done in time, else 0."""
+    """p50 and p99, and milliseconds for each of many jobs; seconds until a job was done whose worker was killed."""
     settings = Settings(data_path=folder / "queues-data", redis=url, owner_concurrency=AT_ONCE)
     environment = {
         **os.environ,
@@ -112,9 +112,11 @@ def _measure(side: str, url: str, folder: Path, client: redis.Redis) -> tuple[fl
         slow()
         _wait(client, BEGUN, 1, SECONDS)
     # Leaving the block has killed them.
+    began = time.perf_counter()
     with _workers(side, environment, folder):
-        lost = not _arrives(client, DONE, LOST_SECONDS)
-    return statistics.median(times), statistics.quantiles(times, n=100)[98], each, float(lost)
+        done = _arrives(client, DONE, LOST_SECONDS)
+    again = time.perf_counter() - began if done else float(LOST_SECONDS)
+    return statistics.median(times), statistics.quantiles(times, n=100)[98], each, again
 
 
 def _submitting(side: str, url: str, settings: Settings) -> Submit:

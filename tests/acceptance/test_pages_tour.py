@@ -7,9 +7,10 @@ is not named here as an answer to programs, makes this fail.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ViewportSize
 
 from knossos.settings import Settings
 from knossos.web import create_app
@@ -41,7 +42,9 @@ NO_PAGE = {
     "run_pages.output",
 }
 
-WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 360, "height": 740}
+Scheme = Literal["light", "dark"]
+
+WIDE, PHONE = ViewportSize(width=1280, height=860), ViewportSize(width=360, height=740)
 
 
 @pytest.fixture(scope="module")
@@ -66,22 +69,26 @@ def test_every_page_is_on_the_tour(settings: Settings, engine: object) -> None:
 
 
 @pytest.mark.parametrize("name", list(STOPS))
-def test_everybody_can_use_a_page_wide_and_narrow_light_and_dark(visitors: Visitors, world: World, name: str) -> None:
+def test_everybody_can_use_a_page_wide_and_narrow(visitors: Visitors, world: World, name: str) -> None:
+    look(visitors, world, name, wide="light", narrow="dark")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(STOPS))
+def test_everybody_can_use_a_page_in_the_other_scheme(visitors: Visitors, world: World, name: str) -> None:
+    look(visitors, world, name, wide="dark", narrow="light")
+
+
+def look(visitors: Visitors, world: World, name: str, wide: Scheme, narrow: Scheme) -> None:
+    """Go there, and see that everything can be seen and reached at both sizes."""
     stop = STOPS[name]
     page = visitors.visit(stop.who).page
-    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
-    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(WIDE)
+    page.emulate_media(color_scheme=wide)
     stop.go(page, world)
-    look(page)
-    page.emulate_media(color_scheme="dark")
-    accessible(page)
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    look(page)
-    page.emulate_media(color_scheme="light")
-    accessible(page)
-
-
-def look(page: Page) -> None:
-    accessible(page)
-    assert sideways(page) == 0
-    assert touchable(page) == []
+    for size, scheme in ((WIDE, wide), (PHONE, narrow)):
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=scheme)
+        accessible(page)
+        assert sideways(page) == 0
+        assert touchable(page) == []
