@@ -12,6 +12,8 @@ from knossos.settings import Settings
 
 GIGABYTE = 10**9
 CHUNK_BYTES = 65536
+#: Chunks that are made, which takes longer than to pack them.
+DISTINCT = 1500
 
 
 def big_archive(folder: Path) -> Path:
@@ -52,10 +54,14 @@ def many_files(folder: Path) -> Path:
 
 
 class Data:
-    """Bytes that pack to about half: words, words with noise between them, and noise."""
+    """Bytes that pack to about half: words, words with noise between them, and noise.
+
+    After DISTINCT chunks they come again in any order, so far apart that no packer here notices.
+    """
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
+        self._chunks: list[bytes] = []
         self._words = [self.chance.randbytes(self.chance.randrange(4, 40)) for _ in range(3000)]
 
     def write(self, path: Path, count: int) -> None:
@@ -65,6 +71,12 @@ class Data:
                 file.write(self.chunk()[: count - file.tell()])
 
     def chunk(self) -> bytes:
+        if len(self._chunks) == DISTINCT:
+            return self.chance.choice(self._chunks)
+        self._chunks.append(self._new())
+        return self._chunks[-1]
+
+    def _new(self) -> bytes:
         kind = self.chance.random()
         if kind < 0.2:
             return self.chance.randbytes(CHUNK_BYTES)
