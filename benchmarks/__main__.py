@@ -41,18 +41,18 @@ class Group(NamedTuple):
 
 #: The groups in the order in which they run.
 GROUPS = {
-    "engine": Group("The engine beside bare RQ", 35),
-    "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 110),
-    "inspection": Group("Inspecting archives", 40),
-    "packaging": Group("Reading archives: 7-Zip, md5sum, libarchive", 40),
-    "conversion": Group("Packaging mods", 40),
-    "two_workers": Group("One worker and two", 30),
+    "engine": Group("The engine beside bare RQ", 10),
+    "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 105),
+    "inspection": Group("Inspecting archives", 85),
+    "packaging": Group("Reading archives: 7-Zip, md5sum, libarchive", 20),
+    "conversion": Group("Packaging mods", 55),
+    "two_workers": Group("One worker and two", 40),
     "homes": Group("Homes and people's scripts", 40),
-    "watchers": Group("Live events", 85),
-    "scripts": Group("Scripts in the sandbox", 30),
-    "repository": Group("The repository", 25),
-    "uploads": Group("Uploads", 40),
-    "growth": Group("What grows with the number of tasks and releases", 85),
+    "watchers": Group("Live events", 70),
+    "scripts": Group("Scripts in the sandbox", 25),
+    "repository": Group("The repository", 20),
+    "uploads": Group("Uploads", 45),
+    "growth": Group("What grows with the number of tasks and releases", 75),
 }
 #: Seconds that all groups together may take, and that one has to stop what it has started.
 SECONDS, STOP_SECONDS = 600, 20

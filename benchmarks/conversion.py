@@ -38,7 +38,7 @@ from knossos.settings import Settings
 from tests.support.file_server import FileServer
 
 #: Timed conversions of the big mod, each beside one ``7zz t``.
-BIG_ROUNDS = 3
+BIG_ROUNDS = 2
 #: Timed conversions of a tiny mod, and of twenty tiny mods at once.
 TINY_ROUNDS, TWENTY_ROUNDS = 30, 3
 

@@ -35,7 +35,7 @@ from tests.support.processes import write_settings
 #: Timed jobs one after the other, and jobs at once.
 JOBS, AT_ONCE = 60, 200
 #: Seconds for a job whose worker was killed, and for anything else.
-LOST_SECONDS, SECONDS = 25, 60
+LOST_SECONDS, SECONDS = 20, 60
 #: Seconds of one wait for a word.
 WAIT_SECONDS = 2.0
 PYTHON = sys.executable
