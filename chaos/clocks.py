@@ -1,8 +1,8 @@
 """The clocks of single processes: each is off by the seconds in a file, through a library that it is started with.
 
 Only the time of day jumps. What counts the seconds since a machine was started goes on, as where an operator, or NTP,
-sets a clock. The library (``clock.c``) is ours: what there is to be had replaces ways of waiting as well, and processes
-that fork beside threads then hang.
+sets a clock. The library (``clock.c``) is ours: Debian's libfaketime changes ways of waiting as well, and Python's
+``time.sleep`` broke with it.
 """
 
 from __future__ import annotations
