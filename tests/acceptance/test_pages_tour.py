@@ -68,15 +68,13 @@ def test_every_page_is_on_the_tour(settings: Settings, engine: object) -> None:
     assert found >= NO_PAGE
 
 
-@pytest.mark.parametrize("name", list(STOPS))
-def test_everybody_can_use_a_page_wide_and_narrow(visitors: Visitors, world: World, name: str) -> None:
-    look(visitors, world, name, wide="light", narrow="dark")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(STOPS))
-def test_everybody_can_use_a_page_in_the_other_scheme(visitors: Visitors, world: World, name: str) -> None:
-    look(visitors, world, name, wide="dark", narrow="light")
+@pytest.mark.parametrize(("wide", "narrow"), [("light", "dark"), ("dark", "light")])
+def test_everybody_can_use_a_page_wide_and_narrow_light_and_dark(
+    visitors: Visitors, world: World, name: str, wide: Scheme, narrow: Scheme
+) -> None:
+    look(visitors, world, name, wide, narrow)
 
 
 def look(visitors: Visitors, world: World, name: str, wide: Scheme, narrow: Scheme) -> None:

@@ -80,6 +80,7 @@ def place() -> Iterator[Deployment]:
         yield started
 
 
+@pytest.mark.slow
 class TestDeployment:
     def test_what_is_fine_breaks_nothing(self, place: Deployment) -> None:
         place.taker(asker(place)).take(b"GET /api/info HTTP/1.1\r\nHost: {{host}}\r\n\r\n")
