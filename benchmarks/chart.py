@@ -52,13 +52,19 @@ def draw(title: str, rows: list[Row]) -> str:
 
     scale = "logarithmic; " if logarithmic else ""
     about = f"bars: ours in multiples of the peer's ({scale}dashed: the peer; red line: the most that is allowed)"
+    bars = [_bar(row, HEAD + ROW_HEIGHT * number, place) for number, row in enumerate(rows)]
+    return picture(title, about, height, bars)
+
+
+def picture(title: str, about: str, height: float, drawn: list[str]) -> str:
+    """An SVG with a title and what it says above what is drawn."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
         f"<title>{escape(title)}</title><style>{STYLE}</style>",
         f'<rect class="ground" width="{WIDTH}" height="{height}"/>',
         f'<text class="title" x="{MARGIN}" y="22">{escape(title)}</text>',
         f'<text class="small" x="{MARGIN}" y="40">{about}</text>',
-        *(_bar(row, HEAD + ROW_HEIGHT * number, place) for number, row in enumerate(rows)),
+        *drawn,
         "</svg>",
     ]
     return "\n".join(parts) + "\n"

@@ -9,10 +9,10 @@ import math
 import re
 from html import escape
 
-from benchmarks.chart import STYLE
+from benchmarks.chart import MARGIN, WIDTH, picture
 from benchmarks.rows import Row
 
-WIDTH, MARGIN, HEAD, COLUMNS = 800, 16, 56, 2
+HEAD, COLUMNS = 56, 2
 #: A panel, and the room for its title and its numbers, in pixels.
 PANEL_WIDTH, PANEL_HEIGHT, TITLE_HEIGHT, FOOT_HEIGHT = 376, 160, 38, 24
 
@@ -41,17 +41,11 @@ def draw_growth(title: str, rows: list[Row]) -> str:
     about = (
         "up: in multiples of the fewest; across: how many there are, logarithmic; red: a logarithm, the most allowed"
     )
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
-        f"<title>{escape(title)}</title><style>{STYLE}</style>",
-        f'<rect class="ground" width="{WIDTH}" height="{height}"/>',
-        f'<text class="title" x="{MARGIN}" y="22">{escape(title)}</text>',
-        f'<text class="small" x="{MARGIN}" y="40">{about}</text>',
-    ]
+    parts = []
     for number, (name, points) in enumerate(curves.items()):
         left = MARGIN + number % COLUMNS * (PANEL_WIDTH + MARGIN)
         parts.append(_panel(name, points, left, HEAD + number // COLUMNS * PANEL_HEIGHT))
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return picture(title, about, height, parts)
 
 
 def _panel(name: str, points: list[Point], left: float, top: float) -> str:

@@ -190,7 +190,8 @@ class HomeScripts:
         found = self._runs.brief(RunKind.HOME, owner, before, limit)
         waiting = [one.ticket for one in found if status_of(one) is JobStatus.WAITING]
         places, names = self._engine.places(LIMIT_KEY, waiting), self._names({one.owner for one in found})
-        held = {one.owner: self._is_held(one.owner) for one in found if status_of(one) is JobStatus.WAITING}
+        owners = {one.owner for one in found if status_of(one) is JobStatus.WAITING}
+        held = {one for one in owners if self._is_held(one)}
         return [
             JobRow(
                 run=one,
@@ -198,7 +199,7 @@ class HomeScripts:
                 user=names[one.owner],
                 title=self._title_of(one.run_id),
                 waiting_before=places.get(one.ticket, 0) if status is JobStatus.WAITING else None,
-                waits_for_own=status is JobStatus.WAITING and held[one.owner],
+                waits_for_own=status is JobStatus.WAITING and one.owner in held,
             )
             for one in found
         ]

@@ -25,8 +25,6 @@ from knossos.errors import NotFound
 from knossos.publishing.tables import Blob, BlobUse
 from knossos.storage import Storage, blob_key
 
-#: Where the kernel lists what a process has open.
-DESCRIPTORS = Path("/proc/self/fd")
 #: What is not known to be anything else.
 ANY_FILE = "application/octet-stream"
 
@@ -110,11 +108,11 @@ class Blobs:
         content_checksum: str | None = None,
         vp_checksum: str | None = None,
     ) -> None:
-        """Store a local file, whose sum and size the caller has checked; ``path`` is gone when this returns, unless it
-        is that of a descriptor: such a file has no name, and goes with whoever has it open.
+        """Store a local file, whose sum and size the caller has checked.
 
-        What is stored already is not stored again, and belongs to who stored it first. May be called again after
-        it failed, as long as ``path`` is there.
+        ``path`` is left to the caller, who writes to it no more: in a folder it is another name of what was stored.
+        What is stored already is not stored again, and belongs to who stored it first. May be called again after it
+        failed.
         """
         key = blob_key(sha256)
         if not (self.touch(sha256) and self._is_stored(key, size)):
@@ -123,8 +121,6 @@ class Blobs:
             self._record(session, sha256, size, content_type, owner_id, content_checksum, vp_checksum)
         if not self._is_stored(key, size):
             self._storage.put_file(key, path, keep=True)
-        if not path.is_relative_to(DESCRIPTORS):
-            path.unlink(missing_ok=True)
 
     # --- uses ---------------------------------------------------------------------------------------
 

@@ -79,6 +79,7 @@ class MirroredFiles:
         link = self._context.workspace / f"mirrored-{sha256}"
         _link_or_copy(source, link, self._context.check)
         blobs.adopt(link, sha256=sha256, size=size, content_type=ANY_FILE, owner_id=self._identity.user_id)
+        link.unlink()
 
     def _find(self, sha256: str, links: list[str]) -> Path | None:
         record = self._mirror.index.find(sha256)

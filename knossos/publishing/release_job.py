@@ -164,6 +164,7 @@ class CheckedRelease:
                 self._publisher.blobs.adopt(
                     packed.path, sha256=packed.sha256, size=packed.size, content_type=ANY_FILE, owner_id=task.user_id
                 )  # fmt: skip
+                packed.path.unlink()
         context.check()
         self.report(0.98, "Publishing")
         try:

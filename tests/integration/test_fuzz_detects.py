@@ -37,13 +37,7 @@ KINDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """A run takes signals for itself."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("own_signals")
 
 
 def broken_by(taker: campaign.Taker, data: bytes) -> Broken:

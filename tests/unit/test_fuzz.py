@@ -6,8 +6,6 @@ import importlib.util
 import itertools
 import json
 import shutil
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,13 +24,7 @@ from knossos.errors import EXIT_MISSING
 CRASH = Crash("archives", 7, 3, CrashKind.ERROR, "a stack\nKeyError: 'x'", b"\x00\xffdata", (b"before",))
 
 
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """A run takes signals for itself."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("own_signals")
 
 
 @pytest.mark.parametrize("name", SHARES)

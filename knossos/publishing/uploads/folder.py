@@ -78,6 +78,8 @@ class FolderParts:
                 if file.size() != upload.size or self._digest(upload, file) != upload.sha256:
                     return False
             adopt(path)
+            # Nobody may write to it any more: it has another name by now.
+            path.unlink(missing_ok=True)
         return True
 
     def clear(self, upload: UploadRow) -> None:
