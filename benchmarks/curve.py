@@ -9,7 +9,7 @@ import math
 import re
 from html import escape
 
-from benchmarks.chart import MARGIN, WIDTH, picture
+from benchmarks.chart import MARGIN, picture
 from benchmarks.rows import Row
 
 HEAD, COLUMNS = 56, 2
