@@ -460,6 +460,31 @@ def test_a_missing_bubblewrap_is_told_with_what_to_install(place: Place) -> None
         check(Settings(data_path=place.root, bubblewrap="/usr/bin/true"))
 
 
+def test_what_bubblewrap_says_is_told_also_where_its_first_process_has_gone_before_we_look() -> None:
+    options = "\n".join(f"    {name} X" for name in ("--perms", "--clearenv", "--info-fd", "--block-fd", "--seccomp"))
+
+    def work() -> str:
+        try:
+            check(Settings(data_path=place.root / "data", bubblewrap=str(program)))
+        except SandboxMissing as error:
+            try:
+                os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:  # none is left that ended and was not looked after
+                return error.message
+        return ""
+
+    with a_place("ordinary") as place:
+        program = place.root / "bwrap"
+        program.write_text(
+            f"#!/bin/sh\ncase $1 in --help) echo '{options}'; exit;; esac\n"
+            "echo 'it went wrong inside' >&2\n"
+            """gone=$(/bin/sh -c 'echo $$')\necho "{\\"child-pid\\": $gone}" >&5\nexit 1\n"""
+        )
+        program.chmod(0o755)
+        message = place.as_user(work)
+    assert message.startswith("The sandbox cannot be made: it went wrong inside; ")
+
+
 def test_a_machine_that_allows_no_namespaces_is_told_with_what_to_change(place: Place) -> None:
     def work() -> str:
         kernel.unshare(kernel.CLONE_NEWUSER)

@@ -151,12 +151,13 @@ def start(settings: Settings, spec: SandboxSpec) -> Bubblewrapped:
 def _set_up(settings: Settings, spec: SandboxSpec, wires: _Wires, monitor: int) -> Bubblewrapped:
     """Do what is to be done while bubblewrap waits, and let it go on."""
     deadline = time.monotonic() + SETUP_SECONDS
-    init = _first_process(wires.info, deadline)
-    if init is None:
+    try:
+        init = _first_process(wires.info, deadline)
+        running = Bubblewrapped(spec, wires.pipes, server_url(settings, spec.network, spec.door), monitor, init)
+    except OSError as error:
         os.kill(monitor, signal.SIGKILL)
         os.waitpid(monitor, 0)
-        raise SandboxFailed(f"The sandbox cannot be made: {_messages(wires.pipes.stderr)}")
-    running = Bubblewrapped(spec, wires.pipes, server_url(settings, spec.network, spec.door), monitor, init)
+        raise SandboxFailed(f"The sandbox cannot be made: {_messages(wires.pipes.stderr) or error}") from error
     wires.keep_pipes()
     try:
         if spec.door is not None and not spec.network:
@@ -247,8 +248,12 @@ def _both_ends() -> int:
         os.close(writing)
 
 
-def _first_process(info: int, deadline: float) -> int | None:
-    """The number of the first process in the sandbox, as we see it; None: bubblewrap ended without one."""
+def _first_process(info: int, deadline: float) -> int:
+    """The number of the first process in the sandbox, as we see it.
+
+    Raises:
+        ProcessLookupError: bubblewrap ended without one, or is not ready in time.
+    """
     text = b""
     waiting = select.poll()
     waiting.register(info, select.POLLIN)
@@ -256,7 +261,7 @@ def _first_process(info: int, deadline: float) -> int | None:
         left = deadline - time.monotonic()
         piece = os.read(info, 4096) if left > 0 and waiting.poll(int(left * 1000)) else b""
         if not piece:
-            return None
+            raise ProcessLookupError("bubblewrap started nothing")
         text += piece
     return int(json.loads(text)["child-pid"])
 
