@@ -63,7 +63,7 @@ class Process:
             raise AssertionError(f"did not stop; it said:\n{self.log}") from None
 
 
-def wait_for(look: Callable[[], Found | None], what: str, seconds: float = 45) -> Found:
+def wait_for(look: Callable[[], Found | None], what: str, seconds: float = 90) -> Found:
     """Look again and again until there is something to see; a generous limit, for hanging only."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
