@@ -35,12 +35,16 @@ class Screen(Protocol):
 
 
 class LineScreen:
-    """Plain lines, for logs and pipes."""
+    """Plain lines, for logs and pipes: what the task tells on ``stream``, and what a script writes to its standard
+    output on ``output``."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, output: TextIO) -> None:
         self._stream = stream
+        self._output = output
         self._told = -1.0
         self._phases: dict[str, str] = {}
+        #: What a script has begun to write and not ended with a line's end, by its stream.
+        self._begun: dict[str, str] = {}
 
     def show(self, event: str, arguments: list[Any]) -> None:
         match event:
@@ -59,10 +63,15 @@ class LineScreen:
                         self.note(f"{name}: {phase} {file.get('note') or ''}".rstrip())
             case "state" if arguments[0].get("text"):
                 self.note(arguments[0]["text"])
+            case "output":
+                source, text = map(str, arguments)
+                *lines, self._begun[source] = (self._begun.get(source, "") + text).split("\n")
+                self._written(source, lines)
+            case "done":
+                self._rest()
 
     def note(self, text: str) -> None:
-        self._stream.write(plain(text) + "\n")
-        self._stream.flush()
+        self._put(self._stream, [text])
 
     async def ask(self, image: str) -> str | None:
         self.note(f"A captcha must be solved: {image}")
@@ -74,14 +83,29 @@ class LineScreen:
         return (await read_line()).strip()
 
     def close(self) -> None:
-        """Nothing to put in order."""
+        self._rest()
+
+    def _written(self, source: str, lines: list[str]) -> None:
+        self._put(self._output if source == "stdout" else self._stream, lines)
+
+    def _rest(self) -> None:
+        """Show the last lines of a script, though no end of a line came."""
+        for source, text in self._begun.items():
+            if text:
+                self._written(source, [text])
+        self._begun.clear()
+
+    def _put(self, stream: TextIO, lines: list[str]) -> None:
+        for line in lines:
+            stream.write(plain(line.expandtabs()) + "\n")
+        stream.flush()
 
 
 class BarScreen(LineScreen):
     """Bars that are drawn anew below the lines of the log."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: TextIO, output: TextIO) -> None:
+        super().__init__(stream, output)
         self._drawn = 0
         self._asking = False
         self._progress: tuple[float, str] = (0.0, "")
@@ -98,11 +122,6 @@ class BarScreen(LineScreen):
             case _:
                 super().show(event, arguments)
 
-    def note(self, text: str) -> None:
-        self._clear()
-        super().note(text)
-        self._draw()
-
     async def ask(self, image: str) -> str | None:
         self._clear()
         self._asking = True
@@ -113,7 +132,13 @@ class BarScreen(LineScreen):
             self._draw()
 
     def close(self) -> None:
+        super().close()
         self._clear()
+
+    def _put(self, stream: TextIO, lines: list[str]) -> None:
+        self._clear()
+        super()._put(stream, lines)
+        self._draw()
 
     def _clear(self) -> None:
         if self._drawn:
@@ -158,7 +183,7 @@ def make_screen(as_json: bool) -> Screen:
     """Choose what fits where the output goes."""
     if as_json:
         return JsonScreen(sys.stdout)
-    return BarScreen(sys.stderr) if sys.stderr.isatty() else LineScreen(sys.stderr)
+    return (BarScreen if sys.stderr.isatty() else LineScreen)(sys.stderr, sys.stdout)
 
 
 async def read_line() -> str:

@@ -18,7 +18,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
 from knossos.outgoing.errors import UnreachableHost
-from knossos.outgoing.guard import Guard, Target, without_password
+from knossos.outgoing.guard import Guard, Target
 from knossos.outgoing.pace import PacedSocket, PacedTLSSocket, current_pace
 
 
@@ -59,8 +59,8 @@ class _Guarded(HTTPConnection):
         try:
             return connect(targets, timeout, self.socket_options or ())
         except OSError as error:
-            reason = "took too long to connect" if isinstance(error, TimeoutError) else "no connection can be made"
-            raise UnreachableHost(f"{without_password(url)}: {reason} ({error})", url=url) from error
+            reason = "it takes too long" if isinstance(error, TimeoutError) else error.strerror or str(error)
+            raise UnreachableHost(f"no connection to {host}:{self.port} can be made: {reason}", url=url) from error
 
     def getresponse(self) -> Any:
         pace = current_pace.get()

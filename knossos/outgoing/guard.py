@@ -108,7 +108,7 @@ class Guard:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise UnreachableHost(f"{without_password(url)}: there is no host {host}", url=url) from error
+            raise UnreachableHost(f"there is no host {host}", url=url) from error
         targets: list[Target] = []
         for family, kind, protocol, _, sockaddr in found:
             if family not in (socket.AF_INET, socket.AF_INET6) or not self.allows(_address(str(sockaddr[0]))):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 _PACK_AGAIN = "Check that the archive opens on your machine, upload it anew and submit the description again."
 _OPERATOR = "This is a trouble of the server, not of the description: ask whoever runs it."
 
@@ -37,7 +40,25 @@ _BY_CODE: dict[str, str] = {
 }
 
 
-def advice_for(code: str) -> str:
+#: Of a link: why it may well give the file another time.
+_MAY_PASS = {"link_failed", "outgoing_failed", "unreachable", "too_slow", "broken_answer"}
+_LATER = (
+    "The servers of the links did not give the file this time. See whether the links open in a browser and submit again"
+    " later; a second link, to another server, helps."
+)
+_LOOKS_LIKE_A_BOMB = "Look whether there are huge files of nothing but zeros in it, and pack it again without them."
+
+
+def advice_for(code: str, details: Mapping[str, Any]) -> str:
+    """The advice for a failure with this code and these details."""
+    links = details.get("links")
+    kinds = {str(link.get("code")) for link in links if isinstance(link, Mapping)} if isinstance(links, list) else set()
+    if kinds == {"address_refused"}:
+        return _BY_CODE["address_refused"]
+    if kinds and kinds <= _MAY_PASS:
+        return _LATER
+    if details.get("limit") == "ratio":
+        return _LOOKS_LIKE_A_BOMB
     if code in _BY_CODE:
         return _BY_CODE[code]
     if code.startswith("archive_"):

@@ -150,7 +150,7 @@ def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
         # Where the links are listed below it, the text's own list of them, and what it advises, would be said twice.
         "message": first_line(message) if reason.get("links") else message,
         "facts": facts(reason, message),
-        "advice": advice_for(str(reason.get("code", ""))),
+        "advice": advice_for(str(reason.get("code", "")), reason),
     }
 
 

@@ -21,22 +21,24 @@ const remember = form.querySelector("[data-remember]");
 const maxBytes = Number(page.dataset.maxBytes);
 
 let timer = 0;
+// The text that is on its way into the field: whoever presses the button meanwhile means that one.
+let arriving = Promise.resolve();
 const editor = new Editor(page.querySelector("[data-editor]"), {
   onChange() {
     window.clearTimeout(timer);
     timer = window.setTimeout(check, CHECK_DELAY_MS);
   },
-  onFile: openFile,
+  onFile: bring(openFile),
 });
 
 if (keyField) {
   keyField.value = sessionStorage.getItem(KEY_STORE) ?? "";
   remember.checked = keyField.value !== "";
 }
-page.querySelector("[data-example]").addEventListener("click", insertExample);
+page.querySelector("[data-example]").addEventListener("click", bring(insertExample));
 page.querySelector("[data-file]").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  if (file) openFile(file);
+  if (file) bring(openFile)(file);
   event.target.value = "";
 });
 form.addEventListener("submit", (event) => {
@@ -45,7 +47,7 @@ form.addEventListener("submit", (event) => {
 });
 const keptDraft = takeDraft();
 check();
-begin();
+bring(begin)();
 
 /** Say whether the text is JSON; true when it is. */
 function check() {
@@ -62,7 +64,15 @@ function check() {
   return problem;
 }
 
+/** That function, which brings a text, so that sending waits for it. */
+function bring(text) {
+  return (...given) => {
+    arriving = text(...given);
+  };
+}
+
 async function submit() {
+  await arriving;
   const problem = check();
   if (problem) {
     editor.goTo(problem.offset);
@@ -186,8 +196,13 @@ function takeDraft() {
 }
 
 async function insertExample() {
-  const response = await fetch(page.dataset.exampleUrl);
-  replaceText(await response.text(), "This is the example.");
+  try {
+    const response = await fetch(page.dataset.exampleUrl);
+    if (!response.ok) throw new Error(String(response.status));
+    replaceText(await response.text(), "This is the example.");
+  } catch {
+    showProblems("The example could not be had. Check your connection and try again.", []);
+  }
 }
 
 function replaceText(text, what) {

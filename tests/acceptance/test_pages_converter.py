@@ -80,6 +80,27 @@ def test_the_example_is_a_description_that_the_server_accepts(page: Page, site: 
     expect(page.get_by_text("Waiting", exact=True)).to_be_visible()
 
 
+#: Has the example come only when `window.arrive()` is called, as over a slow line.
+LATE = """() => {
+  const fetched = window.fetch, late = new Promise((resolve) => { window.arrive = resolve; });
+  window.fetch = async (...what) => { await late; return fetched(...what); };
+}"""
+
+
+def test_who_sends_before_the_example_has_come_sends_the_example(page: Page) -> None:
+    page.evaluate(LATE)
+    page.get_by_role("button", name="Insert example").click()
+    send(page)
+    page.evaluate("window.arrive()")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Starlit Passage 1.2.0")
+
+
+def test_an_example_that_cannot_be_had_is_told(page: Page) -> None:
+    page.evaluate("() => { window.fetch = async () => new Response('', { status: 503 }); }")
+    page.get_by_role("button", name="Insert example").click()
+    expect(page.get_by_role("alert")).to_contain_text("The example could not be had.")
+
+
 def test_a_mistake_in_the_json_is_shown_at_its_line_while_one_writes(page: Page) -> None:
     write(page, '{\n  "id": "tiny"\n  "title": "Tiny"\n}')
     expect(page.locator("[data-status]")).to_have_text(

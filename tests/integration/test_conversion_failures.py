@@ -166,3 +166,9 @@ def test_conversions_of_one_mod_at_once_do_not_mix(place: Place, server: FileSer
     assert len(set(results.values())) == 6
     for number, link in results.items():
         assert place.mirrored()[link.removeprefix(f"{MIRROR_URL}/")] == zip_of({"n": b"%d" % number})
+
+
+def test_a_bad_archive_is_told_with_the_link_that_gave_it(place: Place, server: FileServer) -> None:
+    junk = server.file("/b/junk.7z", b"this is no archive" * 100)
+    error = fails(place, mod([{"filename": "junk.7z", "urls": [server.status("/a/junk.7z", 404), junk]}]))
+    assert error.files[0]["url"] == junk

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from knossos.packaging.downloads import DownloadFailed, KnownFile, KnownLinks, NotEnoughSpace
+from knossos.packaging.downloads import DownloadFailed, KnownFile, KnownLinks, NotEnoughSpace, downloader
 from tests.support.downloads import Bench, hashes
 from tests.support.file_server import Answer, Drip, FileServer, Refuse, Reset, Silent
 
@@ -448,3 +448,35 @@ def test_a_failure_begins_with_a_sentence_of_its_own(server: FileServer, bench: 
     with pytest.raises(DownloadFailed) as caught:
         bench.downloader.fetch(links, bench.target)
     assert caught.value.message.splitlines()[0].endswith(words)
+
+
+# --- what is told while nothing comes -----------------------------------------------------------------
+
+
+def test_between_two_tries_one_is_told_what_is_waited_for_and_why(server: FileServer, bench: Bench) -> None:
+    url = server.file("/a", SMALL, faults=[Refuse(500)])
+    waits: list[str] = []
+    bench.downloader.fetch([url], bench.target, on_wait=waits.append)
+    assert set(waits) == {"trying again in 1 s: the server answers 500"}
+    assert bench.reporter.lines == [f"WARNING: {url}: the server answers 500", f"INFO: {url}: trying again in 1 s"]
+
+
+def test_a_server_that_has_become_silent_is_named(
+    server: FileServer, build: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = build(download_tries=1)
+    monkeypatch.setattr(downloader, "QUIET_AFTER", 0.0)
+    url = server.file("/a", SMALL, always=Silent(10))
+    waits: list[str] = []
+    with pytest.raises(DownloadFailed):
+        bench.downloader.fetch([url], bench.target, on_wait=waits.append)
+    assert set(waits) == {"127.0.0.1 has sent nothing for 0 s"}
+
+
+def test_a_host_that_is_not_there_is_said_once_behind_the_link(build: Callable[..., Bench]) -> None:
+    url = "https://nowhere.invalid/mod.7z"
+    bench = build(download_tries=1)
+    with pytest.raises(DownloadFailed) as failed:
+        bench.downloader.fetch([url], bench.target)
+    assert f"- {url}: there is no host nowhere.invalid\n" in failed.value.message
+    assert bench.reporter.lines == [f"WARNING: {url}: there is no host nowhere.invalid"]

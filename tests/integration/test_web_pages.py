@@ -182,6 +182,37 @@ def test_reasons_of_several_kinds_have_an_advice_each(client: FlaskClient, engin
     assert "without a password" in failure["reasons"][1]["advice"]
 
 
+@pytest.mark.parametrize(
+    ("codes", "advice"),
+    [
+        (["address_refused"], "public addresses only"),
+        (["unreachable", "link_failed"], "submit again later"),
+        (["unreachable", "link_refused"], "Check that the links open"),
+    ],
+)
+def test_what_to_do_about_links_depends_on_how_they_failed(
+    client: FlaskClient, engine: Engine, codes: list[str], advice: str
+) -> None:
+    job = PlayedJob(engine).start()
+    links = [{"url": "http://x/a", "reason": "http://x/a: no", "code": code} for code in codes]
+    files = [{"file": "a.7z", "code": "download_failed", "message": "a.7z: no", "links": links}]
+    job.fail(JobFailure(code="conversion_failed", message="a.7z: no", details={"files": files}))
+    failure = client.get(f"/api/tasks/{job.ticket}?token={job.token}").json["failure"]  # type: ignore[index]
+    assert advice in failure["advice"]
+    assert failure["reasons"][0]["facts"]["Links"] == ["http://x/a: no"] * len(links)
+
+
+def test_a_bomb_is_not_to_be_split(client: FlaskClient, engine: Engine) -> None:
+    job = PlayedJob(engine).start()
+    files = [
+        {"file": "a.7z", "code": "archive_too_big", "message": "a.7z: bomb", "limit": "ratio", "url": "http://x/a"}
+    ]
+    job.fail(JobFailure(code="conversion_failed", message="a.7z: bomb", details={"files": files}))
+    failure = client.get(f"/api/tasks/{job.ticket}?token={job.token}").json["failure"]  # type: ignore[index]
+    assert "nothing but zeros" in failure["advice"]
+    assert failure["reasons"][0]["facts"]["Link"] == ["http://x/a"]
+
+
 def test_the_list_says_of_a_failure_what_matters_first() -> None:
     def of(files: list[Any], message: str = "All.\nMore.") -> str:
         return short_message(JobFailure(code="conversion_failed", message=message, details={"files": files}))

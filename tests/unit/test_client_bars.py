@@ -55,7 +55,7 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
 
 def test_bars_are_drawn_below_the_log_and_removed_at_the_end() -> None:
     stream = io.StringIO()
-    screen = BarScreen(stream)
+    screen = BarScreen(stream, io.StringIO())
     screen.show("progress", [0.5, "half"])
     screen.show("log_message", ["INFO: one"])
     screen.close()
@@ -66,7 +66,7 @@ def test_bars_are_drawn_below_the_log_and_removed_at_the_end() -> None:
 
 def test_plain_lines_tell_progress_in_steps_and_phases_once() -> None:
     stream = io.StringIO()
-    screen = LineScreen(stream)
+    screen = LineScreen(stream, io.StringIO())
     for hundredth in range(101):
         screen.show("progress", [hundredth / 100, "reading"])
     for done in range(5):
@@ -75,3 +75,17 @@ def test_plain_lines_tell_progress_in_steps_and_phases_once() -> None:
     assert lines.count("a.7z: downloading") == 1
     assert 10 <= len(lines) <= 13
     assert "[100%] reading" in lines
+
+
+@pytest.mark.parametrize("kind", [BarScreen, LineScreen])
+def test_what_a_script_writes_is_shown_line_by_line_and_its_errors_apart(kind: type[LineScreen]) -> None:
+    told, output = io.StringIO(), io.StringIO()
+    screen = kind(told, output)
+    for source, text in (("stdout", "3 th"), ("stderr", "careful\n"), ("stdout", "e\n2 \x1b[2Jover\nthe e")):
+        screen.show("output", [source, text])
+    assert output.getvalue() == "3 the\n2  [2Jover\n"
+    screen.show("done", [True])
+    screen.close()
+    assert output.getvalue() == "3 the\n2  [2Jover\nthe e\n"
+    assert "careful\n" in told.getvalue()
+    assert "over" not in told.getvalue()

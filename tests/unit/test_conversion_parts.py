@@ -73,6 +73,21 @@ class TestBoard:
         assert state.seconds_left == pytest.approx(5)
         assert reporter.texts[-1] == "Downloading a.7z"
 
+    def test_what_a_file_waits_for_is_told_in_place_of_its_speed(self) -> None:
+        board, (item,), reporter, clock = self.board("a.7z")
+        for second in range(3):
+            clock.now = float(second)
+            board.downloading(item, second * 1000, 10_000)
+        clock.now = 9.0
+        board.waiting(item, "host has sent nothing for 7 s")
+        (state,) = reporter.states[-1]
+        assert (state.phase, state.done_bytes, state.note) == ("downloading", 2000, "host has sent nothing for 7 s")
+        assert (state.bytes_per_second, state.seconds_left) == (None, None)
+        assert reporter.texts[-1] == "Downloading a.7z - host has sent nothing for 7 s"
+        clock.now = 10.0
+        board.downloading(item, 3000, 10_000)
+        assert (reporter.states[-1][0].note, reporter.texts[-1]) == ("", "Downloading a.7z")
+
     def test_a_file_that_failed_does_not_count_as_read(self) -> None:
         board, (first, second), reporter, clock = self.board("a.7z", "b.7z")
         board.done(first, 10)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from knossos.errors import KnossosError
 from knossos.packaging.archives import (
+    ArchiveError,
     EntryBudget,
     Inspection,
     Inspections,
@@ -100,14 +101,19 @@ class Acquirer:
             limits.check_entries(len(names), item.file.filename, names.characters)
             return known
         self.board.inspecting(item, 0, sources[0].size)
-        inspection = inspect_archive(
-            self.readable(bundle, sources),
-            limits=limits,
-            sevenzip=self.sevenzip,
-            progress=lambda done, total: self.board.inspecting(item, done, total or None),
-            check=self.check,
-            name=item.file.filename,
-        )
+        try:
+            inspection = inspect_archive(
+                self.readable(bundle, sources),
+                limits=limits,
+                sevenzip=self.sevenzip,
+                progress=lambda done, total: self.board.inspecting(item, done, total or None),
+                check=self.check,
+                name=item.file.filename,
+            )
+        except ArchiveError as error:
+            if (downloaded := sources[0].downloaded) is not None:
+                error.details["url"] = downloaded.url  # of a file's links the one that gave this
+            raise
         self.inspections.save(key, inspection)
         return inspection
 
@@ -140,7 +146,11 @@ class Acquirer:
     def _download(self, item: Item, links: Sequence[str]) -> Source:
         target = self._folder(item) / item.file.filename
         got = self.downloader.fetch(
-            links, target, self._known, lambda done, total: self.board.downloading(item, done, total)
+            links,
+            target,
+            self._known,
+            lambda done, total: self.board.downloading(item, done, total),
+            on_wait=lambda text: self.board.waiting(item, text),
         )
         if not got.not_modified:
             return Source(got.path, got.size, got.md5, got.sha256, got)

@@ -76,6 +76,12 @@ class Board:
     def downloading(self, item: Item, done: int, total: int | None) -> None:
         self._set(item, FilePhase.DOWNLOADING, done, total)
 
+    def waiting(self, item: Item, for_what: str) -> None:
+        """Nothing of it comes at the moment; its speed would say nothing."""
+        state = self._states[item.key]
+        state.speed = None
+        self._set(item, FilePhase.DOWNLOADING, state.done, state.total, for_what)
+
     def inspecting(self, item: Item, done: int, total: int | None) -> None:
         self._set(item, FilePhase.INSPECTING, done, total)
 
@@ -124,7 +130,7 @@ def _sentence(states: Sequence[_State]) -> str:
     busy = [state for state in states if state.phase in (FilePhase.DOWNLOADING, FilePhase.INSPECTING)]
     if len(busy) == 1:
         verb = "Downloading" if busy[0].phase is FilePhase.DOWNLOADING else "Reading"
-        return f"{verb} {busy[0].label}"
+        return f"{verb} {busy[0].label}" + (f" - {busy[0].note}" if busy[0].note else "")
     read = sum(1 for state in states if state.phase is FilePhase.DONE)
     failed = sum(1 for state in states if state.phase is FilePhase.FAILED)
     if len(states) == 1:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from knossos.errors import KnossosError
 from knossos.outgoing import OutgoingError, OutgoingHttp, Reply
+from knossos.outgoing.guard import without_password
 from knossos.packaging.downloads.errors import DownloadFailed, LinkFailed, LinkRefused
 from knossos.packaging.downloads.hosters import Hosters
 from knossos.packaging.downloads.known_links import KnownFile
@@ -36,8 +37,12 @@ PROGRESS_BYTES = 1024 * 1024
 CHECK_SECONDS = 0.5
 #: Seconds that a try takes before the log says that it has begun: small files need no line of their own for that.
 TELL_AFTER = 1.0
+#: Seconds without a byte after which that is told.
+QUIET_AFTER = 3.0
 
 OnProgress = Callable[[int, int | None], None]
+#: What is waited for, in a few words: "trying again in 4 s: the server answers 500".
+OnWait = Callable[[str], None]
 #: What is known of a link: nothing, one file, or a function that looks it up.
 Known = KnownFile | Callable[[str], KnownFile | None] | None
 
@@ -77,29 +82,47 @@ class _Link:
 
     url: str
     reason: str = ""
+    code: str = ""
     gone: bool = False
     failed_at: float = 0.0
     asked_pause: float = 0.0
 
+    @property
+    def shown(self) -> str:
+        """The link, without a password that is in it, and its reason, which may name it already."""
+        url = without_password(self.url)
+        return self.reason if url in self.reason else f"{url}: {self.reason}"
+
 
 class _Begun:
-    """The check of one file's download, which also says in the log what is being downloaded once that takes a while."""
+    """The check of one file's download, which also says in the log what is being downloaded once that takes a while,
+    and that nothing comes where that is so."""
 
-    def __init__(self, name: str, reporter: Reporter, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, reporter: Reporter, clock: Callable[[], float], on_wait: OnWait) -> None:
         self._name = name
         self._reporter = reporter
         self._clock = clock
+        self._on_wait = on_wait
         self._url = ""
-        self._since = 0.0
+        self._told = False
+        self._since = self._heard = 0.0
 
     def trying(self, url: str) -> None:
-        self._url, self._since = url, self._clock()
+        self._url, self._told = url, False
+        self._since = self._heard = self._clock()
+
+    def heard(self) -> None:
+        """Bytes came."""
+        self._heard = self._clock()
 
     def check(self) -> None:
         self._reporter.check()
-        if self._url and self._clock() - self._since >= TELL_AFTER:
-            host, self._url = urlsplit(self._url).hostname, ""
-            self._reporter.info(f"Downloading {self._name} from {host}")
+        now = self._clock()
+        if not self._told and now - self._since >= TELL_AFTER:
+            self._told = True
+            self._reporter.info(f"Downloading {self._name} from {urlsplit(self._url).hostname}")
+        if (quiet := now - self._heard) >= QUIET_AFTER:
+            self._on_wait(f"{urlsplit(self._url).hostname} has sent nothing for {quiet:.0f} s")
 
 
 class Downloader:
@@ -134,6 +157,7 @@ class Downloader:
         known: Known = None,
         on_progress: OnProgress | None = None,
         *,
+        on_wait: OnWait | None = None,
         allow_pages: bool = False,
     ) -> Downloaded:
         """Download one file from the first of its links that gives it.
@@ -144,17 +168,24 @@ class Downloader:
             known: what is known of the links whose file the caller still has; such a link is asked only whether the
                 file is still the same.
             on_progress: called up to ten times a second with the bytes so far and the size (None: unknown).
+            on_wait: called about twice a second while nothing comes, and between two tries.
             allow_pages: whether a web page is what is expected.
         Raises:
             DownloadFailed: every link failed; it tells how each.
             NotEnoughSpace: the file does not fit on the disk.
         """
         links = [_Link(url) for url in dict.fromkeys(urls)]
-        begun = _Begun(target.name, self._reporter, self._clock)
+        waits = on_wait or _ignore
+        begun = _Begun(target.name, self._reporter, self._clock, waits)
+
+        def progress(done: int, total: int | None) -> None:
+            begun.heard()
+            (on_progress or _ignore)(done, total)
+
         with Transfer(
             target,
             max_bytes=self._settings.download_max_bytes,
-            on_progress=on_progress or _ignore,
+            on_progress=progress,
             check=begun.check,
             allow_pages=allow_pages,
         ) as transfer:
@@ -163,7 +194,7 @@ class Downloader:
                     if link.gone:
                         continue
                     if number:
-                        self._pause(link, PAUSES[min(number, len(PAUSES)) - 1])
+                        self._pause(link, PAUSES[min(number, len(PAUSES)) - 1], waits)
                     found = self._try(link, transfer, target, known, begun)
                     if found is not None:
                         return found
@@ -210,18 +241,20 @@ class Downloader:
             raise LinkRefused(f"the captcha was not answered: {error}") from error
 
     def _note(self, link: _Link, error: LinkFailed | OutgoingError) -> None:
-        link.reason = str(error)
+        link.reason = str(error).removeprefix(f"{without_password(link.url)}: ")
+        link.code = error.code
         link.gone = not error.retryable
         link.failed_at = self._clock()
         link.asked_pause = min(LONGEST_PAUSE, error.details.get("retry_after") or 0.0)
-        self._reporter.warning(link.reason)
+        self._reporter.warning(link.shown)
 
-    def _pause(self, link: _Link, seconds: float) -> None:
+    def _pause(self, link: _Link, seconds: float, on_wait: OnWait) -> None:
         left = max(seconds, link.asked_pause) - (self._clock() - link.failed_at)
         if left > 0:
-            self._reporter.info(f"{link.url}: trying again in {math.ceil(left)} seconds")
+            self._reporter.info(f"{without_password(link.url)}: trying again in {math.ceil(left)} s")
         while left > 0:
             self._reporter.check()
+            on_wait(f"trying again in {math.ceil(left)} s: {link.reason}")
             self._sleep(min(left, CHECK_SECONDS))
             left -= CHECK_SECONDS
 
@@ -232,13 +265,11 @@ def _all_failed(name: str, links: Sequence[_Link]) -> DownloadFailed:
     lines = [f"{name} could not be downloaded from any of its {len(links)} links."]
     if len(links) == 1:
         lines = [f"{name} could not be downloaded from its only link."]
-    for link in links:
-        shown = link.reason if link.url in link.reason else f"{link.url}: {link.reason}"
-        lines.append(f"- {shown}")
+    lines += [f"- {link.shown}" for link in links]
     lines.append("Open the links in a browser, and replace those that do not give the file itself.")
-    details = [{"url": link.url, "reason": link.reason} for link in links]
+    details = [{"url": without_password(link.url), "reason": link.shown, "code": link.code} for link in links]
     return DownloadFailed("\n".join(lines), file=name, links=details)
 
 
-def _ignore(done: int, total: int | None) -> None:
+def _ignore(*_: object) -> None:
     """For callers who do not want to know."""

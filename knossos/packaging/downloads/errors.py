@@ -20,7 +20,8 @@ class LinkRefused(LinkFailed):
 
 
 class DownloadFailed(KnossosError):
-    """No link gave the file. ``file`` names it; ``links`` is a list of ``{"url", "reason"}``, one for each link."""
+    """No link gave the file. ``file`` names it; ``links`` is a list of ``{"url", "reason", "code"}``, one for
+    each link; the code is that of its last error."""
 
     code = "download_failed"
 
