@@ -84,6 +84,10 @@ def test_a_script_runs_in_its_sandbox_within_what_the_unit_allows(installed: Mac
     assert ask(installed, "/api/files/left.txt", f"-H 'Authorization: Bearer {token}'") == "from the script"
 
 
+def test_a_script_calls_the_server_back(installed: Machine, token: str) -> None:
+    assert "for admin" in ask(installed, "/scripting", f"-H 'Authorization: Bearer {token}' -d call=back.py")
+
+
 def test_the_daily_purge_runs_as_a_unit_and_is_to_come(installed: Machine) -> None:
     installed.run("systemctl start knossos-cron.service")
     assert "Result=success" in installed.run("systemctl show -p Result knossos-cron.service").stdout
