@@ -35,7 +35,7 @@ def is_ready(machine: Machine) -> bool:
 
 @pytest.fixture(scope="session")
 def token(installed: Machine) -> str:
-    command = "as_knossos py-env/bin/flask --app server token add admin rehearsal --scope scripts --scope home"
+    command = "as_knossos py-env/bin/flask --app server token add admin rehearsal --scope scripts --scope home --scope run"
     said = installed.run(f"{AS_KNOSSOS}\n{command}").stdout
     return said.strip().splitlines()[-1]
 
