@@ -35,7 +35,8 @@ def is_ready(machine: Machine) -> bool:
 
 @pytest.fixture(scope="session")
 def token(installed: Machine) -> str:
-    command = "as_knossos py-env/bin/flask --app server token add admin rehearsal --scope scripts --scope home --scope run"
+    scopes = "--scope scripts --scope home --scope run"
+    command = f"as_knossos py-env/bin/flask --app server token add admin rehearsal {scopes}"
     said = installed.run(f"{AS_KNOSSOS}\n{command}").stdout
     return said.strip().splitlines()[-1]
 
