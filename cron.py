@@ -27,8 +27,8 @@ def main() -> int:
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING
-    for what, count in [*purge(Engine(settings)).counts(), *tidied]:
-        sys.stdout.write(f"removed {count} {what}\n")
+    removed = [f"removed {count} {what}\n" for what, count in [*purge(Engine(settings)).counts(), *tidied] if count]
+    sys.stdout.writelines(removed or ["nothing has expired\n"])
     return EXIT_OK
 
 

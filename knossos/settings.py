@@ -266,7 +266,8 @@ class Settings(BaseModel):
     script_result_lifetime: Seconds = 7 * 86400
     #: Files in the answer of a runner that are larger in bytes come as links.
     script_inline_bytes: Bytes = MIB
-    #: Address of the HTTP server as the workers reach it, for scripts that call back. "": API_LISTEN.
+    #: Address of the HTTP server as the workers reach it, for scripts that call back, by plain HTTP:
+    #: "http://web.internal:8080". "": API_LISTEN.
     script_callback: Text = ""
     #: Path of a sendmail program for mails of scripts where SMTP is not set. "": none.
     sendmail: Text = ""
@@ -457,11 +458,20 @@ class Settings(BaseModel):
             raise ValueError("expected the beginning of a path, such as 'calculations', or ''")
         return value.strip("/")
 
-    @field_validator("mirror_url", "public_url", "ws_url", "script_callback")
+    @field_validator("mirror_url", "public_url", "ws_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("http", "https", "ws", "wss") or not urlsplit(value).netloc):
             raise ValueError("expected an address such as 'https://example.org/mods'")
+        return value.rstrip("/")
+
+    @field_validator("script_callback")
+    @classmethod
+    def _reached_as_it_is(cls, value: str) -> str:
+        parts = urlsplit(value)
+        # Scripts are connected with it, and nobody between speaks TLS or puts something before their paths.
+        if value and (parts.scheme != "http" or not parts.hostname or parts.path.strip("/")):
+            raise ValueError("expected an address of plain HTTP without a path, such as 'http://web.internal:8080'")
         return value.rstrip("/")
 
     @field_validator("upload_path")

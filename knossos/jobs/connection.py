@@ -50,17 +50,18 @@ def retry_policy(patience_seconds: float) -> Retry:
     return CountingRetry(ExponentialBackoff(cap=LONGEST_PAUSE, base=FIRST_PAUSE), tries, supported_errors=errors)
 
 
-def connect(url: str, patience_seconds: float) -> redis.Redis:
+def connect(url: str, patience_seconds: float, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
     """Make a client. Nothing is sent before its first command.
 
     A command that finds Redis away is tried again for ``patience_seconds``: a worker can wait a minute for a
-    restart, a web request only a few seconds. The engine's scripts are safe to send twice.
+    restart, a web request only a few seconds. The engine's scripts are safe to send twice. A Redis that says nothing
+    for ``answer_seconds`` counts as away.
     """
     client: redis.Redis = redis.Redis.from_url(
         url,
         retry=retry_policy(patience_seconds),
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=min(CONNECT_SECONDS, answer_seconds),
+        socket_timeout=answer_seconds,
         **({} if url.startswith("unix") else {"socket_keepalive": True}),
     )
     return client
@@ -72,8 +73,7 @@ def ping(url: str) -> None:
     Raises:
         MissingDependency: it does not answer, refuses the password, or is too old.
     """
-    client = connect(url, 0)
-    client.connection_pool.connection_kwargs["socket_timeout"] = CONNECT_SECONDS
+    client = connect(url, 0, CONNECT_SECONDS)
     try:
         version = str(client.info("server").get("redis_version", "0"))
     except redis.RedisError as error:

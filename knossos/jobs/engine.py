@@ -25,7 +25,7 @@ from rq.job import Job, JobStatus
 
 from knossos import tracing
 from knossos.jobs import keys, limits
-from knossos.jobs.connection import connect
+from knossos.jobs.connection import ANSWER_SECONDS, connect
 from knossos.jobs.errors import JobNotFinished, JobNotFound
 from knossos.jobs.events import Event, parse_entry
 from knossos.jobs.ledger import Ledger, dumps
@@ -56,16 +56,18 @@ WAIT_PAUSE_SECONDS = 0.01
 
 
 class Engine:
-    """Submits and follows jobs. ``patience_seconds`` is how long a call waits for a Redis that restarts."""
+    """Submits and follows jobs. ``patience_seconds`` is how long a call waits for a Redis that restarts, and
+    ``answer_seconds`` for one that says nothing."""
 
-    def __init__(self, settings: Settings, patience_seconds: float = 5) -> None:
+    def __init__(self, settings: Settings, patience_seconds: float = 5, answer_seconds: float = ANSWER_SECONDS) -> None:
         self.settings = settings
         self.patience_seconds = patience_seconds
+        self.answer_seconds = answer_seconds
 
     @cached_property
     def redis(self) -> redis.Redis:
         """The connection pool. It connects at the first command."""
-        return connect(self.settings.redis, self.patience_seconds)
+        return connect(self.settings.redis, self.patience_seconds, self.answer_seconds)
 
     @cached_property
     def ledger(self) -> Ledger:

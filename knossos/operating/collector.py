@@ -35,8 +35,9 @@ class InstallationCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         yield _gauge("build_info", "The version of this server.", ("version",), [((__version__,), 1)])
         yield from self._disks()
-        counts.deliver(self._engine.redis)
         try:
+            self._engine.ping()
+            counts.deliver(self._engine.redis)
             found = [*self._queues(), *self._workers(), *self._redis(), *families(counts.read(self._engine.redis))]
         except (RedisError, OSError):
             yield _gauge("redis_up", "Whether Redis answers.", (), [((), 0)])

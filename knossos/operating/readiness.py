@@ -56,10 +56,7 @@ class Parts:
         self._storage = storage or Storage(settings)
 
     def redis(self) -> None:
-        client = connect(self._settings.redis, 0)
-        client.connection_pool.connection_kwargs.update(
-            socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
-        )
+        client = connect(self._settings.redis, 0, PATIENCE_SECONDS)
         try:
             client.ping()
         finally:

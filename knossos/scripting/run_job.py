@@ -351,7 +351,7 @@ def callback_address(settings: Settings) -> tuple[str, int]:
         host, port = settings.api_listen
         return ("127.0.0.1" if host in ("", "0.0.0.0") else "::1" if host == "::" else host), port  # noqa: S104
     parts = urlsplit(settings.script_callback)
-    return parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.hostname or "127.0.0.1", parts.port or 80
 
 
 def signal_name(number: int) -> str:

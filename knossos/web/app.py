@@ -172,5 +172,5 @@ def _for_templates() -> dict[str, Session | None]:
 
 def _health() -> Response:
     """For those who wait until the server is up: it answers, and so does Redis."""
-    services().engine.ping()
+    services().impatient.ping()
     return jsonify(status="ok")

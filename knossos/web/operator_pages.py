@@ -72,7 +72,7 @@ def _back(done: str) -> AnyResponse:
 
 
 def _state() -> dict[str, Any]:
-    engine = services().engine
+    engine = services().impatient
     memory: dict[str, Any] = engine.redis.info("memory")
     return {
         "now": time.time(),

@@ -112,7 +112,14 @@ class Services:
         """What /metrics shows."""
         from knossos.operating.collector import InstallationCollector, registry
 
-        return registry(InstallationCollector(self.engine))
+        return registry(InstallationCollector(self.impatient))
+
+    @cached_property
+    def impatient(self) -> Engine:
+        """For those who ask how things are: where Redis is away or silent, that is the answer, and comes soon."""
+        from knossos.operating.readiness import PATIENCE_SECONDS
+
+        return Engine(self.settings, patience_seconds=0, answer_seconds=PATIENCE_SECONDS)
 
     @cached_property
     def readiness(self) -> Asker:

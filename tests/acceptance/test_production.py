@@ -27,6 +27,8 @@ from knossos.accounts.first_start import prepare
 from knossos.accounts.tokens import Tokens
 from knossos.database import Database
 from knossos.homes import Homes
+from knossos.scripting.run_job import callback_address
+from knossos.scripting.sandbox.spec import DOOR_HOST, DOOR_PORT
 from knossos.settings import ROOT, Settings
 from knossos.storage import Storage, blob_key
 from tests.support.archives import Member, zip_bytes
@@ -60,11 +62,12 @@ http {{
 class Production:
     def __init__(self, folder: Path, redis_url: str) -> None:
         self.folder = folder
-        self.port, ws_port = free_port(), free_port()
+        self.port, ws_port, self.callback_port = free_port(), free_port(), free_port()
         self.settings = Settings(
             data_path=folder / "data",
             redis=redis_url,
             api_keys=(KEY,),
+            api_listen=("127.0.0.1", self.callback_port),
             ws_listen=("127.0.0.1", ws_port),
             trusted_proxies=1,
             allowed_private_networks=("127.0.0.0/8",),
@@ -76,6 +79,7 @@ class Production:
             ("127.0.0.1:8085", f"127.0.0.1:{ws_port}"),
             ("listen 80;", f"listen 127.0.0.1:{self.port};"),
             ("    listen [::]:80;\n", ""),
+            ("listen 127.0.0.1:8080;", f"listen 127.0.0.1:{self.callback_port};"),
             ("/var/lib/knossos/mirror", str(self.settings.mirror_folder)),
             ("/var/lib/knossos/storage", self.settings.storage_url),
         ):
@@ -187,6 +191,15 @@ def test_a_mod_is_packaged_watched_and_its_archive_fetched_through_one_port(prod
     assert (part.status_code, part.content) == (206, archive[10:20])
     assert part.headers["Server"].startswith("nginx")
     assert requests.get(mirrored, timeout=30).content == archive
+
+
+def test_scripts_find_the_server_where_they_call_back_and_not_its_figures(production: Production) -> None:
+    host, port = callback_address(production.settings)
+    as_scripts_do = {"Host": f"{DOOR_HOST}:{DOOR_PORT}"}
+    answer = requests.get(f"http://{host}:{port}/api/info", headers=as_scripts_do, timeout=30)
+    assert (answer.status_code, answer.json()["username"]) == (200, None)
+    assert answer.headers["Server"].startswith("nginx")
+    assert requests.get(f"http://{host}:{port}/metrics", headers=as_scripts_do, timeout=30).status_code == 403
 
 
 def test_a_page_of_another_site_may_not_open_the_socket(production: Production) -> None:

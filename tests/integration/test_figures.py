@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,20 @@ def test_where_redis_is_away_the_figures_say_so(settings: Settings, sqlite_templ
     found = samples(answer.text)
     assert found["knossos_redis_up",] == 0
     assert found["knossos_disk_size_bytes", "data"] > 0
+
+
+@pytest.mark.timeout(30)
+def test_a_redis_that_says_nothing_is_told_before_prometheus_stops_listening(
+    settings: Settings, sqlite_template: Path
+) -> None:
+    settings.data_path.mkdir(exist_ok=True)
+    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        away = settings.model_copy(update={"redis": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"})
+        client = create_app(away, Engine(away)).test_client()
+        found = samples(client.get("/metrics").text)
+        assert client.get("/api/health").status_code == 503
+    assert found["knossos_redis_up",] == 0
 
 
 def test_an_error_of_the_database_is_counted_and_one_of_a_statement_is_not(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from knossos.jobs import Engine, JobNotFound, JobSpec, JobState, keys
 from knossos.jobs.retention import purge
 from knossos.jobs.workspace import Workspace
 from knossos.settings import Settings
-from tests.support.processes import Process, wait_for
+from tests.support.processes import Process, wait_for, write_settings
 
 SPEC = JobSpec(function="tests.support.jobs.echo", kind="test", title="t", owner="key:a")
 
@@ -97,3 +98,20 @@ def test_a_folder_goes_when_its_process_is_gone_and_not_before(engine: Engine, s
     assert held.folder.is_dir()
     held.close()
     assert list(settings.work_folder.iterdir()) == []
+
+
+def test_the_daily_command_says_what_it_removed_and_nothing_else(
+    engine: Engine, settings: Settings, sqlite_template: Path, tmp_path: Path
+) -> None:
+    settings.data_path.mkdir(exist_ok=True)
+    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
+    ticket = engine.submit(SPEC).ticket
+    engine.cancel(ticket)
+    engine.redis.zadd(keys.ENDED, {str(ticket): 0})
+    environment = {"KNOSSOS_SETTINGS": str(write_settings(tmp_path / "settings.py", settings))}
+    said = []
+    for number in ("1", "2"):
+        run = Process(["cron.py"], tmp_path / f"cron-{number}.log", environment)
+        assert run.popen.wait(60) == 0, run.log
+        said.append([line for line in run.log.splitlines() if " INFO cron: " not in line])
+    assert said == [["removed 1 ended tasks"], ["nothing has expired"]]

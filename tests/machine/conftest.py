@@ -17,6 +17,14 @@ REDIS = "redis://127.0.0.1:6379/0"
 TRUSTED_PROXIES = 1
 API_KEYS = ("a-key-that-sites-know",)
 COMMAND = "python3"; ARGS = ("-",)
+SERVER_SIDE_SCRIPTING_BIN_DIRS = ("/srv/scripts",)
+"""
+
+#: A script of the operator's that asks the server who has called it.
+CALLS_BACK = """#!/usr/bin/env python3
+import json
+import knossos_script
+print("for", json.loads(knossos_script.call("/api/info"))["username"])
 """
 
 
@@ -50,6 +58,8 @@ def installed() -> Iterator[Machine]:
             made.install("cd /opt/knossos && ./launch.sh environment")
             with made.boot():
                 made.run("redis-cli config set appendonly yes")
+                made.run(f"mkdir /srv/scripts && cat >/srv/scripts/back.py <<'SCRIPT'\n{CALLS_BACK}SCRIPT")
+                made.run("chmod 755 /srv/scripts/back.py")
                 made.run(with_settings(commands()))
                 yield made
     except MissingDependency as error:

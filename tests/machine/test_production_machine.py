@@ -35,7 +35,8 @@ def is_ready(machine: Machine) -> bool:
 
 @pytest.fixture(scope="session")
 def token(installed: Machine) -> str:
-    command = "as_knossos py-env/bin/flask --app server token add admin rehearsal --scope scripts --scope home"
+    scopes = "--scope scripts --scope home --scope run"
+    command = f"as_knossos py-env/bin/flask --app server token add admin rehearsal {scopes}"
     said = installed.run(f"{AS_KNOSSOS}\n{command}").stdout
     return said.strip().splitlines()[-1]
 
@@ -82,6 +83,10 @@ def test_a_script_runs_in_its_sandbox_within_what_the_unit_allows(installed: Mac
     ended = job(installed, token, number)
     assert (ended["status"], ended["out"], ended["err"]) == ("done", "True [] False\n", "")
     assert ask(installed, "/api/files/left.txt", f"-H 'Authorization: Bearer {token}'") == "from the script"
+
+
+def test_a_script_calls_the_server_back(installed: Machine, token: str) -> None:
+    assert "for admin" in ask(installed, "/scripting", f"-H 'Authorization: Bearer {token}' -d call=back.py")
 
 
 def test_the_daily_purge_runs_as_a_unit_and_is_to_come(installed: Machine) -> None:

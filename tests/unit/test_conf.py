@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from knossos.settings import ROOT
+from knossos.settings import ROOT, Settings
 from knossos.settings_file import load_settings
 
+#: KNOSSOS_DATA of the units, and the only place of ours to which they let a process write.
+DATA = "/var/lib/knossos"
 UNITS = sorted((ROOT / "conf" / "systemd").glob("*.service"))
 
 
@@ -26,6 +28,22 @@ def test_two_machines_agree_on_what_they_share() -> None:
     )
     for name in ("redis", "database", "storage", "storage_options", "secret_key", "api_keys", "mirror_path"):
         assert getattr(web, name) == getattr(worker, name), name
+
+
+def test_what_two_machines_write_to_lies_where_their_units_may_write() -> None:
+    for name in ("web", "worker"):
+        found = {"KNOSSOS_SETTINGS": str(ROOT / "conf" / "two-machines" / f"{name}.py"), "KNOSSOS_DATA": DATA}
+        settings = load_settings(found)
+        for folder in (settings.mirror_folder, settings.homes_folder, settings.work_folder):
+            assert folder.is_relative_to(DATA)
+    assert f"alias {DATA}/mirror/;" in (ROOT / "conf" / "nginx.conf").read_text()
+
+
+def test_where_scripts_call_back_nginx_listens() -> None:
+    host, port = Settings().api_listen
+    assert f"    listen {host}:{port};\n" in (ROOT / "conf" / "nginx.conf").read_text()
+    worker = load_settings({"KNOSSOS_SETTINGS": str(ROOT / "conf" / "two-machines" / "worker.py")})
+    assert worker.script_callback.removeprefix("http://") in (ROOT / "conf" / "nginx.conf").read_text()
 
 
 def test_the_example_of_readiness_and_every_figure_stand_in_the_operators_page_of_the_docs() -> None:

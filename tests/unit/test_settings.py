@@ -74,6 +74,8 @@ def test_the_redis_that_launch_sh_runs_is_found_where_none_is_set(tmp_path: Path
         ("OPEN_WATCH = 5", "OPEN_WATCH", "expected True or False"),
         ('LOG_FORMAT = "yaml"', "LOG_FORMAT", 'expected "text" or "json"'),
         ("PUBLIC_URL = 5", "PUBLIC_URL", "expected a text"),
+        ('SCRIPT_CALLBACK = "https://mods.example"', "SCRIPT_CALLBACK", "plain HTTP"),
+        ('SCRIPT_CALLBACK = "http://mods.example/x"', "SCRIPT_CALLBACK", "without a path"),
         ("ALLOWED_PRIVATE_NETWORKS = (5,)", "ALLOWED_PRIVATE_NETWORKS", "expected a tuple of texts"),
         ("MIRROR_PATH = 5", "MIRROR_PATH", "expected the path of a folder"),
         ('WORK_PATH = "~nobody-has-this-name/x"', "WORK_PATH", "expected the path of a folder"),
