@@ -2,8 +2,7 @@
 
 By its own rules it looks once so many more objects were made than freed. Among thousands of watchers, whose pings and
 messages take the place of older ones, that is seldom: then it goes through all that was made in the last seconds, and
-stands still for 0.1 s, which is longer than anything else in this process. What always holds: no more is left uncollected
-than is alive.
+stands still for 0.1 s, longer than for anything else. What always holds: no more lies there unused than is in use.
 """
 
 from __future__ import annotations
