@@ -6,6 +6,11 @@ that the job runs has written (``stream`` is stdout or stderr, ``text`` begins a
 {fraction, text};
 ``files`` {files: [FileProgress]}; ``question`` {id, kind, data}; ``answered`` {id};
 ``done`` {success, state, failure}, which is always the last.
+
+Whoever writes one announces it on the wake-up channel: ``<ticket> <before> <id> <line> <type> <data>``, in which
+``before`` is the id of the entry that was the stream's last until then (``0-0`` where there was none) and ``line`` is
+empty for what is no line of the log. A listener that has been told everything up to ``before`` needs no look into the
+stream. For a long event, and where something else happened to the task, the announcement is the ticket alone.
 """
 
 from __future__ import annotations

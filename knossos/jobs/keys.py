@@ -37,7 +37,8 @@ knossos:slots              hash     ticket of each job that has its slots -> its
 knossos:tended             string   there for some seconds after somebody has looked for slots that nobody needs
 knossos:counts             hash     figures for the operator; for ever; ``scripts.MOVE`` and ``counts.py``
 knossos:sizes:<host>       string   what a machine's folders hold, as JSON; a quarter of an hour; ``operating.disks``
-knossos:wake               channel  the ticket of a task with new events: a wake-up only, never the truth
+knossos:wake               channel  the ticket of a task with a new event and, where that is short, the event: a wake-up
+                                    only, never the truth; the scripts of ``scripts.py``, ``Engine.forget``
 =========================  =======  ================================================================================
 """
 

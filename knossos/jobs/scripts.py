@@ -42,10 +42,32 @@ for _name, _value in {
 }.items():
     _COUNTING = _COUNTING.replace(_name, _value)
 
+#: Bytes of an event's data that travel with its announcement; longer ones are read from the stream.
+ANNOUNCED_BYTES = 1024
+
+#: ``add`` an event to the stream KEYS[2] and announce it, see ``events.py`` for the form. Answers the event's id.
+#: Arguments: wake channel, ticket, type, data, and the line's number (nil for what is no line of the log).
+_ADDING = """
+local function add(channel, ticket, kind, data, line)
+    local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+    local fields = {'type', kind, 'data', data}
+    if line then fields[5], fields[6] = 'line', line end
+    local id = redis.call('XADD', KEYS[2], '*', unpack(fields))
+    local told = ticket
+    if #data <= $announced then
+        told = table.concat({ticket, before and before[1] or '0-0', id, line or '', kind, data}, ' ')
+    end
+    redis.call('PUBLISH', channel, told)
+    return id
+end
+""".replace("$announced", str(ANNOUNCED_BYTES))
+
 #: Append an event. Answers ``ok``, ``cancelled`` (stored, but the job should end) or ``superseded`` (refused).
 #: KEYS: task, events. ARGV: fence, seq, type, data, keep (all | last), wake channel, ticket, max lines, record field
 #: that repeats the data ("" for none).
-APPEND = """
+APPEND = (
+    _ADDING
+    + """
 local fields = redis.call('HMGET', KEYS[1], 'fence', 'seq', 'cancel')
 if fields[1] ~= ARGV[1] then return 'superseded' end
 local answer = fields[3] and 'cancelled' or 'ok'
@@ -54,7 +76,7 @@ redis.call('HSET', KEYS[1], 'seq', ARGV[2])
 if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], ARGV[9], ARGV[4]) end
 if ARGV[3] == 'log' then
     local line = redis.call('HINCRBY', KEYS[1], 'lines', 1)
-    local id = redis.call('XADD', KEYS[2], '*', 'type', ARGV[3], 'data', ARGV[4], 'line', line)
+    local id = add(ARGV[6], ARGV[7], ARGV[3], ARGV[4], line)
     local limit = tonumber(ARGV[8])
     if line == math.floor(limit / 2) then
         redis.call('HSET', KEYS[1], 'head', id)
@@ -72,7 +94,7 @@ if ARGV[3] == 'log' then
         redis.call('HSET', KEYS[1], 'head', head)
     end
 else
-    local id = redis.call('XADD', KEYS[2], '*', 'type', ARGV[3], 'data', ARGV[4])
+    local id = add(ARGV[6], ARGV[7], ARGV[3], ARGV[4])
     if ARGV[5] == 'last' then
         local field = 'last:' .. ARGV[3]
         local before = redis.call('HGET', KEYS[1], field)
@@ -80,9 +102,9 @@ else
         redis.call('HSET', KEYS[1], field, id)
     end
 end
-redis.call('PUBLISH', ARGV[6], ARGV[7])
 return answer
 """
+)
 
 #: Move a job to another state. Answers the state that the job has now; a refused move answers ``!`` and that state.
 #: KEYS: task, events, result. ARGV: new state, states that may come before (comma-separated), fence that must hold
@@ -91,6 +113,7 @@ return answer
 MOVE = (
     _COUNTING
     + LUA
+    + _ADDING
     + """
 local fields = redis.call('HMGET', KEYS[1], 'state', 'fence', 'cancel', 'then', 'question', 'kind', 'queue',
     'changed_at', 'started_at')
@@ -124,7 +147,7 @@ if target == 'running' then
     end
 end
 local attempt = redis.call('HGET', KEYS[1], 'attempt')
-redis.call('XADD', KEYS[2], '*', 'type', kind, 'data', (string.gsub(data, '"%$attempt"', attempt)))
+add(ARGV[8], ARGV[9], kind, (string.gsub(data, '"%$attempt"', attempt)))
 if kind == 'done' then
     redis.call('HSET', KEYS[1], 'ended_at', ARGV[5])
     if failure ~= '' then redis.call('HSET', KEYS[1], 'failure', failure) end
@@ -150,7 +173,6 @@ elseif kind == 'done' then
 else
     count('job_restarts', fields[6])
 end
-redis.call('PUBLISH', ARGV[8], ARGV[9])
 return target
 """.replace("<open>", keys.OPEN).replace("<ended>", keys.ENDED)
 )
@@ -177,26 +199,30 @@ return state or 'missing'
 
 #: Put a question to the user; like APPEND, but it can be taken back.
 #: KEYS: task, events. ARGV: fence, question id, data, wake channel, ticket.
-ASK = """
+ASK = (
+    _ADDING
+    + """
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 'superseded' end
 if redis.call('HGET', KEYS[1], 'question_id') == ARGV[2] then return 'ok' end
-local id = redis.call('XADD', KEYS[2], '*', 'type', 'question', 'data', ARGV[3])
+local id = add(ARGV[4], ARGV[5], 'question', ARGV[3])
 redis.call('HSET', KEYS[1], 'question', id, 'question_id', ARGV[2])
-redis.call('PUBLISH', ARGV[4], ARGV[5])
 return 'ok'
 """
+)
 
 #: Take a question back: late watchers do not see it any more, those who saw it are told.
 #: KEYS: task, events. ARGV: fence, question id, data, wake channel, ticket.
-TAKE_BACK = """
+TAKE_BACK = (
+    _ADDING
+    + """
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 'superseded' end
 if redis.call('HGET', KEYS[1], 'question_id') ~= ARGV[2] then return 'ok' end
 redis.call('XDEL', KEYS[2], redis.call('HGET', KEYS[1], 'question'))
 redis.call('HDEL', KEYS[1], 'question', 'question_id')
-redis.call('XADD', KEYS[2], '*', 'type', 'answered', 'data', ARGV[3])
-redis.call('PUBLISH', ARGV[4], ARGV[5])
+add(ARGV[4], ARGV[5], 'answered', ARGV[3])
 return 'ok'
 """
+)
 
 #: Answer the open question, once. Answers 1 where it was taken.
 #: KEYS: task. ARGV: question id ("" for whichever is open), answer, start of the answers' keys, seconds to keep it.

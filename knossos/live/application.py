@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import resource
 import signal
@@ -20,6 +19,7 @@ from knossos.database import Database
 from knossos.errors import SettingsError
 from knossos.jobs import Engine, counts
 from knossos.jobs.connection import ping
+from knossos.live import garbage
 from knossos.live.doorkeeper import Doorkeeper
 from knossos.live.handlers import (
     HealthHandler,
@@ -48,10 +48,6 @@ MOST_MESSAGE_BYTES = 64 * 1024
 BACKLOG = 4096
 #: Threads for blocking calls: to the engine (answers and cancels of users) and to the database (who they are).
 THREADS = 4
-#: When Python looks for reference cycles. With thousands of watchers a full search stops the process for 0.1 to 0.3 s,
-#: which is longer than anything else in it, and by its defaults would come every few seconds while clients connect. The
-#: smaller searches are kept small: one of 100,000 objects, after 5,000 clients have come, is 0.1 s as well.
-GARBAGE_THRESHOLDS = (2_000, 10, 100)
 #: Seconds that clients have to close their side when the server stops.
 CLOSING_SECONDS = 2.0
 
@@ -98,14 +94,13 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     _raise_file_limit()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
     sockets = _bind(settings)
     await asyncio.to_thread(ping, settings.redis)
     hub = Hub(settings.redis)
     engine = counts.delivering(Engine(settings))
     application = make_application(settings, hub, engine, credentials_of(settings, Database(settings), engine))
     server = HTTPServer(application, xheaders=settings.trusted_proxies > 0, max_body_size=MOST_MESSAGE_BYTES)
-    gc.freeze()  # what is there by now stays
+    collecting = asyncio.create_task(garbage.collect())
     following = asyncio.create_task(hub.run())
     following.add_done_callback(lambda _: stop.set())
     server.add_sockets(sockets)
@@ -120,8 +115,9 @@ async def serve(settings: Settings) -> None:
     until = loop.time() + CLOSING_SECONDS
     while hub.watchers and loop.time() < until:
         await asyncio.sleep(0.02)
-    following.cancel()
-    await asyncio.wait([following])
+    for task in (following, collecting):
+        task.cancel()
+    await asyncio.wait([following, collecting])
 
 
 def _bind(settings: Settings) -> list[socket.socket]:

@@ -8,7 +8,8 @@ while it is being sent, having read up to the new cursor itself, neither misses 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from knossos.jobs import keys
 from knossos.jobs.events import Event
@@ -53,29 +54,44 @@ class Channel:
             self.tale.ended = True
             watcher.close_soon()
 
-    def take(self, events: list[Event], cursor: str) -> Callable[[], Awaitable[None]]:
-        """Move to ``cursor``, the place behind ``events``; return what sends them to those who are live now."""
+    def take(self, events: list[Event], cursor: str) -> Batch:
+        """Move to ``cursor``, the place behind ``events``; return them for those who are live now."""
         self.tale.last_id = self.cursor
-        batch = Encoded(self.tale.tell(events))
+        messages = Encoded(self.tale.tell(events))
         self.cursor = cursor
-        watchers = list(self.live)
-        ended = self.tale.ended
-
-        async def send() -> None:
-            for number, watcher in enumerate(watchers, start=1):
-                _deliver(watcher, batch, cursor)
-                if ended:
-                    watcher.close_soon()
-                if number % TURN == 0:
-                    await asyncio.sleep(0)
-
-        return send
+        return Batch(messages, cursor, list(self.live), self.tale.ended)
 
 
-def _deliver(watcher: Watcher, batch: Encoded, cursor: str) -> None:
-    """Send a batch to a live watcher, or drop the one for whom too much waits already."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What some watchers get. ``cursor`` is the place behind it; ``ended``: the job has nothing more to say."""
+
+    messages: Encoded
+    cursor: str
+    watchers: list[Watcher]
+    ended: bool
+
+    def send(self) -> None:
+        """Send it to all at once."""
+        self._send(self.watchers)
+
+    async def send_in_turns(self) -> None:
+        """Send it to many, and let others go on in between."""
+        for start in range(0, len(self.watchers), TURN):
+            self._send(self.watchers[start : start + TURN])
+            await asyncio.sleep(0)
+
+    def _send(self, watchers: Iterable[Watcher]) -> None:
+        for watcher in watchers:
+            _deliver(watcher, self.messages, self.cursor)
+            if self.ended:
+                watcher.close_soon()
+
+
+def _deliver(watcher: Watcher, messages: Encoded, cursor: str) -> None:
+    """Send messages to a live watcher, or drop the one for whom too much waits already."""
     if watcher.too_slow:
         watcher.close(CLOSE_TRY_AGAIN, "too slow: connect again and say which event you have seen last")
         return
-    watcher.send(batch)
+    watcher.send(messages)
     watcher.after = cursor

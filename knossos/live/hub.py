@@ -3,22 +3,23 @@
 Owns two Redis connections, one for announcements and one for reading, whatever the number of watchers. What always
 holds: a watcher gets every event after the one it named exactly once and in order. A watcher who joins is first brought
 up to the channel's cursor at its own pace, and becomes live in the same step of the event loop in which it is found
-to be there. An announcement only marks a channel as unread; the streams of all unread channels are read together.
-Announcements that were lost are made up for by reading everything again after each reconnect and, slowly, always.
+to be there. An announcement that brings its event along is told at once where the channel has been told all that was
+before it; any other only marks the channel as unread, and the streams of all unread channels are read together. What a
+read brings that was told meanwhile is passed over. Announcements that were lost are made up for by reading everything
+again after each reconnect and, slowly, always.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from knossos.jobs import keys
-from knossos.live.channel import TURN, Channel
-from knossos.live.messages import BEGINNING, Encoded, Tale, parse_entries, position
+from knossos.live.channel import TURN, Batch, Channel
+from knossos.live.messages import BEGINNING, Encoded, Tale, parse_announced, parse_entries, position
 from knossos.live.redis_reader import RedisReader
 from knossos.live.wakes import Wakes
 from knossos.live.watcher import CLOSE_CRASHED, CLOSE_GOING_AWAY, CLOSE_NORMAL, Watcher
@@ -172,10 +173,22 @@ class Hub:
 
     # --- events come in -----------------------------------------------------------------------------
 
-    def _woken(self, ticket: str) -> None:
+    def _woken(self, announcement: str) -> None:
+        ticket, _, event = announcement.partition(" ")
         channel = self._channels.get(ticket)
-        if channel is not None:
+        if channel is not None and not self._tell_at_once(channel, event):
             self._mark(channel)
+
+    def _tell_at_once(self, channel: Channel, event: str) -> bool:
+        """Tell an event that came with its announcement. False where the stream has to be read."""
+        announced = parse_announced(event)
+        if announced is None or not channel.opened or channel.busy:
+            return False
+        before, entry = announced
+        if not position(before) <= position(channel.cursor) < position(entry[0]):
+            return False
+        self._deliver(channel, [entry])
+        return True
 
     def _mark(self, channel: Channel) -> None:
         channel.unread = True
@@ -210,30 +223,39 @@ class Hub:
             log.exception("events of tasks %s cannot be read", [channel.ticket for channel in channels])
             return
         for key, entries in answer or ():
-            try:
-                await self._deliver(by_key[key], entries)
-            except Exception:
-                # The watchers of one job must not end those of all others.
-                log.exception("events cannot be told", extra={"ticket": by_key[key].ticket})
-                for watcher in list(by_key[key].members):
-                    watcher.close(CLOSE_CRASHED, "an event of this task cannot be told")
+            channel = by_key[key]
+            channel.unread = channel.unread or len(entries) == EVENTS
+            self._deliver(channel, entries)
+            if channel.unread:
+                self._mark(channel)
 
-    async def _deliver(self, channel: Channel, entries: list[Any]) -> None:
-        if len(entries) == EVENTS:
+    def _deliver(self, channel: Channel, entries: list[Any]) -> None:
+        if channel.busy:
+            # A read and an announcement have crossed: it is read again when the batch of the other is sent.
             channel.unread = True
-        send = channel.take(parse_entries(entries), entries[-1][0])
-        if len(channel.live) > TURN:
-            # The other jobs do not wait until this one's many watchers have been written to.
-            channel.busy = True
-            self._start(self._send_aside(channel, send))
             return
-        await send()
-        if channel.unread:
-            self._mark(channel)
-
-    async def _send_aside(self, channel: Channel, send: Callable[[], Awaitable[None]]) -> None:
+        told = position(channel.cursor)
+        new = [entry for entry in entries if position(entry[0]) > told]
+        if not new:
+            return
         try:
-            await send()
+            batch = channel.take(parse_entries(new), new[-1][0])
+            if len(batch.watchers) <= TURN:
+                batch.send()
+                return
+        except Exception:
+            # The watchers of one job must not end those of all others.
+            log.exception("events cannot be told", extra={"ticket": channel.ticket})
+            for watcher in list(channel.members):
+                watcher.close(CLOSE_CRASHED, "an event of this task cannot be told")
+            return
+        # The other jobs do not wait until this one's many watchers have been written to.
+        channel.busy = True
+        self._start(self._send_aside(channel, batch))
+
+    async def _send_aside(self, channel: Channel, batch: Batch) -> None:
+        try:
+            await batch.send_in_turns()
         finally:
             channel.busy = False
         if channel.unread:

@@ -204,6 +204,19 @@ def frame(text: str) -> bytes:
     return header + payload
 
 
+def parse_announced(text: str) -> tuple[str, list[Any]] | None:
+    """Read what follows the ticket in an announcement: the id of the entry before, and the entry as XREAD gives it.
+
+    None where there is no entry in it.
+    """
+    parts = text.split(" ", 4)
+    if len(parts) < 5 or not (is_event_id(parts[0]) and is_event_id(parts[1])):
+        return None
+    before, entry_id, line, kind, data = parts
+    fields = ["type", kind, "data", data]
+    return before, [entry_id, [*fields, "line", line] if line else fields]
+
+
 def parse_entries(entries: Iterable[Any]) -> list[Event]:
     """Read the entries of an XRANGE or XREAD answer (RESP2: id and a flat list of fields).
 

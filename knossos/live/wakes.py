@@ -1,8 +1,8 @@
 """The wake-up calls: which jobs have something new.
 
 Owns the one pub/sub connection of the process. Every event of every job is announced on one channel with the
-job's ticket; the event itself is read from its stream. So a lost announcement delays, it never loses: the hub
-reads all open streams after each (re)connect, and now and then anyway. What always holds: nothing that
+job's ticket, a short one with all that it says; but what counts is the stream. So a lost announcement delays, it never
+loses: the hub reads all open streams after each (re)connect, and now and then anyway. What always holds: nothing that
 anybody publishes on the channel ends the listener.
 """
 
@@ -25,7 +25,7 @@ SILENCE_SECONDS = 15.0
 
 
 class Wakes:
-    """Calls ``on_wake(ticket)`` for each announcement and ``on_connected()`` after each (re)connect."""
+    """Calls ``on_wake(announcement)`` for each announcement and ``on_connected()`` after each (re)connect."""
 
     def __init__(
         self, url: str, channel: str, on_wake: Callable[[str], None], on_connected: Callable[[], None]

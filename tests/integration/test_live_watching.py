@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
-from knossos.jobs import Engine, JobFailure, keys
+from knossos.jobs import Engine, JobFailure, keys, scripts
 from knossos.live import hub as hub_module
 from knossos.live import watcher as watcher_module
+from knossos.live.hub import Hub
 from knossos.settings import Settings
 from tests.support.live import Server, WatchingClient, live_server, wait_for
 from tests.support.people import session_of
@@ -428,7 +430,8 @@ def test_publishing_rubbish_does_not_end_the_listener(settings: Settings, job: P
         async with live_server(settings) as server:
             client = await server.watch(job.ticket, job.token)
             await server.until_live(1)
-            for rubbish in (b"", b"x", b"\xff\xfe", b"-1", b"1" * 10_000, b"\x00", b'{"a": 1}', b"17 "):
+            broken = b"%d 0-0 9-9 1 log {" % job.ticket
+            for rubbish in (b"", b"x", b"\xff\xfe", b"-1", b"1" * 10_000, b"\x00", b'{"a": 1}', b"17 ", broken):
                 job.engine.redis.publish(keys.WAKE, rubbish)
                 job.engine.redis.publish("knossos:other", rubbish)
             job.log("on")
@@ -482,6 +485,71 @@ def test_a_lost_announcement_is_made_up_for(
             data = json.dumps({"level": "INFO", "text": "unannounced"})
             job.engine.redis.xadd(keys.events(job.ticket), {"type": "log", "data": data, "line": 1})
             await client.until_line("unannounced")
+
+    run(work)
+
+
+def test_short_events_reach_their_watcher_without_another_read(
+    settings: Settings, job: PlayedJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "SWEEP_SECONDS", 3600)
+
+    async def work() -> None:
+        async with live_server(settings) as server:
+            client = await server.watch(job.ticket, job.token, after="0-0")
+            await server.until_live(1)
+            await wait_for(lambda: not server.hub._unread)
+            asked: list[Any] = []
+            monkeypatch.setattr(server.hub, "ask", lambda *command: asked.append(command))
+            job.log("a line")
+            job.progress(0.25, "first")
+            job.progress(0.5, "second")
+            job.ask("a question", "an image")
+            job.take_back("a question")
+            job.lose_worker()
+            job.start()
+            job.log("another")
+            job.succeed()
+            await client.until("done")
+            assert asked == []
+            ids = [message[2] for message in client.messages]
+            assert len(set(ids)) == len(ids)
+            told = [message[1] for message in client.messages if message[0] in ("log_message", "progress")]
+            assert told == [["INFO: a line"], [0.25, "first"], [0.5, "second"], ["INFO: another"]]
+
+    run(work)
+
+
+def test_nothing_is_lost_or_doubled_whatever_becomes_of_the_announcements(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some are lost, some come twice, some too late; some events are too long for theirs; watchers come in between."""
+    monkeypatch.setattr(hub_module, "SWEEP_SECONDS", 0.2)
+    chance, woken = random.Random(7), Hub._woken
+
+    def unreliable(hub: Hub, announcement: str) -> None:
+        fate = chance.choice(["lost", "twice", "late", "as it is", "as it is", "as it is"])
+        if fate == "late":
+            asyncio.get_running_loop().call_later(0.02, woken, hub, announcement)
+        for _ in range({"lost": 0, "late": 0, "twice": 2}.get(fate, 1)):
+            woken(hub, announcement)
+
+    monkeypatch.setattr(Hub, "_woken", unreliable)
+    jobs = [PlayedJob(engine).start() for _ in range(3)]
+    texts = [f"{number} {'x' * chance.choice([0, 10, scripts.ANNOUNCED_BYTES])}" for number in range(150)]
+
+    async def work() -> None:
+        async with live_server(settings) as server:
+            clients = []
+            for number, text in enumerate(texts):
+                if number % 25 == 0:
+                    clients += [await server.watch(job.ticket, job.token) for job in jobs]
+                for job in jobs:
+                    job.log(text)
+                await asyncio.sleep(0.002)
+            for client in clients:
+                await client.until_line(texts[-1])
+                assert client.lines == texts
 
     run(work)
 

@@ -14,11 +14,10 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import NamedTuple, Protocol
 
-from knossos.setting_kinds import MIB
-
-#: Bytes of one buffer, and buffers in the ring: what 7-Zip may be ahead of the hashing.
-BUFFER_BYTES = MIB
-RING_BUFFERS = 8
+#: Bytes of one buffer, and buffers in the ring: what 7-Zip may be ahead of the hashing. A buffer is small enough to be
+#: in a processor's own cache still when the second thread hashes it.
+BUFFER_BYTES = 256 * 1024
+RING_BUFFERS = 16
 #: Where a cut of zeros, which are not in the stream, begins.
 ZEROS = -1
 _ZERO_BYTES = bytes(64 * 1024)
