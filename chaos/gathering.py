@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator
-from functools import cached_property
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from typing import Any, cast
 
 import requests
 from sqlalchemy import text
 
 from chaos.clients import Client
+from chaos.conversions import VERSION
 from chaos.deployment import URL, Deployment
 from chaos.elsewhere import Elsewhere
 from chaos.judge import PASSING, Fate, LogEntry
 from chaos.notebook import Accepted, Notebook
-from chaos.scripts import MARKS, output_of
+from chaos.scripts import MARKS, output_of, title_of
 from knossos.database import Database
 from knossos.jobs import Engine, JobNotFound, JobRecord, keys
 from knossos.storage import Storage, blob_key
 
 #: Seconds for one answer of the server that has nothing else to do any more.
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 15
+#: Kinds of tasks that are found by their title.
+WITH_TITLE = frozenset({"conversion", "home"})
 #: What the API of scripts calls the ends that the engine knows.
 SCRIPT_ENDS = {"succeeded": "done", "failed": "failed", "cancelled": "failed"}
 
@@ -51,19 +54,46 @@ class Gathering:
         self.database.close()
         self.engine.redis.close()
 
-    def fates(self) -> Iterator[Fate]:
-        """What became of each request, and of those that may have been accepted."""
+    def looks(self) -> Iterator[tuple[str, Callable[[], Fate]]]:
+        """Of each request, and of each that may have been accepted, its name and what finds out its fate."""
+        for one in self._notebook.accepted:
+            yield f"{one.kind} {one.key}", partial(self._fate, one)
+        for one in self._notebook.uncertain:
+            yield f"{one.kind} {one.key}", partial(self._uncertain_fate, one)
+
+    def _fate(self, one: Accepted) -> Fate:
         of_kind = {
             "conversion": self._conversion,
             "upload": self._upload,
             "release": self._release,
             "script": self._script,
         }
-        for one in self._notebook.accepted:
-            yield of_kind[one.kind](one)
-        for one in self._notebook.uncertain:
-            if one.kind == "script":
-                yield Fate(one, [], effects=self._marks(one).count("begin"), certain=False)
+        return of_kind[one.kind](one)
+
+    def _uncertain_fate(self, one: Accepted) -> Fate:
+        """Where it was taken after all it has a task, and everything holds for that; but there may not be two."""
+        tasks = self._tasks_of(one)
+        if len(tasks) == 1:
+            promised = {**one.promised, "token": tasks[0].token}
+            return self._fate(Accepted(one.kind, str(tasks[0].ticket), promised))
+        effects = self._marks(one).count("begin") if one.kind == "script" else 0
+        return Fate(one, [f"task {task.ticket}" for task in tasks], effects=effects, certain=False)
+
+    def taken(self) -> Counter[str]:
+        """How many of those that were never answered had been taken, by kind."""
+        return Counter(one.kind for one in self._notebook.uncertain if self._tasks_of(one))
+
+    def _tasks_of(self, one: Accepted) -> list[JobRecord]:
+        name = one.promised["name"]
+        return self._by_title[title_of(name) if one.kind == "script" else f"{name} {VERSION}"]
+
+    @cached_property
+    def _by_title(self) -> defaultdict[str, list[JobRecord]]:
+        found: defaultdict[str, list[JobRecord]] = defaultdict(list)
+        for record in self._records:
+            if record.kind in WITH_TITLE:
+                found[record.title].append(record)
+        return found
 
     # --- tasks --------------------------------------------------------------------------------------
 
@@ -112,8 +142,8 @@ class Gathering:
         ends = self._ends(ticket)
         follower = self._follower(ticket)
         told = follower is not None and follower.state == "succeeded"
-        promised: dict[str, Any] = {}
-        found: dict[str, Any] = {}
+        promised: dict[str, Any] = {"webhook": "a task that tells it"}
+        found: dict[str, Any] = {"webhook": "a task that tells it" if follower else "no task"}
         status = self._get(f"/api/converter/get_status/{ticket}?token={one.promised['token']}").json()
         promised["status"], found["status"] = "DONE", status.get("state")
         if ends == ["succeeded"]:

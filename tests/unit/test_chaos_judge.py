@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from chaos.judge import Fate, LogEntry, Wrong, judge_fate, judge_leftovers, judge_watch
+from chaos.judge import Fate, LogEntry, Wrong, judge_fate, judge_leftovers, judge_unfinished, judge_watch
 from chaos.notebook import Accepted, Seen
 from chaos.report import shown, summary
 from chaos.storage_door import body_bytes
+from knossos.jobs import JobRecord
 
 REQUEST = Accepted("conversion", "17")
 LOG = [
@@ -89,6 +90,21 @@ def test_what_the_server_says_to_one_watcher_alone_is_no_event() -> None:
     waits = ["INFO: The task waits; 3 are before it."]
     assert watched([Seen("0-0", "log_message", waits), *TOLD]) == []
     assert watched([TOLD[0], Seen("1-0", "log_message", waits), *TOLD[1:]]) == []
+
+
+FIELDS = {
+    **dict.fromkeys((b"title", b"owner", b"token", b"queue"), b""),
+    **dict.fromkeys((b"created_at", b"changed_at"), b"1"),
+    b"kind": b"repository",
+    b"state": b"queued",
+}
+
+
+def test_a_task_that_has_not_ended_is_lost_whoever_asked_for_it() -> None:
+    record = JobRecord.from_hash(17, FIELDS)
+    found = judge_unfinished([record])
+    assert [(one.wrong, one.about) for one in found] == [(Wrong.LOST, "task 17")]
+    assert "repository" in found[0].text
 
 
 def test_whatever_is_left_is_a_finding_and_makes_the_run_fail() -> None:
