@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import Any, cast
+from urllib.parse import unquote
 
 import requests
 from sqlalchemy import text
@@ -174,6 +175,20 @@ class Gathering:
                 sha256 = self._sum_of(mirrored) if mirrored else "not in the mirror"
                 found[file["filename"]] = sha256 if sha256 == file["checksum"][1] else f"{sha256}, not as described"
         return found
+
+    def mirrored(self) -> set[str]:
+        """Where all archives that results have lie in the mirror, also of those that nobody here has asked for."""
+        ended = [one.ticket for one in self._records if one.kind == "conversion" and one.state == "succeeded"]
+        urls = {
+            url
+            for ticket in ended
+            for mod in self.engine.result(ticket)["mods"]
+            for package in mod["packages"]
+            for file in package["files"]
+            for url in file["urls"]
+        }
+        prefix = f"{URL}/mirror/"
+        return {unquote(url.removeprefix(prefix)) for url in urls if url.startswith(prefix)}
 
     # --- uploads and releases -----------------------------------------------------------------------
 

@@ -171,6 +171,7 @@ class Run:
         """While all runs and nothing is at work, and then of the processes once all have been stopped."""
         deployment = self.deployment
         found = leftovers.of_jobs() + leftovers.of_files(deployment)
+        found += leftovers.of_mirror(deployment.folder / "mirror", gathering.mirrored()) + leftovers.of_machine()
         found += leftovers.of_storage(gathering.storage, gathering.database)
         found += leftovers.of_redis(gathering.engine.redis) + leftovers.of_database(gathering.database)
         deployment.keeper.stop(*WORKERS, "websocket", "server")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -37,6 +37,23 @@ def of_files(deployment: Deployment) -> list[str]:
     for name in ("near", "far", "mirror", "homes"):
         found += [f"unfinished file: {path}" for path in _unfinished(deployment.folder / name)]
     return found
+
+
+def of_mirror(root: Path, known: Collection[str]) -> list[str]:
+    """Archives that no result has; what was known lies below the root at these paths."""
+    paths = (path for path in sorted(root.rglob("*")) if path.is_file() and path.name != FILLER)
+    return [f"archive of no result: {path}" for path in paths if str(path.relative_to(root)) not in known]
+
+
+def of_machine(temporary: Sequence[Path] = (Path("/tmp"), Path("/dev/shm"))) -> list[str]:
+    """Files in the folders of the machine itself, which everybody may write to and nobody here has to."""
+    found = (path for folder in temporary for path in sorted(folder.iterdir()))
+    return [f"file in a folder of everybody's: {path}" for path in found if path.is_file() and not _is_backends(path)]
+
+
+def _is_backends(path: Path) -> bool:
+    """Whether Redis, PostgreSQL or the S3 server have it there while they run."""
+    return path.name.startswith(("PostgreSQL.", "seaweedfs-"))
 
 
 def _unfinished(root: Path) -> Iterator[Path]:

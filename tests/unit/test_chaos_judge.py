@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chaos import leftovers
 from chaos.judge import Fate, LogEntry, Wrong, judge_fate, judge_leftovers, judge_unfinished, judge_watch
 from chaos.notebook import Accepted, Seen
 from chaos.report import shown, summary
@@ -117,6 +119,23 @@ def test_whatever_is_left_is_a_finding_and_makes_the_run_fail() -> None:
     assert "17-abc" in shown(report)
     assert "seed 7" in shown(report)
     assert "NOT ALL IS WELL" in shown(report)
+
+
+def test_an_archive_that_no_result_has_is_left_over(tmp_path: Path) -> None:
+    (tmp_path / "mod" / "1.0.0").mkdir(parents=True)
+    for name in ("a.zip", "b.zip"):
+        (tmp_path / "mod" / "1.0.0" / name).touch()
+    assert leftovers.of_mirror(tmp_path, {"mod/1.0.0/a.zip", "mod/1.0.0/b.zip"}) == []
+    (left,) = leftovers.of_mirror(tmp_path, {"mod/1.0.0/a.zip"})
+    assert left.endswith("mod/1.0.0/b.zip")
+
+
+def test_a_file_in_a_folder_of_everybodys_is_left_over_but_for_those_of_the_backends(tmp_path: Path) -> None:
+    for name in ("PostgreSQL.12345", "seaweedfs-s3-grpc-18334.sock"):
+        (tmp_path / name).touch()
+    assert leftovers.of_machine([tmp_path]) == []
+    (tmp_path / "tmpab12").touch()
+    assert len(leftovers.of_machine([tmp_path])) == 1
 
 
 def test_the_door_knows_how_much_of_a_request_it_has_to_take() -> None:
