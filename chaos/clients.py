@@ -57,6 +57,9 @@ class Client:
             try:
                 answer = self.session.request(method, URL + path, timeout=TIMEOUTS, allow_redirects=False, **sent)
             except requests.RequestException as error:
+                if isinstance(error, requests.ReadTimeout):
+                    words = f"no answer within {TIMEOUTS[1]} seconds"
+                    self.notebook.surprise(f"{method} {path.partition('?')[0]}: {words}")
                 if not (repeat or _never_connected(error)):
                     raise Unanswered(f"{method} {path}: {type(error).__name__}") from error
             else:

@@ -258,11 +258,16 @@ class Gathering:
         promised: dict[str, Any] = {}
         found: dict[str, Any] = {}
         if ends == ["done"]:
-            promised = {"marks": ["begin", "end"], "output": output_of(one.promised["lines"])}
-            found = {"marks": marks, "output": shown.get("out")}
+            output = output_of(one.promised["lines"])
+            promised = {"marks": ["begin", "end"], "output": output, "output for watchers": output}
+            found = {"marks": marks, "output": shown.get("out"), "output for watchers": self._told(ticket)}
         elif ends == ["failed"]:
             promised, found = {"says why": True}, {"says why": bool(shown.get("error"))}
         return Fate(one, ends, effects=marks.count("begin"), promised=promised, found=found)
+
+    def _told(self, ticket: int) -> str:
+        """What the log of a script's task says that it has written."""
+        return "".join(event.data["text"] for event in self.engine.events(ticket) if event.type == "output")
 
     def _marks(self, one: Accepted) -> list[str]:
         """What a script has written into its file: once "begin" and once "end", if it ran once."""

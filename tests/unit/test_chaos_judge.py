@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import requests
 
 from chaos import leftovers
+from chaos.clients import Client
 from chaos.judge import Fate, LogEntry, Wrong, judge_fate, judge_leftovers, judge_unfinished, judge_watch
-from chaos.notebook import Accepted, Seen
+from chaos.notebook import Accepted, Notebook, Seen
 from chaos.report import shown, summary
+from chaos.scripts import MARKS
 from chaos.storage_door import body_bytes
 from knossos.jobs import JobRecord
 
@@ -136,6 +140,35 @@ def test_a_file_in_a_folder_of_everybodys_is_left_over_but_for_those_of_the_back
     assert leftovers.of_machine([tmp_path]) == []
     (tmp_path / "tmpab12").touch()
     assert len(leftovers.of_machine([tmp_path])) == 1
+
+
+def test_a_file_in_a_home_that_no_script_has_made_is_left_over(tmp_path: Path) -> None:
+    (tmp_path / "4" / MARKS).mkdir(parents=True)
+    (tmp_path / "4" / MARKS / "scripter-0-1").touch()
+    assert leftovers.of_homes(tmp_path) == []
+    (tmp_path / "4" / "output").touch()
+    assert len(leftovers.of_homes(tmp_path)) == 1
+
+
+def test_a_server_that_gives_no_answer_is_a_finding_even_where_another_try_gets_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notebook = Notebook()
+    client = Client(notebook, threading.Event())
+    answer = requests.Response()
+    answer.status_code = 200
+    answers: list[Any] = [requests.ReadTimeout("slow"), answer]
+
+    def ask(*_: Any, **__: Any) -> requests.Response:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return cast("requests.Response", found)
+
+    monkeypatch.setattr(client.session, "request", ask)
+    assert client.ask("GET", "/api/info?x=1", repeat=True).status_code == 200
+    (text,) = notebook.surprises
+    assert text.startswith("GET /api/info: no answer")
 
 
 def test_the_door_knows_how_much_of_a_request_it_has_to_take() -> None:
