@@ -22,8 +22,9 @@ from chaos.units import kill
 PAUSE_SECONDS = (2.5, 6.0)
 #: Seconds for which the storage fails or stalls, and for which a disk is full or a clock is wrong.
 STORAGE_SECONDS, DISK_SECONDS, CLOCK_SECONDS = (2.0, 8.0), (3.0, 8.0), (5.0, 15.0)
-#: By how many seconds a clock jumps, forward or back, and whose clocks are that of the first host.
-JUMPS = (61, 600, 3_600, 86_400)
+#: By how many seconds a clock jumps, forward or back; that of a whole host not by a day, for which Redis keeps tasks
+#: that have ended (TASK_LIFETIME). Whose clocks are that of the first host.
+JUMPS, HOST_JUMPS = (61, 600, 3_600, 86_400), (61, 600, 3_600)
 NEAR_CLOCKS = ("redis", "postgres", "server", "websocket", *(name for name in WORKERS if name != FAR_WORKER))
 #: Seconds for which a host is cut off: longer than WORKER_LOST_SECONDS, and for which it is there in between.
 CUT_SECONDS, BACK_SECONDS = (16.0, 24.0), 8.0
@@ -72,8 +73,10 @@ class Faults:
             "storage: stalls": lambda: self._storage(Door.STALLED),
             "disk full: worker": lambda: self._fill(self._deployment.disk(self._rng.choice(WORKERS))),
             "disk full: mirror": lambda: self._fill(self._deployment.folder / "mirror"),
-            "clock of a process jumps": lambda: self._jump([self._rng.choice(["server", "websocket", *WORKERS])]),
-            "clock of the first host jumps": lambda: self._jump(NEAR_CLOCKS),
+            "clock of a process jumps": lambda: self._jump(
+                [self._rng.choice(["server", "websocket", *WORKERS])], JUMPS
+            ),
+            "clock of the first host jumps": lambda: self._jump(NEAR_CLOCKS, HOST_JUMPS),
         }
 
     def start(self) -> None:
@@ -144,9 +147,9 @@ class Faults:
                     break
         return os.statvfs(disk).f_bavail == 0
 
-    def _jump(self, units: Sequence[str]) -> bool:
+    def _jump(self, units: Sequence[str], jumps: Sequence[int]) -> bool:
         clocks = [self._deployment.clocks[name] for name in units]
-        seconds = self._rng.choice(JUMPS) * self._rng.choice((1, -1))
+        seconds = self._rng.choice(jumps) * self._rng.choice((1, -1))
 
         def set_all(value: int) -> None:
             for clock in clocks:

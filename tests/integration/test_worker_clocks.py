@@ -13,6 +13,7 @@ from chaos.clocks import Clock
 from knossos.jobs import Engine, JobSpec, JobState, keys
 from knossos.settings import Settings
 from tests.support.processes import Process, wait_for
+from tests.support.redis_server import RedisServer
 
 StartWorker = Callable[..., Process]
 DAY = 86_400
@@ -35,6 +36,17 @@ def quick(settings: Settings) -> Settings:
 def lingering(until: Path) -> JobSpec:
     payload = {"until": str(until)}
     return JobSpec(function="tests.support.jobs.linger", kind="test", title="A", owner="key:a", payload=payload)
+
+
+def failing_once() -> JobSpec:
+    function, payload = "tests.support.jobs.fail_until", {"attempt": 2}
+    job = JobSpec(function=function, kind="test", title="A", owner="key:a", payload=payload)
+    return job.model_copy(update={"retry_delays_seconds": (4, 4)})
+
+
+def wait_for_the_first_failure(engine: Engine, ticket: int) -> None:
+    events = engine.events
+    wait_for(lambda: any(one.data.get("state") == "retrying" for one in events(ticket)), "the first try's failure")
 
 
 def wait_for_attempt(engine: Engine, ticket: int, number: int) -> None:
@@ -87,18 +99,30 @@ def test_a_retry_comes_when_it_is_due_wherever_the_clock_was(
 ) -> None:
     clock.set(DAY)
     start_worker(environment=clock.environment())
-    spec = lingering(Path("/none")).model_copy(
-        update={
-            "function": "tests.support.jobs.fail_until",
-            "payload": {"attempt": 2},
-            "retry_delays_seconds": (4, 4),
-        }
-    )
-    ticket = engine.submit(spec).ticket
-    events = engine.events
-    wait_for(lambda: any(one.data.get("state") == "retrying" for one in events(ticket)), "the first try's failure")
+    ticket = engine.submit(failing_once()).ticket
+    wait_for_the_first_failure(engine, ticket)
     clock.set(0)
     assert engine.wait(ticket, 60).state is JobState.SUCCEEDED
+
+
+def test_a_retry_comes_when_it_is_due_also_where_the_clock_of_redis_was_ahead(
+    settings: Settings, start_worker: StartWorker, clock: Clock, tmp_path: Path
+) -> None:
+    clock.set(DAY)
+    (tmp_path / "redis").mkdir()
+    server = RedisServer(tmp_path / "redis", environment=clock.environment())
+    server.start()
+    try:
+        own = settings.model_copy(update={"redis": server.url})
+        engine = Engine(own)
+        start_worker(use=own)
+        ticket = engine.submit(failing_once()).ticket
+        wait_for_the_first_failure(engine, ticket)
+        clock.set(0)
+        assert engine.wait(ticket, 60).state is JobState.SUCCEEDED
+        engine.redis.close()
+    finally:
+        server.stop()
 
 
 def test_a_worker_goes_on_looking_after_the_queues_when_its_clock_is_set_back(
