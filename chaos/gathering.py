@@ -24,7 +24,7 @@ from chaos.judge import PASSING, Fate, LogEntry
 from chaos.notebook import Accepted, Notebook
 from chaos.scripts import MARKS, output_of, title_of
 from knossos.database import Database
-from knossos.jobs import Engine, JobNotFound, JobRecord, keys
+from knossos.jobs import Engine, JobNotFound, JobRecord, keys, pauses
 from knossos.storage import Storage, blob_key
 
 #: Seconds for one answer of the server that has nothing else to do any more.
@@ -102,6 +102,13 @@ class Gathering:
         """Tickets of the tasks that have not ended."""
         every = [int(ticket) for ticket in cast("list[bytes]", self.engine.redis.zrange(keys.TASKS, 0, -1))]
         return [ticket for ticket, state in self.engine.states(every).items() if not state.finished]
+
+    def pausing(self) -> set[int]:
+        """Those of them that pause before they are tried again, and for no longer than they should."""
+        queue = self.engine.queue("default")
+        seconds, _ = cast("tuple[int, int]", self.engine.redis.time())
+        over = set(pauses.over(queue, seconds))
+        return {int(ticket) for ticket in queue.scheduled_job_registry.get_job_ids() if ticket not in over}
 
     def outcomes(self) -> Counter[str]:
         """How all tasks have ended, also those that the server has given itself, by kind and state."""

@@ -113,7 +113,8 @@ class Run:
 
     def _reckon(self, gathering: Gathering) -> dict[str, Any]:
         self._say("looking at what became of everything")
-        self.findings += judge_unfinished(gathering.engine.records(gathering.unfinished()))
+        unfinished, pausing = gathering.unfinished(), gathering.pausing()
+        self.findings += judge_unfinished(gathering.engine.records([one for one in unfinished if one not in pausing]))
         for name, look in gathering.looks():
             try:
                 self.findings += judge_fate(look())
@@ -123,14 +124,15 @@ class Run:
         for watch in self.notebook.watches:
             name = f"{watch.name} of task {watch.ticket}"
             self.findings += judge_watch(name, list(watch.seen), logs[watch.ticket])
-        self.findings += [Finding(Wrong.WRONG, "client", text) for text in sorted(set(self.notebook.surprises))]
         self.outcomes, self.taken, repeats = gathering.outcomes(), gathering.taken(), gathering.repeats()
         self.findings += judge_leftovers(self._leftovers(gathering))
-        return self.report({"tasks begun more than once": repeats})
+        self.findings += judge_leftovers(self._left_after_the_stop())
+        return self.report({"tasks begun more than once": repeats, "tasks that pause at the end": len(pausing)})
 
     def report(self, notes: dict[str, int]) -> dict[str, Any]:
         """What is known by now."""
         told = Counter(self.elsewhere.told.values())
+        surprises = [Finding(Wrong.WRONG, "client", text) for text in sorted(set(self.notebook.surprises))]
         return summary(
             seed=self.seed,
             seconds=time.monotonic() - self.began,
@@ -142,7 +144,7 @@ class Run:
                 "connections": sum(watch.connections for watch in self.notebook.watches),
                 "events seen": sum(len(watch.seen) for watch in self.notebook.watches),
             },
-            findings=self.findings,
+            findings=[*self.findings, *surprises],
             notes={
                 **notes,
                 "tasks at work on the host that was cut off": len(self.cut_jobs),
@@ -168,14 +170,20 @@ class Run:
         return dict(found)
 
     def _leftovers(self, gathering: Gathering) -> list[str]:
-        """While all runs and nothing is at work, and then of the processes once all have been stopped."""
+        """While all runs, and nothing is at work."""
         deployment = self.deployment
         found = leftovers.of_jobs() + leftovers.of_files(deployment)
         found += leftovers.of_mirror(deployment.folder / "mirror", gathering.mirrored()) + leftovers.of_machine()
         found += leftovers.of_storage(gathering.storage, gathering.database)
-        found += leftovers.of_redis(gathering.engine.redis) + leftovers.of_database(gathering.database)
-        deployment.keeper.stop(*WORKERS, "websocket", "server")
+        return found + leftovers.of_redis(gathering.engine.redis) + leftovers.of_database(gathering.database)
+
+    def _left_after_the_stop(self) -> list[str]:
+        """Stop all but the backends, and see which processes are still there."""
+        deployment = self.deployment
+        seconds = max(1.0, self._left() - 2 * END_SECONDS)
+        killed = deployment.keeper.stop(*WORKERS, "websocket", "server", seconds=seconds)
         deployment.keeper.close()
+        found = [f"process: {name} did not stop within {seconds:.0f} seconds" for name in killed]
         allowed = {os.getpid()}
         for name in ("redis", "postgres", "s3"):
             unit = deployment.keeper.units[name]
