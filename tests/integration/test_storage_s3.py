@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import requests
 
-from chaos.storage_door import Door, StorageDoor
+from chaos.storage_door import Door
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.publishing.blobs import ANY_FILE, Blobs
@@ -22,8 +21,7 @@ from knossos.settings import Settings
 from knossos.storage import OBJECT_PIECE_BYTES, Storage, StorageUnavailable, blob_key
 from knossos.web import create_app
 from tests.support.processes import wait_for, worker_process, write_settings
-from tests.support.redis_server import free_port
-from tests.support.s3 import S3Server
+from tests.support.s3 import S3Server, behind_a_door
 
 pytestmark = pytest.mark.xdist_group("s3")
 
@@ -115,13 +113,8 @@ def test_who_is_patient_waits_for_an_object_store_that_is_away(settings: Setting
         return b"".join(storage.read("a"))
 
     Storage(settings).put_bytes("a", b"there")
-    server = urlsplit(settings.storage_options["endpoint"])
-    address = ("127.0.0.1", free_port())
-    door = StorageDoor(address, (str(server.hostname), int(server.port or 0)))
-    options = {**settings.storage_options, "endpoint": f"http://{address[0]}:{address[1]}"}
-    behind = settings.model_copy(update={"storage_options": options})
-    door.state = Door.FAILING
-    try:
+    with behind_a_door(settings) as (door, behind):
+        door.state = Door.FAILING
         with pytest.raises(StorageUnavailable):
             whole(Storage(behind))
         before = door.refused
@@ -131,5 +124,3 @@ def test_who_is_patient_waits_for_an_object_store_that_is_away(settings: Setting
             wait_for(lambda: door.refused > 2 * before or read.done(), "the tries")
             door.state = Door.OPEN
             assert read.result(60) == b"there"
-    finally:
-        door.close()
