@@ -25,8 +25,9 @@ from knossos.errors import EXIT_MISSING, EXIT_OK, MissingDependency
 from knossos.launch.processes import end_with_parent
 from knossos.settings import ROOT
 
-#: Seconds that a run takes by itself, the fewest that are enough for all of it, and what it may need beyond.
-SECONDS, LEAST_SECONDS, GRACE_SECONDS = 600, 120, 60
+#: Seconds that a run may take by itself, the fewest that are enough for all of it, and those of them that it takes to
+#: begin and to end one.
+SECONDS, LEAST_SECONDS, MARGIN_SECONDS = 600, 120, 8
 
 
 def main(arguments: list[str]) -> int:
@@ -56,7 +57,12 @@ def main(arguments: list[str]) -> int:
 
 def run(seed: int, seconds: float, found: needs.Found, logs: Path | None) -> dict[str, Any] | None:
     """What the run found; None where it was ended early or broke."""
-    task = {"seed": seed, "seconds": seconds, "logs": str(logs.absolute()) if logs else "", **found.as_dict()}
+    task = {
+        "seed": seed,
+        "seconds": seconds - MARGIN_SECONDS,
+        "logs": str(logs.absolute()) if logs else "",
+        **found.as_dict(),
+    }
     process = subprocess.Popen(
         namespaces.command("chaos.inside", json.dumps(task)),
         cwd=ROOT,
@@ -65,7 +71,7 @@ def run(seed: int, seconds: float, found: needs.Found, logs: Path | None) -> dic
         preexec_fn=end_with_parent(signal.SIGKILL),  # safe: there is only one thread
     )
     try:
-        output, _ = process.communicate(timeout=seconds + GRACE_SECONDS)
+        output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         print("the time is over; nothing is kept", file=sys.stderr)
         return None

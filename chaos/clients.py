@@ -25,13 +25,24 @@ AWAY = frozenset({500, 502, 503, 504})
 
 
 class Unanswered(Exception):
-    """Nobody knows whether the server has taken the request."""
+    """Nobody knows whether the server has taken the request. ``status``: what it said instead of a yes or a no."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Client:
     """One person, or program, with one connection at a time."""
 
-    def __init__(self, notebook: Notebook, stopping: threading.Event, name: str = "") -> None:
+    def __init__(
+        self,
+        notebook: Notebook,
+        stopping: threading.Event,
+        name: str = "",
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._patience_seconds = patience_seconds
         self.notebook = notebook
         self.stopping = stopping
         self.name = name
@@ -41,11 +52,14 @@ class Client:
 
     def ask(self, method: str, path: str, *, repeat: bool, **sent: Any) -> requests.Response:
         """Send a request. ``repeat``: sending it twice does no harm. Raises Unanswered."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         while True:
             try:
                 answer = self.session.request(method, URL + path, timeout=TIMEOUTS, allow_redirects=False, **sent)
             except requests.RequestException as error:
+                if isinstance(error, requests.ReadTimeout):
+                    words = f"no answer within {TIMEOUTS[1]} seconds"
+                    self.notebook.surprise(f"{method} {path.partition('?')[0]}: {words}")
                 if not (repeat or _never_connected(error)):
                     raise Unanswered(f"{method} {path}: {type(error).__name__}") from error
             else:
@@ -53,7 +67,7 @@ class Client:
                 if answer.status_code not in AWAY:
                     return answer
                 if not repeat:
-                    raise Unanswered(f"{method} {path}: {answer.status_code}")
+                    raise Unanswered(f"{method} {path}: {answer.status_code}", answer.status_code)
             if time.monotonic() > deadline:
                 raise Unanswered(f"{method} {path}: the server stayed away")
             time.sleep(PAUSE_SECONDS)

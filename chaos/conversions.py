@@ -13,6 +13,8 @@ from chaos.watchers import Watchers
 
 #: How many of its conversions a program has on their way at once.
 MOST_OPEN = 3
+#: The version of each mod. A task is called after mod and version.
+VERSION = "1.0.0"
 
 
 class Converting:
@@ -42,15 +44,15 @@ class Converting:
             url, sha256 = self._elsewhere.offer(self._rng, f"{name}-{part}")
             files.append({"filename": f"{name}-{part}.zip", "urls": [url], "dest": f"part{part}"})
             sums[f"{name}-{part}.zip"] = sha256
-        mod = {"id": name, "title": name, "version": "1.0.0", "packages": [{"name": "Core", "files": files}]}
+        mod = {"id": name, "title": name, "version": VERSION, "packages": [{"name": "Core", "files": files}]}
         form = {"passwd": API_KEY, "data": json.dumps({"mods": [mod]}), "webhook": self._elsewhere.hook}
         notebook = self._client.notebook
         notebook.request("conversion")
         try:
             # Not repeated: the protocol has no way to say that it is the same one.
             answer = self._client.ask("POST", "/api/converter/request", repeat=False, data=form)
-        except Unanswered:
-            notebook.lose_answer("conversion", name)
+        except Unanswered as error:
+            notebook.lose_answer("conversion", name, error.status, name=name, sums=sums)
             return
         content = answer.json() if answer.status_code == 200 else {}
         if not content.get("ticket"):

@@ -70,9 +70,9 @@ class Deployment:
         """Start everything, with an account for each of these, and wait until all of it answers."""
         logs = self.folder / "logs"
         keeper = self.keeper
-        keeper.start(backends.redis(self.found.redis, self.folder))
+        keeper.start(self._on_clock(backends.redis(self.found.redis, self.folder)))
         keeper.start(backends.seaweed(self.found.weed, self.folder))
-        keeper.start(backends.postgres(self.found.postgres, self.folder))
+        keeper.start(self._on_clock(backends.postgres(self.found.postgres, self.folder)))
         wait_until(self._backends_answer, "Redis, PostgreSQL and the S3 server", START_SECONDS)
         self._prepare(people)
         keeper.start(self._unit("server", "server.py"))
@@ -163,11 +163,16 @@ class Deployment:
 
     def _unit(self, name: str, program: str, settings: Settings | None = None) -> Unit:
         file = write_settings(self.folder / "settings" / f"{name}.py", settings or self.settings)
-        self.clocks[name] = clock = Clock(self.folder / "clocks" / name, self._clock_library)
         temporary = self.temporary(name)
         temporary.mkdir()
-        environment = {"KNOSSOS_SETTINGS": str(file), "TMPDIR": str(temporary), **clock.environment()}
-        return Unit(name, [sys.executable, program], self.folder / "logs" / f"{name}.log", environment)
+        environment = {"KNOSSOS_SETTINGS": str(file), "TMPDIR": str(temporary)}
+        return self._on_clock(Unit(name, [sys.executable, program], self.folder / "logs" / f"{name}.log", environment))
+
+    def _on_clock(self, unit: Unit) -> Unit:
+        """The unit with a clock of its own."""
+        self.clocks[unit.name] = clock = Clock(self.folder / "clocks" / unit.name, self._clock_library)
+        unit.environment = {**unit.environment, **clock.environment()}
+        return unit
 
     def heal(self) -> None:
         """Undo every fault that lasts."""

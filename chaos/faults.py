@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,10 @@ from chaos.units import kill
 PAUSE_SECONDS = (2.5, 6.0)
 #: Seconds for which the storage fails or stalls, and for which a disk is full or a clock is wrong.
 STORAGE_SECONDS, DISK_SECONDS, CLOCK_SECONDS = (2.0, 8.0), (3.0, 8.0), (5.0, 15.0)
-#: By how many seconds a clock jumps, forward or back.
-JUMPS = (61, 600, 3_600, 86_400)
+#: By how many seconds a clock jumps, forward or back; that of a whole host not by a day, for which Redis keeps tasks
+#: that have ended (TASK_LIFETIME). Whose clocks are that of the first host.
+JUMPS, HOST_JUMPS = (61, 600, 3_600, 86_400), (61, 600, 3_600)
+NEAR_CLOCKS = ("redis", "postgres", "server", "websocket", *(name for name in WORKERS if name != FAR_WORKER))
 #: Seconds for which a host is cut off: longer than WORKER_LOST_SECONDS, and for which it is there in between.
 CUT_SECONDS, BACK_SECONDS = (16.0, 24.0), 8.0
 #: Seconds that one waits for the far worker to be in the middle of a job.
@@ -63,13 +65,18 @@ class Faults:
             "SIGKILL: Redis": lambda: keeper.kill("redis"),
             "SIGKILL: PostgreSQL": lambda: keeper.kill("postgres"),
             "SIGKILL: PostgreSQL, connection": lambda: self._kill_child("postgres"),
+            "SIGKILL: S3 server": lambda: keeper.kill("s3"),
             "restart: Redis": lambda: keeper.restart("redis"),
             "restart: PostgreSQL": lambda: keeper.restart("postgres"),
+            "restart: S3 server": lambda: keeper.restart("s3"),
             "storage: answers 500": lambda: self._storage(Door.FAILING),
             "storage: stalls": lambda: self._storage(Door.STALLED),
             "disk full: worker": lambda: self._fill(self._deployment.disk(self._rng.choice(WORKERS))),
             "disk full: mirror": lambda: self._fill(self._deployment.folder / "mirror"),
-            "clock jumps": self._jump,
+            "clock of a process jumps": lambda: self._jump(
+                [self._rng.choice(["server", "websocket", *WORKERS])], JUMPS
+            ),
+            "clock of the first host jumps": lambda: self._jump(NEAR_CLOCKS, HOST_JUMPS),
         }
 
     def start(self) -> None:
@@ -140,10 +147,16 @@ class Faults:
                     break
         return os.statvfs(disk).f_bavail == 0
 
-    def _jump(self) -> bool:
-        clock = self._deployment.clocks[self._rng.choice(["server", "websocket", *WORKERS])]
-        clock.set(self._rng.choice(JUMPS) * self._rng.choice((1, -1)))
-        self._last(CLOCK_SECONDS, lambda: clock.set(0))
+    def _jump(self, units: Sequence[str], jumps: Sequence[int]) -> bool:
+        clocks = [self._deployment.clocks[name] for name in units]
+        seconds = self._rng.choice(jumps) * self._rng.choice((1, -1))
+
+        def set_all(value: int) -> None:
+            for clock in clocks:
+                clock.set(value)
+
+        set_all(seconds)
+        self._last(CLOCK_SECONDS, lambda: set_all(0))
         return True
 
     # --- the second host ----------------------------------------------------------------------------

@@ -7,26 +7,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator
-from functools import cached_property
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from typing import Any, cast
+from urllib.parse import unquote
 
 import requests
 from sqlalchemy import text
 
 from chaos.clients import Client
+from chaos.conversions import VERSION
 from chaos.deployment import URL, Deployment
 from chaos.elsewhere import Elsewhere
 from chaos.judge import PASSING, Fate, LogEntry
 from chaos.notebook import Accepted, Notebook
-from chaos.scripts import MARKS, output_of
+from chaos.scripts import MARKS, output_of, title_of
 from knossos.database import Database
-from knossos.jobs import Engine, JobNotFound, JobRecord, keys
+from knossos.jobs import Engine, JobNotFound, JobRecord, keys, pauses
 from knossos.storage import Storage, blob_key
 
 #: Seconds for one answer of the server that has nothing else to do any more.
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 15
+#: Kinds of tasks that are found by their title.
+WITH_TITLE = frozenset({"conversion", "home"})
 #: What the API of scripts calls the ends that the engine knows.
 SCRIPT_ENDS = {"succeeded": "done", "failed": "failed", "cancelled": "failed"}
 
@@ -51,19 +55,46 @@ class Gathering:
         self.database.close()
         self.engine.redis.close()
 
-    def fates(self) -> Iterator[Fate]:
-        """What became of each request, and of those that may have been accepted."""
+    def looks(self) -> Iterator[tuple[str, Callable[[], Fate]]]:
+        """Of each request, and of each that may have been accepted, its name and what finds out its fate."""
+        for one in self._notebook.accepted:
+            yield f"{one.kind} {one.key}", partial(self._fate, one)
+        for one in self._notebook.uncertain:
+            yield f"{one.kind} {one.key}", partial(self._uncertain_fate, one)
+
+    def _fate(self, one: Accepted) -> Fate:
         of_kind = {
             "conversion": self._conversion,
             "upload": self._upload,
             "release": self._release,
             "script": self._script,
         }
-        for one in self._notebook.accepted:
-            yield of_kind[one.kind](one)
-        for one in self._notebook.uncertain:
-            if one.kind == "script":
-                yield Fate(one, [], effects=self._marks(one).count("begin"), certain=False)
+        return of_kind[one.kind](one)
+
+    def _uncertain_fate(self, one: Accepted) -> Fate:
+        """Where it was taken after all it has a task, and everything holds for that; but there may not be two."""
+        tasks = self._tasks_of(one)
+        if len(tasks) == 1:
+            promised = {**one.promised, "token": tasks[0].token}
+            return self._fate(Accepted(one.kind, str(tasks[0].ticket), promised))
+        effects = self._marks(one).count("begin") if one.kind == "script" else 0
+        return Fate(one, [f"task {task.ticket}" for task in tasks], effects=effects, certain=False)
+
+    def taken(self) -> Counter[str]:
+        """How many of those that were never answered had been taken, by kind."""
+        return Counter(one.kind for one in self._notebook.uncertain if self._tasks_of(one))
+
+    def _tasks_of(self, one: Accepted) -> list[JobRecord]:
+        name = one.promised["name"]
+        return self._by_title[title_of(name) if one.kind == "script" else f"{name} {VERSION}"]
+
+    @cached_property
+    def _by_title(self) -> defaultdict[str, list[JobRecord]]:
+        found: defaultdict[str, list[JobRecord]] = defaultdict(list)
+        for record in self._records:
+            if record.kind in WITH_TITLE:
+                found[record.title].append(record)
+        return found
 
     # --- tasks --------------------------------------------------------------------------------------
 
@@ -71,6 +102,13 @@ class Gathering:
         """Tickets of the tasks that have not ended."""
         every = [int(ticket) for ticket in cast("list[bytes]", self.engine.redis.zrange(keys.TASKS, 0, -1))]
         return [ticket for ticket, state in self.engine.states(every).items() if not state.finished]
+
+    def pausing(self) -> set[int]:
+        """Those of them that pause before they are tried again, and for no longer than they should."""
+        queue = self.engine.queue("default")
+        seconds, _ = cast("tuple[int, int]", self.engine.redis.time())
+        over = set(pauses.over(queue, seconds))
+        return {int(ticket) for ticket in queue.scheduled_job_registry.get_job_ids() if ticket not in over}
 
     def outcomes(self) -> Counter[str]:
         """How all tasks have ended, also those that the server has given itself, by kind and state."""
@@ -112,8 +150,8 @@ class Gathering:
         ends = self._ends(ticket)
         follower = self._follower(ticket)
         told = follower is not None and follower.state == "succeeded"
-        promised: dict[str, Any] = {}
-        found: dict[str, Any] = {}
+        promised: dict[str, Any] = {"webhook": "a task that tells it"}
+        found: dict[str, Any] = {"webhook": "a task that tells it" if follower else "no task"}
         status = self._get(f"/api/converter/get_status/{ticket}?token={one.promised['token']}").json()
         promised["status"], found["status"] = "DONE", status.get("state")
         if ends == ["succeeded"]:
@@ -144,6 +182,20 @@ class Gathering:
                 sha256 = self._sum_of(mirrored) if mirrored else "not in the mirror"
                 found[file["filename"]] = sha256 if sha256 == file["checksum"][1] else f"{sha256}, not as described"
         return found
+
+    def mirrored(self) -> set[str]:
+        """Where all archives that results have lie in the mirror, also of those that nobody here has asked for."""
+        ended = [one.ticket for one in self._records if one.kind == "conversion" and one.state == "succeeded"]
+        urls = {
+            url
+            for ticket in ended
+            for mod in self.engine.result(ticket)["mods"]
+            for package in mod["packages"]
+            for file in package["files"]
+            for url in file["urls"]
+        }
+        prefix = f"{URL}/mirror/"
+        return {unquote(url.removeprefix(prefix)) for url in urls if url.startswith(prefix)}
 
     # --- uploads and releases -----------------------------------------------------------------------
 
@@ -213,11 +265,16 @@ class Gathering:
         promised: dict[str, Any] = {}
         found: dict[str, Any] = {}
         if ends == ["done"]:
-            promised = {"marks": ["begin", "end"], "output": output_of(one.promised["lines"])}
-            found = {"marks": marks, "output": shown.get("out")}
+            output = output_of(one.promised["lines"])
+            promised = {"marks": ["begin", "end"], "output": output, "output for watchers": output}
+            found = {"marks": marks, "output": shown.get("out"), "output for watchers": self._told(ticket)}
         elif ends == ["failed"]:
             promised, found = {"says why": True}, {"says why": bool(shown.get("error"))}
         return Fate(one, ends, effects=marks.count("begin"), promised=promised, found=found)
+
+    def _told(self, ticket: int) -> str:
+        """What the log of a script's task says that it has written."""
+        return "".join(event.data["text"] for event in self.engine.events(ticket) if event.type == "output")
 
     def _marks(self, one: Accepted) -> list[str]:
         """What a script has written into its file: once "begin" and once "end", if it ran once."""

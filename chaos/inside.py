@@ -22,7 +22,7 @@ from chaos.deployment import WORKERS, Deployment
 from chaos.elsewhere import Elsewhere
 from chaos.faults import Faults
 from chaos.gathering import Gathering
-from chaos.judge import Finding, Wrong, judge_fate, judge_leftovers, judge_watch
+from chaos.judge import Finding, Wrong, judge_fate, judge_leftovers, judge_unfinished, judge_watch
 from chaos.load import PEOPLE, Load
 from chaos.namespaces import WORLD
 from chaos.needs import Found
@@ -31,13 +31,15 @@ from chaos.report import summary
 from chaos.units import children_of
 
 #: Which part of the time the second host is being cut off in, and how many seconds that is at the least and the most.
-CUT_SHARE, CUT_SECONDS = 0.2, (25.0, 110.0)
+CUT_SHARE, CUT_SECONDS = 0.2, (25.0, 80.0)
 #: Seconds by which the last cut goes beyond that, on the average.
 OVER_SECONDS = 10.0
-#: The same of the time in which all comes to rest and is looked at.
-REST_SHARE, REST_SECONDS = 0.3, (45.0, 150.0)
-#: Seconds that looking at all of it may take, of the above.
-LOOK_SECONDS = 15.0
+#: The same of the time in which all comes to rest, and of that in which it is looked at.
+REST_SHARE, REST_SECONDS = 0.15, (30.0, 60.0)
+LOOK_SHARE, LOOK_SECONDS = 0.08, (15.0, 40.0)
+#: Seconds before the end in which what is known by then is told, whatever holds the rest up; and that a client waits
+#: for a server that has nothing else to do any more.
+END_SECONDS, PATIENCE_SECONDS = 3.0, 15.0
 #: Seconds for which all must be still, and between two looks.
 STILL_SECONDS, PAUSE_SECONDS = 5.0, 0.5
 
@@ -56,6 +58,9 @@ class Run:
         self.faults = Faults(self.deployment, seed)
         self.cut_jobs: list[str] = []
         self.findings: list[Finding] = []
+        self.outcomes: Counter[str] = Counter()
+        self.taken: Counter[str] = Counter()
+        self._look_seconds = _within(seconds * LOOK_SHARE, LOOK_SECONDS)
 
     def go(self) -> dict[str, Any]:
         """All of it."""
@@ -63,6 +68,7 @@ class Run:
         self.deployment.start(PEOPLE)
         cut = _within(self.seconds * CUT_SHARE, CUT_SECONDS)
         rest = _within(self.seconds * REST_SHARE, REST_SECONDS)
+        rest += self._look_seconds
         self._say("load and faults")
         self.load.start()
         self.faults.start()
@@ -74,14 +80,19 @@ class Run:
         )
         self.cut_jobs = self.faults.cut_off(time.monotonic() + max(0.0, self._left() - rest - OVER_SECONDS))
         self._say("no more faults; nobody begins anything new")
-        people = {name: Client(self.notebook, threading.Event(), name) for name in PEOPLE}
+        people = {name: Client(self.notebook, threading.Event(), name, PATIENCE_SECONDS) for name in PEOPLE}
         gathering = Gathering(self.deployment, self.notebook, self.elsewhere, people)
         try:
-            self.load.stop(max(5.0, self._left() - LOOK_SECONDS))
+            self.load.stop(max(5.0, self._left() - self._look_seconds))
             self._rest(gathering)
             return self._reckon(gathering)
         finally:
             gathering.close()
+
+    def give_up(self) -> dict[str, Any]:
+        """The report where the time is over before the end: whatever is not known by then is a finding."""
+        self.findings.append(Finding(Wrong.LOST, "run", "the time was over before everything was looked at"))
+        return self.report({})
 
     def _left(self) -> float:
         return self.seconds - (time.monotonic() - self.began)
@@ -89,7 +100,7 @@ class Run:
     def _rest(self, gathering: Gathering) -> None:
         """Wait until nothing waits, runs or is watched any more, or until there is no more time for that."""
         still_since = None
-        while self._left() > LOOK_SECONDS:
+        while self._left() > self._look_seconds:
             unfinished = gathering.unfinished()
             busy = unfinished or self.load.watchers.unfinished() or leftovers.of_files(self.deployment)
             now = time.monotonic()
@@ -102,31 +113,40 @@ class Run:
 
     def _reckon(self, gathering: Gathering) -> dict[str, Any]:
         self._say("looking at what became of everything")
-        fates = list(gathering.fates())
-        for fate in fates:
-            self.findings += judge_fate(fate)
+        unfinished, pausing = gathering.unfinished(), gathering.pausing()
+        self.findings += judge_unfinished(gathering.engine.records([one for one in unfinished if one not in pausing]))
+        for name, look in gathering.looks():
+            try:
+                self.findings += judge_fate(look())
+            except Exception as error:  # a server that cannot be asked is a finding, and must not end the reckoning
+                self.findings.append(Finding(Wrong.WRONG, name, f"nobody can find out its fate: {error!r}"[:300]))
         logs = {watch.ticket: gathering.log(watch.ticket) for watch in self.notebook.watches}
         for watch in self.notebook.watches:
             name = f"{watch.name} of task {watch.ticket}"
             self.findings += judge_watch(name, list(watch.seen), logs[watch.ticket])
-        self.findings += [Finding(Wrong.WRONG, "client", text) for text in sorted(set(self.notebook.surprises))]
-        outcomes, repeats = gathering.outcomes(), gathering.repeats()
+        self.outcomes, self.taken, repeats = gathering.outcomes(), gathering.taken(), gathering.repeats()
         self.findings += judge_leftovers(self._leftovers(gathering))
+        self.findings += judge_leftovers(self._left_after_the_stop())
+        return self.report({"tasks begun more than once": repeats, "tasks that pause at the end": len(pausing)})
+
+    def report(self, notes: dict[str, int]) -> dict[str, Any]:
+        """What is known by now."""
         told = Counter(self.elsewhere.told.values())
+        surprises = [Finding(Wrong.WRONG, "client", text) for text in sorted(set(self.notebook.surprises))]
         return summary(
             seed=self.seed,
             seconds=time.monotonic() - self.began,
             faults=self.faults.counts,
             requests=self._requests(),
-            outcomes=outcomes,
+            outcomes=self.outcomes,
             watchers={
                 "watchers": len(self.notebook.watches),
                 "connections": sum(watch.connections for watch in self.notebook.watches),
                 "events seen": sum(len(watch.seen) for watch in self.notebook.watches),
             },
-            findings=self.findings,
+            findings=[*self.findings, *surprises],
             notes={
-                "tasks begun more than once": repeats,
+                **notes,
                 "tasks at work on the host that was cut off": len(self.cut_jobs),
                 "webhooks told again after a killed try": sum(times - 1 for times in told.elements()),
                 "requests answered 500 by the storage": self.deployment.door.refused,
@@ -139,20 +159,31 @@ class Run:
         for kind, count in self.notebook.requests.items():
             found[f"{kind}: sent"] = count
         found.update(f"{one.kind}: accepted" for one in self.notebook.accepted)
+        for kind, count in self.notebook.told_again.items():
+            found[f"{kind}: told to come again"] = count
         for kind, count in self.notebook.unanswered.items():
             found[f"{kind}: answer lost"] = count
+        for kind, count in self.taken.items():
+            found[f"{kind}: taken, but not said so"] = count
         for why, count in self.notebook.refused.items():
             found[f"{why.partition(':')[0]}: given up, or told to wait"] += count
         return dict(found)
 
     def _leftovers(self, gathering: Gathering) -> list[str]:
-        """While all runs and nothing is at work, and then of the processes once all have been stopped."""
+        """While all runs, and nothing is at work."""
         deployment = self.deployment
         found = leftovers.of_jobs() + leftovers.of_files(deployment)
+        found += leftovers.of_mirror(deployment.folder / "mirror", gathering.mirrored()) + leftovers.of_machine()
         found += leftovers.of_storage(gathering.storage, gathering.database)
-        found += leftovers.of_redis(gathering.engine.redis) + leftovers.of_database(gathering.database)
-        deployment.keeper.stop(*WORKERS, "websocket", "server")
+        return found + leftovers.of_redis(gathering.engine.redis) + leftovers.of_database(gathering.database)
+
+    def _left_after_the_stop(self) -> list[str]:
+        """Stop all but the backends, and see which processes are still there."""
+        deployment = self.deployment
+        seconds = max(1.0, self._left() - 2 * END_SECONDS)
+        killed = deployment.keeper.stop(*WORKERS, "websocket", "server", seconds=seconds)
         deployment.keeper.close()
+        found = [f"process: {name} did not stop within {seconds:.0f} seconds" for name in killed]
         allowed = {os.getpid()}
         for name in ("redis", "postgres", "s3"):
             unit = deployment.keeper.units[name]
@@ -167,7 +198,7 @@ def _within(value: float, bounds: tuple[float, float]) -> float:
     return min(max(value, bounds[0]), bounds[1])
 
 
-def main(task: dict[str, Any]) -> int:
+def main(task: dict[str, Any]) -> None:
     """Furnish the namespaces, run, and print the report."""
     logs = Path(task["logs"]) if task["logs"] else None
     if logs:
@@ -176,14 +207,23 @@ def main(task: dict[str, Any]) -> int:
     hosts.make()
     found = Found(**{name: task[name] for name in ("redis", "postgres", "weed", "compiler")})
     run = Run(task["seed"], task["seconds"], found)
+
+    def end(report: dict[str, Any]) -> None:
+        """Print it, and end at once, whatever threads still wait for. The kernel ends the rest."""
+        json.dump(report, sys.stdout)
+        sys.stdout.flush()
+        os._exit(0)
+
+    late = threading.Timer(task["seconds"] - END_SECONDS, lambda: end(run.give_up()))
+    late.daemon = True
+    late.start()
     try:
         report = run.go()
     finally:
         if logs:
             _keep_logs(run, logs)
-    json.dump(report, sys.stdout)
-    sys.stdout.flush()
-    return 0
+    late.cancel()
+    end(report)
 
 
 def _keep_logs(run: Run, folder: Path) -> None:
@@ -193,6 +233,4 @@ def _keep_logs(run: Run, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Threads that wait for an answer must not hold the end up; the kernel ends them.
-    code = main(json.loads(sys.argv[1]))
-    os._exit(code)
+    main(json.loads(sys.argv[1]))

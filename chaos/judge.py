@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from chaos.notebook import Accepted, Seen
+from knossos.jobs import JobRecord
 
 
 class Wrong(StrEnum):
@@ -135,6 +136,14 @@ def without_remarks(messages: Sequence[Seen]) -> list[Seen]:
             continue
         found.append(message)
     return found
+
+
+def judge_unfinished(records: Iterable[JobRecord]) -> list[Finding]:
+    """Also what nobody has asked for, such as an update of the repository, has to end."""
+    return [
+        Finding(Wrong.LOST, f"task {record.ticket}", f"{record.kind}: it is {record.state} at the end of the run")
+        for record in records
+    ]
 
 
 def judge_leftovers(leftovers: Iterable[str]) -> list[Finding]:

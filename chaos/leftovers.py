@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -16,12 +16,13 @@ import redis
 from sqlalchemy import text
 
 from chaos.deployment import FILLER, WORKERS, Deployment
+from chaos.scripts import MARKS
 from chaos.units import state_of
 from knossos.database import Database
 from knossos.jobs import keys
 from knossos.storage import Storage
 
-#: Ends of the names of files that are being written.
+#: Ends of the names of files that are being written; those that Python or we have named begin with "tmp" or a dot.
 UNFINISHED = (".new", ".part", ".tmp", ".partial")
 #: Programs that run inside of a job only.
 JOB_PROGRAMS = frozenset({"bwrap", "7zz", "7z", "7za", "sh", "seq", "sleep"})
@@ -36,7 +37,30 @@ def of_files(deployment: Deployment) -> list[str]:
         found += [f"temporary file: {path}" for path in folder.iterdir()]
     for name in ("near", "far", "mirror", "homes"):
         found += [f"unfinished file: {path}" for path in _unfinished(deployment.folder / name)]
-    return found
+    return found + of_homes(deployment.folder / "homes")
+
+
+def of_homes(homes: Path) -> list[str]:
+    """Files in homes that no script has put there."""
+    paths = (path for path in homes.rglob("*") if path.is_file())
+    return [f"file in a home: {path}" for path in paths if path.parent.name != MARKS and not _is_unfinished(path.name)]
+
+
+def of_mirror(root: Path, known: Collection[str]) -> list[str]:
+    """Archives that no result has; what was known lies below the root at these paths."""
+    paths = (path for path in sorted(root.rglob("*")) if path.is_file() and path.name != FILLER)
+    return [f"archive of no result: {path}" for path in paths if str(path.relative_to(root)) not in known]
+
+
+def of_machine(temporary: Sequence[Path] = (Path("/tmp"), Path("/dev/shm"))) -> list[str]:
+    """Files in the folders of the machine itself, which everybody may write to and nobody here has to."""
+    found = (path for folder in temporary for path in sorted(folder.iterdir()))
+    return [f"file in a folder of everybody's: {path}" for path in found if path.is_file() and not _is_backends(path)]
+
+
+def _is_backends(path: Path) -> bool:
+    """Whether Redis, PostgreSQL or the S3 server have it there while they run."""
+    return path.name.startswith(("PostgreSQL.", "seaweedfs-"))
 
 
 def _unfinished(root: Path) -> Iterator[Path]:
@@ -44,8 +68,12 @@ def _unfinished(root: Path) -> Iterator[Path]:
         if not path.is_file() or path.name == FILLER:
             continue
         inside = path.relative_to(root).parts
-        if path.name.endswith(UNFINISHED) or ".incoming" in inside or inside[0] in ("uploads", "work", "incoming"):
+        if _is_unfinished(path.name) or ".incoming" in inside or inside[0] in ("uploads", "work", "incoming"):
             yield path
+
+
+def _is_unfinished(name: str) -> bool:
+    return name.endswith(UNFINISHED) or name.startswith(("tmp", "."))
 
 
 def of_storage(storage: Storage, database: Database) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 
 from chaos.clients import Client, Unanswered
@@ -46,10 +47,11 @@ class Load:
                 self._begin(name, Scripting(client, rng, self.watchers).one)
 
     def stop(self, seconds: float) -> None:
-        """Nobody begins anything any more; wait for what they are at."""
+        """Nobody begins anything any more; wait for what they are at, so many seconds for all of them together."""
         self._stopping.set()
+        until = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
                 self._notebook.surprise(f"{thread.name} still waits for an answer, {seconds:.0f} seconds after the end")
 

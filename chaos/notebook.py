@@ -50,8 +50,10 @@ class Notebook:
         self._lock = threading.Lock()
         self.accepted: list[Accepted] = []
         self.watches: list[Watch] = []
-        #: How many requests were sent, by kind, and how many of them nobody ever answered, or answered no.
+        #: How many requests were sent, by kind, how many of them were told to come again, or never answered at all, and
+        #: how many were answered no.
         self.requests: Counter[str] = Counter()
+        self.told_again: Counter[str] = Counter()
         self.unanswered: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         #: What clients were told that no client should be told; each is a finding.
@@ -71,9 +73,10 @@ class Notebook:
         with self._lock:
             self.refused[f"{kind}: {why}"] += 1
 
-    def lose_answer(self, kind: str, key: str, **promised: Any) -> None:
+    def lose_answer(self, kind: str, key: str, status: int | None, **promised: Any) -> None:
+        """A request that was not answered, or with a status that leaves open whether it was taken."""
         with self._lock:
-            self.unanswered[kind] += 1
+            (self.unanswered if status is None else self.told_again)[kind] += 1
             self.uncertain.append(Accepted(kind, key, promised))
 
     def surprise(self, text: str) -> None:

@@ -12,13 +12,20 @@ from chaos.watchers import Watchers
 MOST_OPEN = 3
 #: The folder of the marks in each home; a file for each script.
 MARKS = "ran"
-#: What a script marks and says. The file is what counts how often it ran, outside of the engine.
+#: What a script marks and says. The file is what counts how often it ran, outside of the engine; the first line becomes
+#: the title of its task.
 SCRIPT = """\
+# {name}
 mkdir -p {marks}
 echo begin >> {marks}/{name}
 for line in $(seq {lines}); do echo "line $line"; sleep {pause}; done
 echo end >> {marks}/{name}
 """
+
+
+def title_of(name: str) -> str:
+    """What the task of a script is called."""
+    return f"# {name}"
 
 
 def output_of(lines: int) -> str:
@@ -51,8 +58,8 @@ class Scripting:
         try:
             # Not repeated: a script may do anything, and must not run twice.
             answer = client.as_person("POST", "/api/run", repeat=False, data=script.encode())
-        except Unanswered:
-            notebook.lose_answer("script", name, owner=client.name)
+        except Unanswered as error:
+            notebook.lose_answer("script", name, error.status, name=name, owner=client.name, lines=lines)
             return
         if answer.status_code == 429:
             notebook.refuse("script", "429")

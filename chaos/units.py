@@ -85,8 +85,10 @@ class Keeper:
             process.wait(STOP_SECONDS)
         return True
 
-    def stop(self, *names: str) -> None:
-        """Have units end in order, for good."""
+    def stop(self, *names: str, seconds: float = STOP_SECONDS) -> list[str]:
+        """Have units end in order, for good; which of them had to be killed after so many seconds."""
+        killed: list[str] = []
+        until = time.monotonic() + seconds
         units = [self.units[name] for name in names]
         for unit in units:
             unit.wanted = False
@@ -95,9 +97,11 @@ class Keeper:
         for unit in units:
             if unit.process is not None:
                 try:
-                    unit.process.wait(STOP_SECONDS)
+                    unit.process.wait(max(0.0, until - time.monotonic()))
                 except subprocess.TimeoutExpired:
                     unit.process.kill()
+                    killed.append(unit.name)
+        return killed
 
     def close(self) -> None:
         self._stopping.set()

@@ -17,8 +17,10 @@ from pathlib import Path
 
 from fuzz import campaign, crashes, interruption, needs
 from fuzz.campaign import Outcome, Plan
+from fuzz.guard import guarded
 from fuzz.places import Places
-from fuzz.targets import SHARES, Place, load
+from fuzz.rounds import DatabaseKind, Round, rounds_of
+from fuzz.targets import SHARES, load
 from knossos.errors import EXIT_MISSING, EXIT_OK, MissingDependency
 from knossos.settings import ROOT
 
@@ -35,6 +37,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("target", nargs="*", help=f"default: all of {', '.join(SHARES)}")
     parser.add_argument("--seed", type=int, default=SEED, help="the same seed gives the same inputs")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="most that all of it may take")
+    parser.add_argument(
+        "--database", type=DatabaseKind, action="append", help=f"{' or '.join(DatabaseKind)}; both by itself"
+    )
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run the input of a crash once more")
     parser.add_argument("--into", type=Path, default=ROOT / "var", help="folder of the numbers and the crashes")
     chosen = parser.parse_args(arguments)
@@ -45,7 +50,10 @@ def main(arguments: list[str]) -> int:
         needs.check()
         if chosen.replay:
             return replay(chosen.replay)
-        return fuzz(chosen.target or list(SHARES), chosen.seed, chosen.seconds, chosen.into)
+        databases = list(dict.fromkeys(chosen.database or DatabaseKind))
+        rounds = rounds_of(chosen.target or list(SHARES), databases)
+        needs.check_databases(one.database for one, _ in rounds)
+        return fuzz(rounds, chosen.seed, chosen.seconds, chosen.into)
     except MissingDependency as error:
         print(error, file=sys.stderr)
         return EXIT_MISSING
@@ -54,19 +62,17 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
-def fuzz(names: list[str], seed: int, seconds: float, into: Path) -> int:
-    """Run the targets one after the other, and tell what came of it."""
+def fuzz(rounds: list[tuple[Round, float]], seed: int, seconds: float, into: Path) -> int:
+    """Go through the rounds one after the other, and tell what came of it."""
     until = time.monotonic() + seconds - min(RESERVE_SECONDS, seconds / 4)
     outcomes: list[Outcome] = []
-    # Those that share a deployment follow each other.
-    ordered = sorted(names, key=lambda name: load(name).PLACE is Place.DEPLOYMENT)
     with Places() as places:
-        for number, name in enumerate(ordered):
-            with places.taker(name) as taker:
-                left = sum(SHARES[one] for one in ordered[number:])
-                share = max(0.0, until - time.monotonic()) * SHARES[name] / left
-                print(f"fuzzing: {name}, {share:.0f} s", file=sys.stderr)
-                outcome = campaign.run(Plan(name, seed, share), load(name), taker, into / "fuzz")
+        for number, (one, part) in enumerate(rounds):
+            with places.taker(one) as taker:
+                left = sum(part for _, part in rounds[number:])
+                share = max(0.0, until - time.monotonic()) * part / left
+                print(f"fuzzing: {one.name}, {share:.0f} s", file=sys.stderr)
+                outcome = campaign.run(Plan(one, seed, share), load(one.target), taker, into / "fuzz")
             outcomes.append(outcome)
             for signature, count in outcome.found.items():
                 print(f"  {count} x {signature}", file=sys.stderr)
@@ -82,7 +88,7 @@ def replay(path: Path) -> int:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
     print(f"{path}: {crash.signature}\nseed {crash.seed}, input {crash.number}:\n{crash.data[:2000]!r}")
-    with Places() as places, places.taker(crash.target) as taker:
+    with Places() as places, places.taker(crash.round) as taker:
         for data in (crash.data, *crash.earlier, crash.data):
             try:
                 taker.take(data)
@@ -98,17 +104,14 @@ def publish(outcomes: list[Outcome], seed: int, into: Path) -> None:
     print(table(outcomes))
     for path in (path for outcome in outcomes for path in outcome.files):
         print(f"python -m fuzz --replay {os.path.relpath(path)}")
-    rows = [
-        {"target": one.target, "seed": seed, "inputs": one.inputs, "crashes": one.crashes, "seconds": one.seconds}
-        for one in outcomes
-    ]
+    rows = [one.as_dict(seed) for one in outcomes]
     _write(into / "fuzz.json", json.dumps(rows, indent=1) + "\n")
 
 
 def table(outcomes: list[Outcome]) -> str:
     """The outcomes as a Markdown table."""
     lines = ["| target | inputs | crashes |", "|---|---:|---:|"]
-    lines += [f"| {one.target} | {one.inputs:,} | {one.crashes:,} |" for one in outcomes]
+    lines += [f"| {one.round.name} | {one.inputs:,} | {one.crashes:,} |" for one in outcomes]
     total = sum(one.inputs for one in outcomes), sum(one.crashes for one in outcomes)
     return "\n".join([*lines, f"| **all** | {total[0]:,} | {total[1]:,} |"])
 
@@ -121,4 +124,4 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(guarded(lambda: main(sys.argv[1:])))

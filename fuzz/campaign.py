@@ -1,4 +1,4 @@
-"""One target for so many seconds, or so many inputs: what it took, and what it broke."""
+"""One round for so many seconds, or so many inputs: what it took, and what it broke."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from fuzz.crashes import Broken, Crash
+from fuzz.rounds import Round
 from fuzz.targets import Target
 
 #: Inputs before a crash that are kept with it, and files that are kept of crashes that are probably one.
@@ -27,9 +28,9 @@ class Taker(Protocol):
 
 @dataclass
 class Outcome:
-    """What came of a target."""
+    """What came of a round."""
 
-    target: str
+    round: Round
     inputs: int = 0
     crashes: int = 0
     seconds: float = 0.0
@@ -43,12 +44,23 @@ class Outcome:
         if count <= FILES_OF_ONE:
             self.files.append(crash.save(folder))
 
+    def as_dict(self, seed: int) -> dict[str, Any]:
+        """The numbers, as they are kept."""
+        return {
+            "target": self.round.target,
+            "database": self.round.database,
+            "seed": seed,
+            "inputs": self.inputs,
+            "crashes": self.crashes,
+            "seconds": self.seconds,
+        }
+
 
 @dataclass(frozen=True)
 class Plan:
     """What to run."""
 
-    name: str
+    round: Round
     seed: int
     #: Seconds that it may take, and inputs at the most; None: as many as there is time for.
     seconds: float
@@ -57,14 +69,14 @@ class Plan:
 
 def run(plan: Plan, target: Target, taker: Taker, folder: Path, clock: Clock = time.monotonic) -> Outcome:
     """Give the target its inputs until its time is over. Each crash goes into ``folder``."""
-    outcome, begun = Outcome(plan.name), clock()
+    outcome, begun = Outcome(plan.round), clock()
     earlier: deque[bytes] = deque(maxlen=EARLIER)
-    for data in _limited(target.inputs(Random(f"{plan.seed} {plan.name}")), plan.inputs):
+    for data in _limited(target.inputs(Random(f"{plan.seed} {plan.round.name}")), plan.inputs):
         outcome.inputs += 1
         try:
             taker.take(data)
         except Broken as broken:
-            crash = Crash(plan.name, plan.seed, outcome.inputs, broken.kind, broken.detail, data, tuple(earlier))
+            crash = Crash(plan.round, plan.seed, outcome.inputs, broken.kind, broken.detail, data, tuple(earlier))
             outcome.add(crash, folder)
         earlier.append(data)
         if clock() - begun >= plan.seconds:

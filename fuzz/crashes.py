@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from fuzz.rounds import DatabaseKind, Round
+
 #: The last line of a stack, in an answer of a process or in a line of a log; and what of it differs each time.
 _ERROR = re.compile(r"(?:^|\| )((?:[A-Za-z_]+\.)*[A-Z]\w*(?:Error|Exception|Expired)\b[^\n|]*)", re.MULTILINE)
 _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+")
@@ -43,9 +45,9 @@ class Broken(Exception):
 class Crash:
     """One input that broke something, and how."""
 
-    target: str
+    round: Round
     seed: int
-    #: Which input of its target it was, from 1.
+    #: Which input of its round it was, from 1.
     number: int
     kind: CrashKind
     detail: str
@@ -57,15 +59,16 @@ class Crash:
     def signature(self) -> str:
         """What is the same for crashes that are probably one: the kind and the error, without its numbers and names."""
         errors = _ERROR.findall(self.detail) or self.detail.strip().splitlines() or [""]
-        return f"{self.target} {self.kind}: {_VARYING.sub('*', errors[-1])[:200]}"
+        return f"{self.round.name} {self.kind}: {_VARYING.sub('*', errors[-1])[:200]}"
 
     def save(self, folder: Path) -> Path:
         """Write it; the name tells target and input."""
         folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256(self.data).hexdigest()[:12]
-        path = folder / f"{self.target.rpartition('.')[2]}-{self.kind.replace(' ', '-')}-{digest}.json"
+        path = folder / f"{self.round.target.rpartition('.')[2]}-{self.kind.replace(' ', '-')}-{digest}.json"
         content = {
-            "target": self.target,
+            "target": self.round.target,
+            "database": self.round.database,
             "seed": self.seed,
             "number": self.number,
             "kind": self.kind.value,
@@ -91,8 +94,9 @@ def load(path: Path) -> Crash:
     """
     try:
         content = json.loads(path.read_text())
+        database = content.get("database")
         return Crash(
-            target=str(content["target"]),
+            round=Round(str(content["target"]), database and DatabaseKind(database)),
             seed=int(content["seed"]),
             number=int(content["number"]),
             kind=CrashKind(content["kind"]),

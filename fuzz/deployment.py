@@ -47,9 +47,11 @@ Take = Callable[[bytes], None]
 
 
 class Deployment:
-    """Use as a context manager. What breaks it makes a new one."""
+    """Use as a context manager. What breaks it makes a new one. ``new_database`` answers the address of an empty
+    database each time; without it, it is SQLite in a file."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_database: Callable[[], str] | None = None) -> None:
+        self._new_database = new_database
         self._stack, self._ends = ExitStack(), ExitStack()
         self.words: Words = {}
 
@@ -82,7 +84,8 @@ class Deployment:
         redis = RedisServer(folder / "redis")
         self._stack.callback(redis.stop)
         redis.start()
-        site = Site(folder, redis.url, **settings_of(folder))
+        database = {"database": self._new_database()} if self._new_database else {}
+        site = Site(folder, redis.url, **settings_of(folder), **database)
         self.site = self._stack.enter_context(site)
         file = write_settings(folder / "settings.py", site.settings)
         self._worker = Process(["worker.py"], folder / "worker.log", {"KNOSSOS_SETTINGS": str(file)})

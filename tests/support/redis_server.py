@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import random
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import redis
@@ -47,8 +49,11 @@ def redis_binary() -> str:
 class RedisServer:
     """One Redis server. With ``aof`` it writes every command to disk, so that nothing is lost when it is killed."""
 
-    def __init__(self, folder: Path, aof: bool = False, password: str = "") -> None:
+    def __init__(
+        self, folder: Path, aof: bool = False, password: str = "", environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder, self.aof, self.password = folder, aof, password
+        self.environment = environment or {}
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -64,7 +69,8 @@ class RedisServer:
         options += ["--appendonly", "yes" if self.aof else "no", "--appendfsync", "always" if self.aof else "no"]
         if self.password:
             options += ["--requirepass", self.password]
-        self.process = subprocess.Popen([redis_binary(), *options], stdout=subprocess.DEVNULL)
+        variables = {**os.environ, **self.environment}
+        self.process = subprocess.Popen([redis_binary(), *options], stdout=subprocess.DEVNULL, env=variables)
         client = redis.Redis.from_url(self.url, retry=None)
         for _ in range(400):
             with contextlib.suppress(redis.RedisError):

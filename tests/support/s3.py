@@ -7,13 +7,16 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from chaos.storage_door import StorageDoor
 from knossos.settings import Settings
 from knossos.storage import Storage
 from tests.support.processes import wait_for
@@ -145,3 +148,16 @@ class S3Server:
             self.process = None
         for socket in self._sockets:
             socket.unlink(missing_ok=True)
+
+
+@contextmanager
+def behind_a_door(settings: Settings) -> Iterator[tuple[StorageDoor, Settings]]:
+    """A door before the server that the settings name, which can be told to answer 500, and the settings with it."""
+    server = urlsplit(settings.storage_options["endpoint"])
+    address = ("127.0.0.1", free_port())
+    door = StorageDoor(address, (str(server.hostname), int(server.port or 0)))
+    options = {**settings.storage_options, "endpoint": f"http://{address[0]}:{address[1]}"}
+    try:
+        yield door, settings.model_copy(update={"storage_options": options})
+    finally:
+        door.close()

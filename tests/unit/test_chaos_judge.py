@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import requests
 
-from chaos.judge import Fate, LogEntry, Wrong, judge_fate, judge_leftovers, judge_watch
-from chaos.notebook import Accepted, Seen
+from chaos import leftovers
+from chaos.clients import Client
+from chaos.judge import Fate, LogEntry, Wrong, judge_fate, judge_leftovers, judge_unfinished, judge_watch
+from chaos.notebook import Accepted, Notebook, Seen
 from chaos.report import shown, summary
+from chaos.scripts import MARKS
 from chaos.storage_door import body_bytes
+from knossos.jobs import JobRecord
 
 REQUEST = Accepted("conversion", "17")
 LOG = [
@@ -91,6 +98,21 @@ def test_what_the_server_says_to_one_watcher_alone_is_no_event() -> None:
     assert watched([TOLD[0], Seen("1-0", "log_message", waits), *TOLD[1:]]) == []
 
 
+FIELDS = {
+    **dict.fromkeys((b"title", b"owner", b"token", b"queue"), b""),
+    **dict.fromkeys((b"created_at", b"changed_at"), b"1"),
+    b"kind": b"repository",
+    b"state": b"queued",
+}
+
+
+def test_a_task_that_has_not_ended_is_lost_whoever_asked_for_it() -> None:
+    record = JobRecord.from_hash(17, FIELDS)
+    found = judge_unfinished([record])
+    assert [(one.wrong, one.about) for one in found] == [(Wrong.LOST, "task 17")]
+    assert "repository" in found[0].text
+
+
 def test_whatever_is_left_is_a_finding_and_makes_the_run_fail() -> None:
     findings = judge_leftovers(["workspace: /run/chaos/work/worker-1/17-abc"])
     faults, none = {"SIGKILL: worker": 2}, dict[str, int]()
@@ -101,6 +123,52 @@ def test_whatever_is_left_is_a_finding_and_makes_the_run_fail() -> None:
     assert "17-abc" in shown(report)
     assert "seed 7" in shown(report)
     assert "NOT ALL IS WELL" in shown(report)
+
+
+def test_an_archive_that_no_result_has_is_left_over(tmp_path: Path) -> None:
+    (tmp_path / "mod" / "1.0.0").mkdir(parents=True)
+    for name in ("a.zip", "b.zip"):
+        (tmp_path / "mod" / "1.0.0" / name).touch()
+    assert leftovers.of_mirror(tmp_path, {"mod/1.0.0/a.zip", "mod/1.0.0/b.zip"}) == []
+    (left,) = leftovers.of_mirror(tmp_path, {"mod/1.0.0/a.zip"})
+    assert left.endswith("mod/1.0.0/b.zip")
+
+
+def test_a_file_in_a_folder_of_everybodys_is_left_over_but_for_those_of_the_backends(tmp_path: Path) -> None:
+    for name in ("PostgreSQL.12345", "seaweedfs-s3-grpc-18334.sock"):
+        (tmp_path / name).touch()
+    assert leftovers.of_machine([tmp_path]) == []
+    (tmp_path / "tmpab12").touch()
+    assert len(leftovers.of_machine([tmp_path])) == 1
+
+
+def test_a_file_in_a_home_that_no_script_has_made_is_left_over(tmp_path: Path) -> None:
+    (tmp_path / "4" / MARKS).mkdir(parents=True)
+    (tmp_path / "4" / MARKS / "scripter-0-1").touch()
+    assert leftovers.of_homes(tmp_path) == []
+    (tmp_path / "4" / "output").touch()
+    assert len(leftovers.of_homes(tmp_path)) == 1
+
+
+def test_a_server_that_gives_no_answer_is_a_finding_even_where_another_try_gets_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notebook = Notebook()
+    client = Client(notebook, threading.Event())
+    answer = requests.Response()
+    answer.status_code = 200
+    answers: list[Any] = [requests.ReadTimeout("slow"), answer]
+
+    def ask(*_: Any, **__: Any) -> requests.Response:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return cast("requests.Response", found)
+
+    monkeypatch.setattr(client.session, "request", ask)
+    assert client.ask("GET", "/api/info?x=1", repeat=True).status_code == 200
+    (text,) = notebook.surprises
+    assert text.startswith("GET /api/info: no answer")
 
 
 def test_the_door_knows_how_much_of_a_request_it_has_to_take() -> None:

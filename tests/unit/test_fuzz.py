@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,12 +17,13 @@ from fuzz import __main__ as fuzz
 from fuzz import campaign, crashes, needs, wire
 from fuzz.canaries import SECRET, Watch, must_not_tell, plant
 from fuzz.crashes import Broken, Crash, CrashKind
+from fuzz.rounds import DatabaseKind, Round, rounds_of
 from fuzz.targets import SHARES, load
 from fuzz.targets.sockets import frame
 from fuzz.wire import Answer
 from knossos.errors import EXIT_MISSING
 
-CRASH = Crash("archives", 7, 3, CrashKind.ERROR, "a stack\nKeyError: 'x'", b"\x00\xffdata", (b"before",))
+CRASH = Crash(Round("archives"), 7, 3, CrashKind.ERROR, "a stack\nKeyError: 'x'", b"\x00\xffdata", (b"before",))
 
 
 pytestmark = pytest.mark.usefixtures("own_signals")
@@ -39,6 +41,8 @@ def test_the_same_seed_gives_the_same_inputs_and_another_gives_others(name: str)
 def test_a_crash_is_kept_and_read_as_it_was(tmp_path: Path) -> None:
     path = CRASH.save(tmp_path)
     assert crashes.load(path) == CRASH
+    other = replace(CRASH, round=Round("protocols", DatabaseKind.POSTGRESQL))
+    assert crashes.load(other.save(tmp_path)) == other
     assert path.name.startswith("archives-error-")
     path.write_text("{}")
     with pytest.raises(ValueError, match="no crash"):
@@ -46,9 +50,9 @@ def test_a_crash_is_kept_and_read_as_it_was(tmp_path: Path) -> None:
 
 
 def test_crashes_that_differ_in_numbers_and_names_are_probably_one() -> None:
-    other = Crash("archives", 7, 9, CrashKind.ERROR, "another stack\nKeyError: 'y'\nWARNING 3", b"other")
+    other = Crash(Round("archives"), 7, 9, CrashKind.ERROR, "another stack\nKeyError: 'y'\nWARNING 3", b"other")
     assert other.signature == CRASH.signature
-    assert Crash("archives", 7, 9, CrashKind.HANG, "KeyError: 'y'", b"other").signature != CRASH.signature
+    assert Crash(Round("archives"), 7, 9, CrashKind.HANG, "KeyError: 'y'", b"other").signature != CRASH.signature
 
 
 class Taker:
@@ -64,7 +68,7 @@ class Taker:
 
 
 def test_every_crash_is_counted_and_the_first_of_each_kind_are_kept(tmp_path: Path) -> None:
-    plan = campaign.Plan("descriptions", 1, seconds=3600, inputs=20)
+    plan = campaign.Plan(Round("descriptions"), 1, seconds=3600, inputs=20)
     outcome = campaign.run(plan, load("descriptions"), Taker(), tmp_path)
     assert (outcome.inputs, outcome.crashes) == (20, 10)
     assert outcome.found == {"descriptions error: number *": 10}
@@ -75,7 +79,7 @@ def test_every_crash_is_counted_and_the_first_of_each_kind_are_kept(tmp_path: Pa
 
 def test_a_target_ends_when_its_time_is_over(tmp_path: Path) -> None:
     times = iter(range(0, 1000, 2))
-    plan = campaign.Plan("descriptions", 1, seconds=9)
+    plan = campaign.Plan(Round("descriptions"), 1, seconds=9)
     outcome = campaign.run(plan, load("descriptions"), Taker(), tmp_path, clock=lambda: next(times))
     assert outcome.inputs == 5
 
@@ -127,9 +131,9 @@ def test_a_frame_is_masked_and_may_lie_about_its_length() -> None:
 def test_numbers_and_ways_to_replay_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outcome = campaign.Outcome("archives", inputs=1234)
+    outcome = campaign.Outcome(Round("archives"), inputs=1234)
     outcome.add(CRASH, tmp_path / "fuzz")
-    fuzz.publish([outcome, campaign.Outcome("xml", inputs=1)], 7, tmp_path)
+    fuzz.publish([outcome, campaign.Outcome(Round("xml"), inputs=1)], 7, tmp_path)
     said = capsys.readouterr().out
     assert "| archives | 1,234 | 1 |" in said
     assert "| **all** | 1,235 | 1 |" in said
@@ -152,6 +156,23 @@ def test_what_is_missing_is_named_with_the_way_to_install_it(
     said = capsys.readouterr().err
     assert "requirements-dev.txt" in said if missing == "schemathesis" else "apt install bubblewrap" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_postgresql_is_named_only_where_it_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(needs, "programs_folder", lambda: None)
+    assert fuzz.main(["--into", str(tmp_path), "protocols"]) == EXIT_MISSING
+    assert "apt install postgresql" in capsys.readouterr().err
+    needs.check_databases([DatabaseKind.SQLITE, None])
+
+
+def test_what_has_a_deployment_runs_on_each_database_with_other_inputs_in_the_time_of_one() -> None:
+    rounds = rounds_of(["xml", "protocols", "sockets"], list(DatabaseKind))
+    assert [one.name for one, _ in rounds] == [
+        "xml", "protocols", "sockets", "protocols, PostgreSQL", "sockets, PostgreSQL",
+    ]  # fmt: skip
+    assert sum(part for _, part in rounds) == sum(SHARES[name] for name in ("xml", "protocols", "sockets"))
 
 
 def test_a_target_that_is_none_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,6 +153,43 @@ def test_more_than_one_match_or_parameter_is_an_error_unless_the_runner_allows_i
     assert arguments(file, query={"v": ["a", "b"]}) == ["x", "--v=a", "--v=b", "$RUNDIR", "a", "b"]
 
 
+def nested(body: Any, deep: int) -> Any:
+    for _ in range(deep):
+        body = [body]
+    return body
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("$..[?@..a]", [nested("end", 60)] * 1000),
+        ("$..[?@[?@..a]]", [nested("end", 60)] * 1000),
+        ("$..*..[?@ == 2]", nested([1] * 30_000, 60)),
+    ],
+)
+def test_a_filter_that_would_go_through_too_much_of_a_body_is_refused(path: str, body: Any) -> None:
+    place, message = refusal(body_runner(path, repeat_body=True), "", {}, body)
+    assert place == f"body.{path}"
+    assert "more than 1000000 values" in message
+
+
+@pytest.mark.parametrize("way", ["match", "search"])
+def test_a_pattern_in_a_filter_keeps_no_server_busy(way: str) -> None:
+    """Python's own regular expressions would try 2 to the power of 5000 ways."""
+    path = f"$[?{way}(@, '(a+)+b')]"
+    assert refusal(body_runner(path), "", {}, ["a" * 5000])[1].startswith("this JSONPath finds nothing")
+    assert arguments(body_runner(path), body=["a" * 5000 + "b"]) == ["a" * 5000 + "b"]
+
+
+def test_a_pattern_in_a_filter_means_what_rfc_9535_says() -> None:
+    body = [{"v": "abc"}, {"v": "xabc"}, {"v": 1}, {"v": "\ud800"}, {"v": "Ümit"}]
+    assert arguments(body_runner("$[?match(@.v, 'a.c')].v"), body=body) == ["abc"]
+    assert arguments(body_runner("$[?search(@.v, 'a.c')].v", repeat_body=True), body=body) == ["abc", "xabc"]
+    assert arguments(body_runner("$[?match(@.v, '[\\\\p{Lu}].*')].v"), body=body) == ["Ümit"]
+    for pattern in ("(", "a{2,1}", "(?=a)", "x" * 2000):
+        assert refusal(body_runner("$[?match(@.v, $[0].p)].v"), "", {}, [{"p": pattern, "v": "a"}])[1]
+
+
 def test_a_value_that_looks_like_an_option_is_refused_unless_it_cannot_be_one() -> None:
     for value in ("--help", "-", "-rf", "-1x", "--"):
         assert refusal(query_runner("$V"), query={"v": [value]})[0] == "query.v"

@@ -156,8 +156,10 @@ class Uploads:
             # Somebody may have finished it meanwhile.
             if not self._blobs.touch(sha256):
                 self._store(upload, content_checksum, vp_checksum)
-            self._records.remove(upload.key)
+            # Where that fails it is asked for again: without its record, nobody would know of a part.
             self._place.clear(upload)
+            self._records.remove(upload.key)
+            self._place.clear(upload)  # what came meanwhile
 
     def expire(self) -> int:
         """Remove uploads to which nobody has sent anything for UPLOAD_LIFETIME, and what is left of others; how many

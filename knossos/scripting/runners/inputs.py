@@ -17,7 +17,8 @@ from jsonpath import JSONPathError
 
 from knossos.errors import InvalidInput
 from knossos.scripting.runners.body_matches import TooManyLooks, values_at
-from knossos.scripting.runners.model import RUNDIR, BodyArg, Inputs, RunnerFile, compiled_path, name_pattern
+from knossos.scripting.runners.json_paths import compiled_path
+from knossos.scripting.runners.model import RUNDIR, BodyArg, Inputs, RunnerFile, name_pattern
 from knossos.scripting.runners.strict_json import read_json
 from knossos.setting_kinds import MIB
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from knossos.scripting.metadata import RunLimits, Seconds
 from knossos.scripting.plan import CsvColumn
+from knossos.scripting.runners.json_paths import compiled_path
 
 #: The name that stands for the run's own directory; the worker puts that in.
 RUNDIR = "RUNDIR"
@@ -31,8 +30,6 @@ _INTERPRETERS = r"(ba|da|z|k|a)?sh|(python|perl|ruby|node|Rscript)[0-9.]*"
 #: own after them.
 _BEFORE_PROGRAM = r"-[A-Za-z0-9]*[ceEp].*|--(eval|print)(=.*)?"
 _BEFORE_VALUE = r"[-+][A-Za-z]*[oOWX]"
-
-_ENVIRONMENT = JSONPathEnvironment(strict=True)
 
 
 def _env_name(name: str) -> str:
@@ -60,19 +57,6 @@ def _regex(pattern: str) -> str:
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"expected a regular expression: {error}") from error
     return pattern
-
-
-@lru_cache(maxsize=256)
-def compiled_path(path: str) -> JSONPath:
-    """A JSONPath, ready to be used. Raises ValueError where it is none by RFC 9535."""
-    try:
-        compiled = _ENVIRONMENT.compile(path)
-    except (JSONPathError, RecursionError, ArithmeticError) as error:
-        # The last for a number in a filter that is none: 1e999.
-        raise ValueError(f"expected a JSONPath such as '$.address.city': {str(error).splitlines()[0]}") from error
-    if not isinstance(compiled, JSONPath):
-        raise ValueError("expected one JSONPath such as '$.address.city'")
-    return compiled
 
 
 def _json_path(path: str) -> str:
