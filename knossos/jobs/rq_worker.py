@@ -5,7 +5,8 @@ job and writes down that it has begun, its horse runs it and writes down how it 
 always holds:
 
 - the group ends with its horse, and the horse with its worker, also on SIGKILL;
-- a worker without a sign of life for WORKER_LOST_SECONDS loses its job to another one;
+- a worker without a sign of life for WORKER_LOST_SECONDS loses its job to another one, and at once where another one of
+  its machine sees that worker and horse are gone;
 - a worker that is told to stop lets its job go on for SHUTDOWN_GRACE_SECONDS, then hands it back to the queue;
 - only the execution whose fence the record holds may end a job.
 
@@ -187,7 +188,11 @@ class EngineWorker(Worker):
         self.last_cleaned_at: Any = now()
 
     def run_maintenance_tasks(self) -> None:
-        """Look after the queues, retries that are due, and folders that were left behind."""
+        """Look after what was left behind on this machine, the queues, and retries that are due."""
+        for left in workspace.sweep(self._work_folder):
+            log.warning("removed the folder %s of a worker that is gone", left.name)
+            if left.orphaned:
+                self._give_up(left)
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         if self._companion is not None:
             self._companion.tend()
@@ -196,9 +201,18 @@ class EngineWorker(Worker):
                 limits.resume(job_id, registry.key, self.connection)
         for ticket in limits.tend(self.connection):
             log.warning("task %s is no more and had slots of its limits; they are free again", ticket)
-        for name in workspace.sweep(self._work_folder):
-            log.warning("removed the folder %s of a worker that is gone", name)
         counts.deliver(self.connection)
+
+    def _give_up(self, left: workspace.Left) -> None:
+        """Leave a job that nobody is at any more to the caretaker, as if its worker's last sign of life were long past.
+
+        Should the worker live after all, in a container whose processes do not show here, its fence no longer holds.
+        """
+        ticket = left.name.partition("-")[0]
+        fence, queue = cast("list[bytes | None]", self.connection.hmget(keys.task(ticket), ["fence", "queue"]))
+        if fence and queue and workspace.name_of(ticket, fence.decode()) == left.name:
+            registry = self.engine.queue(queue.decode()).started_job_registry
+            self.connection.zadd(registry.key, {f"{ticket}:{fence.decode()}": 0}, xx=True)
 
     # --- the horse --------------------------------------------------------------------------------
 
