@@ -7,7 +7,6 @@ replaced. They are RQ's internals: the version is pinned, and the integration te
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from rq.job import Job, JobStatus
@@ -19,6 +18,8 @@ from knossos.jobs.records import JobFailure
 if TYPE_CHECKING:
     from redis.client import Pipeline
     from rq.queue import Queue
+
+    from knossos.jobs.context import JobContext
 
 #: RQ's serializer for everything: JSON, never pickle.
 SERIALIZER = "json"
@@ -34,7 +35,9 @@ class EngineJob(Job):
     """A job of the engine: its id is the ticket, its one argument the payload."""
 
     #: Makes what its function receives; only a worker sets that.
-    make_context: Callable[[], Any] | None = None
+    make_context: Callable[[], JobContext] | None = None
+    #: What it has received.
+    context: JobContext | None = None
     #: The number of this attempt, and of all; 0 where its record did not allow that it began.
     attempt: int = 0
     attempts: int = 0
@@ -61,8 +64,11 @@ class EngineJob(Job):
     def _execute(self) -> Any:
         if self.make_context is None:
             raise RuntimeError("an engine's job can only be run by an engine's worker")
-        with closing(self.make_context()) as context:
-            return self.func(context, *self.args)
+        self.context = self.make_context()
+        try:
+            return self.func(self.context, *self.args)
+        finally:
+            self.context.finish()
 
     def prepare_for_execution(self, worker_name: str, pipeline: Pipeline) -> None:
         """Begin. Whether the record allowed it shows when it is read back, before anything is run."""

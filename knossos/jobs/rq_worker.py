@@ -381,7 +381,11 @@ class EngineWorker(Worker):
         ours.make_context = partial(
             JobContext, self.engine, ours.ticket, execution.id, attempt=ours.attempt, attempts=ours.attempts
         )
-        return super().perform_job(job, queue, execution)
+        try:
+            return super().perform_job(job, queue, execution)
+        finally:
+            if ours.context is not None:
+                ours.context.close()
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
         """In the horse. Its worker has written down already that the job begins."""

@@ -652,7 +652,7 @@ def test_a_folder_is_removed_even_where_the_job_made_it_read_only(
     ticket = engine.submit(spec("workspace")).ticket
     assert ended(engine, ticket).state is JobState.SUCCEEDED
     assert engine.result(ticket).startswith(str(settings.work_folder))
-    assert not any(settings.work_folder.glob("*"))
+    wait_for(lambda: not any(settings.work_folder.glob("*")), "the end of the job's folder")
 
 
 def test_a_listing_is_newest_first_and_can_be_narrowed_and_paged(engine: Engine) -> None:
