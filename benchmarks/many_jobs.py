@@ -58,5 +58,4 @@ def _indices(record: JobRecord, engine: Engine) -> list[str]:
         keys.tasks_of(record.owner),
         keys.tasks_of_kind(record.kind),
         *([keys.line(line.decode())] if isinstance(line, bytes) else []),
-        engine.queue(record.queue).finished_job_registry.key,
     ]

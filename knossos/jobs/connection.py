@@ -10,6 +10,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from knossos import tally
@@ -62,6 +63,10 @@ def connect(url: str, patience_seconds: float, answer_seconds: float = ANSWER_SE
         retry=retry_policy(patience_seconds),
         socket_connect_timeout=min(CONNECT_SECONDS, answer_seconds),
         socket_timeout=answer_seconds,
+        # Each job has a connection of its own. That redis-py says there which version it is (it reads that from disk
+        # each time), and asks for word of a cluster's moves, would take four times as long as the connection itself.
+        driver_info=None,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
         **({} if url.startswith("unix") else {"socket_keepalive": True}),
     )
     return client

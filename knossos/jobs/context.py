@@ -147,15 +147,16 @@ class JobContext:
             f"Nobody answered within {seconds:.0f} seconds. Start again and keep the page open.", seconds=seconds
         )
 
+    def finish(self) -> None:
+        """Write the progress that still waits. The engine calls it when the function has come back."""
+        with self._lock:
+            for kind in list(self._waiting):
+                self._write(kind, self._waiting.pop(kind), only_last=True)
+
     def close(self) -> None:
-        """Write the progress that still waits, and remove the folder. The engine calls it when the job has ended."""
-        try:
-            with self._lock:
-                for kind in list(self._waiting):
-                    self._write(kind, self._waiting.pop(kind), only_last=True)
-        finally:
-            self._workspace.close()
-            counts.deliver(self.engine.redis)
+        """Remove the folder. The engine calls it when the outcome stands: nobody has to wait for that."""
+        self._workspace.close()
+        counts.deliver(self.engine.redis)
 
     def _log(self, level: str, text: str) -> None:
         with self._lock:

@@ -46,7 +46,7 @@ def purge(engine: Engine, now: float | None = None) -> Purged:
     settings = engine.settings
     removed = _remove_ended(engine, at - settings.result_lifetime)
     expired = _give_up(engine, at - settings.task_lifetime)
-    return Purged(removed, expired, sweep(engine), tuple(workspace.sweep(settings.work_folder)))
+    return Purged(removed, expired, sweep(engine), tuple(left.name for left in workspace.sweep(settings.work_folder)))
 
 
 def _remove_ended(engine: Engine, before: float) -> tuple[int, ...]:

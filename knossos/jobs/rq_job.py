@@ -7,19 +7,19 @@ replaced. They are RQ's internals: the version is pinned, and the integration te
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from rq.job import Job, JobStatus
 
-from knossos.jobs import keys, limits
-from knossos.jobs.errors import JobSuperseded
+from knossos.jobs import limits
 from knossos.jobs.ledger import Ledger
 from knossos.jobs.records import JobFailure
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
     from rq.queue import Queue
+
+    from knossos.jobs.context import JobContext
 
 #: RQ's serializer for everything: JSON, never pickle.
 SERIALIZER = "json"
@@ -34,8 +34,13 @@ WORKER_LOST = JobFailure(
 class EngineJob(Job):
     """A job of the engine: its id is the ticket, its one argument the payload."""
 
-    #: Makes what its function receives, of the numbers of this attempt and of all; only a worker sets that.
-    make_context: Callable[[int, int], Any] | None = None
+    #: Makes what its function receives; only a worker sets that.
+    make_context: Callable[[], JobContext] | None = None
+    #: What it has received.
+    context: JobContext | None = None
+    #: The number of this attempt, and of all; 0 where its record did not allow that it began.
+    attempt: int = 0
+    attempts: int = 0
     #: Id of the execution that speaks for this job; "" where a caretaker does, for a worker that is gone.
     fence: str = ""
     #: Why it failed, where that is known.
@@ -59,22 +64,16 @@ class EngineJob(Job):
     def _execute(self) -> Any:
         if self.make_context is None:
             raise RuntimeError("an engine's job can only be run by an engine's worker")
-        fields: Any = self.connection.hmget(keys.task(self.id), ["fence", "attempt", "attempts"])
-        fence, attempt, attempts = fields
-        if fence is None or fence.decode() != self.fence:
-            raise JobSuperseded(f"task {self.id} has ended, or another worker has it")
-        with closing(self.make_context(int(attempt or 1), int(attempts or 1))) as context:
-            return self.func(context, *self.args)
+        self.context = self.make_context()
+        try:
+            return self.func(self.context, *self.args)
+        finally:
+            self.context.finish()
 
     def prepare_for_execution(self, worker_name: str, pipeline: Pipeline) -> None:
         """Begin. Whether the record allowed it shows when it is read back, before anything is run."""
         super().prepare_for_execution(worker_name, pipeline)
         self.ledger.start(self.ticket, self.fence, worker_name, pipeline)
-
-    def _handle_success(self, result_ttl: int, pipeline: Pipeline, *args: Any, **kwargs: Any) -> None:
-        self.ledger.succeed(self.ticket, self.fence, self._result, pipeline)
-        self._result = None  # the record keeps it; RQ need not store it a second time
-        super()._handle_success(result_ttl, pipeline, *args, **kwargs)
 
     def _handle_failure(self, exc_string: str, pipeline: Pipeline, *args: Any, **kwargs: Any) -> None:
         end = self.ledger.cancelled if self.was_cancelled else self.ledger.fail

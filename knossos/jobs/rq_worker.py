@@ -1,9 +1,12 @@
 """RQ's worker, with the edges that RQ leaves rough: death, cancelling, stopping, and Redis going away.
 
-A worker forks a *horse* for each job; the horse leads a process group with whatever the job starts. What always holds:
+A worker forks a *horse* for each job; the horse leads a process group with whatever the job starts. The worker takes a
+job and writes down that it has begun, its horse runs it and writes down how it ended: each in one transaction. What
+always holds:
 
 - the group ends with its horse, and the horse with its worker, also on SIGKILL;
-- a worker without a sign of life for WORKER_LOST_SECONDS loses its job to another one;
+- a worker without a sign of life for WORKER_LOST_SECONDS loses its job to another one, and at once where another one of
+  its machine sees that worker and horse are gone;
 - a worker that is told to stop lets its job go on for SHUTDOWN_GRACE_SECONDS, then hands it back to the queue;
 - only the execution whose fence the record holds may end a job.
 
@@ -16,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import math
 import os
 import random
 import signal
@@ -31,6 +35,7 @@ from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
+from rq.rate_limit import release_slot
 from rq.registry import clean_registries
 from rq.timeouts import JobTimeoutException
 from rq.worker import WorkerStatus
@@ -46,8 +51,11 @@ from knossos.jobs.failures import explain
 from knossos.jobs.records import JobFailure
 from knossos.jobs.rq_job import SERIALIZER, EngineJob
 from knossos.jobs.rq_queue import ReliableQueue, connection_errors
+from knossos.jobs.states import JobState
 
 if TYPE_CHECKING:
+    from redis.client import Pipeline
+
     from knossos.jobs.engine import Engine
 
 #: Seconds for which an idle worker waits for a job before it looks after its queues.
@@ -105,6 +113,8 @@ class EngineWorker(Worker):
         self._work_folder = engine.settings.work_folder
         self._grace_ends: float | None = None
         self._handing_back = False
+        self._more_wait = False
+        self._heard_at = -math.inf
         adopt_orphans()
         shared_clock.follow(engine.redis)
         super().__init__(
@@ -129,6 +139,21 @@ class EngineWorker(Worker):
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         return round(self._lost_seconds)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Say that we live, in one go; between quick jobs not more often than without any."""
+        if pipeline is not None:
+            super().heartbeat(timeout, pipeline)
+        elif timeout is not None or time.monotonic() - self._heard_at >= DEQUEUE_SECONDS:
+            with self.connection.pipeline() as own:
+                super().heartbeat(timeout, own)
+                own.execute()
+            self._heard_at = time.monotonic()
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Asked as often as the queues are looked after, rather than before each job."""
+        if self.should_run_maintenance_tasks:
+            super().check_for_suspension(burst)
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """Every few seconds while the horse runs: say that we live, and see whether the job must end."""
@@ -168,8 +193,12 @@ class EngineWorker(Worker):
                 queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
 
     def run_maintenance_tasks(self) -> None:
-        """Look after the queues, retries that are due, and folders that were left behind."""
+        """Look after what was left behind on this machine, the queues, and retries that are due."""
         shared_clock.follow(self.connection)
+        for left in workspace.sweep(self._work_folder):
+            log.warning("removed the folder %s of a worker that is gone", left.name)
+            if left.orphaned:
+                self._give_up(left)
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         if self._companion is not None:
             self._companion.tend()
@@ -178,9 +207,18 @@ class EngineWorker(Worker):
                 limits.resume(job_id, queue.scheduled_job_registry.key, self.connection)
         for ticket in limits.tend(self.connection):
             log.warning("task %s is no more and had slots of its limits; they are free again", ticket)
-        for name in workspace.sweep(self._work_folder):
-            log.warning("removed the folder %s of a worker that is gone", name)
         counts.deliver(self.connection)
+
+    def _give_up(self, left: workspace.Left) -> None:
+        """Leave a job that nobody is at any more to the caretaker, as if its worker's last sign of life were long past.
+
+        Should the worker live after all, in a container whose processes do not show here, its fence no longer holds.
+        """
+        ticket = left.name.partition("-")[0]
+        fence, queue = cast("list[bytes | None]", self.connection.hmget(keys.task(ticket), ["fence", "queue"]))
+        if fence and queue and workspace.name_of(ticket, fence.decode()) == left.name:
+            registry = self.engine.queue(queue.decode()).started_job_registry
+            self.connection.zadd(registry.key, {f"{ticket}:{fence.decode()}": 0}, xx=True)
 
     # --- the horse --------------------------------------------------------------------------------
 
@@ -220,16 +258,51 @@ class EngineWorker(Worker):
             except OSError as error:  # too many processes; perhaps not any more when there is a job
                 log.warning("no horse can be made beforehand: %s", error)
 
-    def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        request: Any = self.connection.hget(keys.task(job.id), "request")
-        named = request.decode() if request else ""
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Begin a job, and have it run."""
+        execution = self.prepare_execution(job)
+        if not _ours(job).attempt:
+            self._drop(job, execution)
+            tracing.at_no_job()
+            return
+        self.fork_work_horse(job, queue)
+        self.monitor_work_horse(job, queue, execution)
+
+    def prepare_execution(self, job: Job) -> Execution:
+        """Write down that a job begins. Where its record does not allow that it has no number of attempts then."""
+        ours = _ours(job)
+        with self.connection.pipeline() as pipeline:
+            execution = Execution.create(job, self.get_heartbeat_ttl(job), pipeline, worker_name=self.name)
+            self.executions[execution.id] = execution
+            self.set_state(WorkerStatus.BUSY, pipeline=pipeline)
+            ours.fence = execution.id
+            ours.prepare_for_execution(self.name, pipeline)
+            pipeline.lrem(self.engine.queue(job.origin).intermediate_queue_key, 1, job.id)
+            for queue in self.queues:
+                pipeline.llen(queue.key)
+            pipeline.hmget(keys.task(job.id), ["fence", "attempt", "attempts", "request"])
+            *answers, (fence, attempt, attempts, request) = pipeline.execute()
+        self._more_wait = any(answers[-len(self.queues) :])
+        if fence is not None and fence.decode() == execution.id:
+            ours.attempt, ours.attempts = int(attempt), int(attempts)
         # Until it has left: the worker's own lines, and those of the horse.
-        tracing.at_job(int(job.id), named)
+        tracing.at_job(ours.ticket, request.decode() if request else "")
+        return execution
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
         log.info("task %s starts", job.id)
         ready, self._spare = self._spare, None
-        execution = cast(Execution, self.execution)
-        begun = execution.created_at.timestamp()
-        if ready and ready.give(spare.Assignment(job.id, queue.name, execution.id, begun, named)):
+        execution, ours = cast(Execution, self.execution), _ours(job)
+        assignment = spare.Assignment(
+            job_id=job.id,
+            queue=queue.name,
+            execution_id=execution.id,
+            created_at=execution.created_at.timestamp(),
+            attempt=ours.attempt,
+            attempts=ours.attempts,
+            request=tracing.request_id(),
+        )
+        if ready and ready.give(assignment):
             self._horse_pid = ready.pid
             return
         super().fork_work_horse(job, queue)
@@ -250,7 +323,7 @@ class EngineWorker(Worker):
         self.connection.set_retry(retry_policy(0))
         try:
             with self.connection.pipeline() as pipeline:
-                self.engine.ledger.start(NO_TICKET, "", "", pipeline)
+                self.engine.ledger.succeed(NO_TICKET, "", None, pipeline)
                 pipeline.execute()
             self.engine.ledger.append(NO_TICKET, "none", 1, "log", {})
             self.get_redis_server_version()  # type: ignore[no-untyped-call]
@@ -259,8 +332,9 @@ class EngineWorker(Worker):
 
     def _run_as_horse(self, given: spare.Assignment) -> None:
         tracing.at_job(int(given.job_id), given.request)
-        job = EngineJob.fetch(given.job_id, connection=self.connection, serializer=SERIALIZER)
+        job = _ours(EngineJob.fetch(given.job_id, connection=self.connection, serializer=SERIALIZER))
         job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
+        job.attempt, job.attempts = given.attempt, given.attempts
         execution = Execution(given.execution_id, given.job_id, self.connection, self.name)
         execution.created_at = datetime.fromtimestamp(given.created_at, UTC)
         self.executions[execution.id] = execution
@@ -299,9 +373,8 @@ class EngineWorker(Worker):
         return ended
 
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
-        with contextlib.suppress(*connection_errors()):
-            if any(self.connection.llen(waiting.key) for waiting in self.queues):
-                self._make_spare()
+        if self._more_wait:
+            self._make_spare()
         super().monitor_work_horse(job, queue, execution)
         self._handing_back = False
         workspace.remove_now(workspace.Workspace(self.engine.settings.work_folder, int(job.id), execution.id).folder)
@@ -311,17 +384,34 @@ class EngineWorker(Worker):
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
         ours = _ours(job)
         ours.fence = execution.id
-        ours.make_context = partial(JobContext, self.engine, ours.ticket, execution.id)
-        return super().perform_job(job, queue, execution)
+        ours.make_context = partial(
+            JobContext, self.engine, ours.ticket, execution.id, attempt=ours.attempt, attempts=ours.attempts
+        )
+        try:
+            return super().perform_job(job, queue, execution)
+        finally:
+            if ours.context is not None:
+                ours.context.close()
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
-        super().prepare_job_execution(job, remove_from_intermediate_queue=True)
+        """In the horse. Its worker has written down already that the job begins."""
 
     # --- outcomes ---------------------------------------------------------------------------------
 
+    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
+        job.ended_at = shared_clock.now()
+
     def handle_job_success(self, job: Job, queue: Queue, started_job_registry: Any, execution: Execution) -> None:
-        if self._is_ours(job, execution):
-            super().handle_job_success(job, queue, started_job_registry, execution)
+        """Rather than RQ's: of what that keeps of a job that went well the record has all, and jobs of ours have no
+        dependents, repetitions or webhooks of RQ's."""
+        ours = _ours(job)
+        with self.connection.pipeline() as pipeline:
+            ours.ledger.succeed(ours.ticket, execution.id, job._result, pipeline)
+            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+            self.increment_successful_job_count(pipeline=pipeline)
+            moved, *_ = pipeline.execute()
+        if moved.decode() == JobState.SUCCEEDED:
+            release_slot(job)  # of a job that an older version had stored
         else:
             self._drop(job, execution)
 

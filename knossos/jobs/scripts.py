@@ -152,6 +152,9 @@ if kind == 'done' then
     redis.call('HSET', KEYS[1], 'ended_at', ARGV[5])
     if failure ~= '' then redis.call('HSET', KEYS[1], 'failure', failure) end
     if ARGV[12] ~= '' then redis.call('SET', KEYS[3], ARGV[12], 'EX', keep) end
+    if target == 'succeeded' and redis.call('EXPIRE', ARGV[14] .. ARGV[9], keep) == 1 then
+        redis.call('HSET', ARGV[14] .. ARGV[9], 'status', 'finished')
+    end
     redis.call('EXPIRE', KEYS[1], keep)
     redis.call('EXPIRE', KEYS[2], keep)
     redis.call('ZREM', '<open>', ARGV[9])

@@ -24,13 +24,15 @@ MAX_BYTES = 4096
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a horse is told of its job: its id, its queue, the execution, which began at that Unix time, and the id of
-    the request that caused it ("" for none)."""
+    """What a horse is told of its job: its id, its queue, the execution, which began at that Unix time, the number of
+    this attempt and of all, and the id of the request that caused it ("" for none)."""
 
     job_id: str
     queue: str
     execution_id: str
     created_at: float
+    attempt: int
+    attempts: int
     request: str = ""
 
     def as_bytes(self) -> bytes:

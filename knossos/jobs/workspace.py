@@ -1,8 +1,8 @@
 """A private folder for each execution of a job, which never outlives it.
 
-A lock beside it is held for as long as the process lives, and names its process group; the folder itself is made when
-a job first asks for it. The process removes both at its end; whatever could not (SIGKILL, a power cut) leaves a lock
-that nobody holds, and ``sweep`` removes exactly those, with what is left of their process groups.
+A lock beside it is held for as long as the process lives, and names its process group and its worker; the folder itself
+is made when a job first asks for it. The process removes both at its end; whatever could not (SIGKILL, a power cut)
+leaves a lock that nobody holds, and ``sweep`` removes exactly those, with what is left of their process groups.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 from knossos.jobs.removal import remove_tree
@@ -22,11 +23,26 @@ LOCK_SUFFIX = ".lock"
 _log = logging.getLogger("knossos.jobs")
 
 
+@dataclass(frozen=True)
+class Left:
+    """What an execution left behind whose process is gone."""
+
+    #: What its folder was called (`name_of`).
+    name: str
+    #: Its worker is gone as well, so nobody says how it ended. Where both are not of this machine it does not show.
+    orphaned: bool
+
+
+def name_of(ticket: int | str, execution: str) -> str:
+    """What the folder of an execution is called."""
+    return f"{ticket}-{execution[:12]}"
+
+
 class Workspace:
-    """The folder of one execution, ``<root>/<ticket>-<execution>``."""
+    """The folder of one execution."""
 
     def __init__(self, root: Path, ticket: int, execution: str) -> None:
-        self.folder = root / f"{ticket}-{execution[:12]}"
+        self.folder = root / name_of(ticket, execution)
         self._lock: int | None = None
 
     def hold(self) -> None:
@@ -34,7 +50,7 @@ class Workspace:
         if self._lock is None:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(self.folder.with_name(self.folder.name + LOCK_SUFFIX))
-            os.write(self._lock, str(os.getpgrp()).encode())
+            os.write(self._lock, f"{os.getpgrp()} {os.getppid()}".encode())
 
     def open(self) -> Path:
         """Make the folder. Calling it again answers the same folder."""
@@ -59,28 +75,28 @@ def has_room(root: Path, needed: int) -> bool:
         return True
 
 
-def sweep(root: Path) -> list[str]:
-    """Remove what belongs to executions whose process is gone, and answer the folders' names.
+def sweep(root: Path) -> list[Left]:
+    """Remove what belongs to executions whose process is gone, and answer what they were.
 
     What cannot be removed (another user's, say) is left for whoever can: it must not keep a worker from working.
     """
     removed = []
     for lock in sorted(root.glob("*" + LOCK_SUFFIX)):
         with contextlib.suppress(OSError):
-            if _sweep(lock):
-                removed.append(lock.name.removesuffix(LOCK_SUFFIX))
+            removed.append(_sweep(lock))
     return removed
 
 
-def _sweep(lock: Path) -> bool:
+def _sweep(lock: Path) -> Left:
     descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        group = os.read(descriptor, 20)
+        group, _, worker = os.read(descriptor, 40).partition(b" ")
         if group.isdigit():
             _end_leftovers(int(group))
-        remove(lock.with_name(lock.name.removesuffix(LOCK_SUFFIX)))
-        return True
+        folder = lock.with_name(lock.name.removesuffix(LOCK_SUFFIX))
+        remove(folder)
+        return Left(folder.name, orphaned=worker.isdigit() and not _lives(int(worker)))
     finally:
         os.close(descriptor)
 

@@ -62,7 +62,7 @@ def test_a_worker_packages_a_mod_and_tells_what_it_does(
     assert [event.data for event in events if event.type == "progress"][-1] == {"fraction": 1.0, "text": "Done"}
     (last,) = [event.data["files"] for event in events if event.type == "files"][-1]
     assert (last["name"], last["phase"]) == ("a.zip", "done")
-    assert list(settings.work_folder.iterdir()) == []
+    wait_for(lambda: not list(settings.work_folder.iterdir()), "the work folder to go")
 
 
 def test_a_failed_conversion_names_every_file_in_its_failure(
@@ -75,7 +75,7 @@ def test_a_failed_conversion_names_every_file_in_its_failure(
     assert record.failure is not None
     assert record.failure.code == "conversion_failed"
     assert [one["file"] for one in record.failure.details["files"]] == ["a.zip", "b.zip"]
-    assert list(settings.work_folder.iterdir()) == []
+    wait_for(lambda: not list(settings.work_folder.iterdir()), "the work folder to go")
 
 
 def test_a_cancelled_conversion_leaves_nothing(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -267,6 +269,51 @@ def test_a_job_whose_worker_is_killed_is_started_again_by_another_one(
 def test_a_lost_worker_is_missed_soon_enough_for_the_promise_of_30_seconds() -> None:
     """What the settings and the caretaker's rhythm add up to; the machine's own delays come on top."""
     assert Settings().worker_lost_seconds + 2 * DEQUEUE_SECONDS < 30
+
+
+def test_a_worker_that_died_is_missed_at_once_by_another_one_of_its_machine(
+    engine: Engine, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    first, until = start_worker(), tmp_path / "go"
+    ticket = engine.submit(spec("linger", until=str(until))).ticket
+    begun(engine, ticket)
+    first.kill()
+    registry = engine.queue("default").started_job_registry
+    (held,) = engine.redis.zrange(registry.key, 0, -1)
+    engine.redis.zadd(registry.key, {held: time.time() + 3600})
+    start_worker()
+    begun(engine, ticket, "attempt 2 began")
+    until.touch()
+    assert ended(engine, ticket).state is JobState.SUCCEEDED
+
+
+def test_what_an_earlier_execution_left_behind_takes_no_job_from_the_one_that_has_it(
+    engine: Engine, start_worker: StartWorker, settings: Settings, tmp_path: Path
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    start_worker()
+    ticket = engine.submit(spec("linger", until=str(tmp_path / "go"))).ticket
+    begun(engine, ticket)
+    lock = settings.work_folder / f"{ticket}-earlier.lock"
+    lock.write_text(f"{gone.pid} {gone.pid}")
+    start_worker()
+    wait_for(lambda: not lock.exists(), "the sweep")
+    (tmp_path / "go").touch()
+    assert ended(engine, ticket).attempt == 1
+
+
+def test_a_job_that_ended_while_it_was_queued_is_not_begun(engine: Engine, start_worker: StartWorker) -> None:
+    worker = start_worker()
+    first, second = (engine.submit(spec("echo")).ticket for _ in range(2))
+    ended(engine, first)
+    engine.redis.rpush(engine.queue("default").key, str(first))
+    wait_for(lambda: f"task {first}: this execution does not hold it any more" in worker.log, "the refusal")
+    assert ended(engine, second).state is JobState.SUCCEEDED
+    assert ended(engine, engine.submit(spec("echo")).ticket).state is JobState.SUCCEEDED
+    assert engine.find(first).attempt == 1
+    assert kinds(engine.events(first)) == ["state", "state", "done"]
+    assert not engine.redis.zrange(engine.queue("default").started_job_registry.key, 0, -1)
 
 
 def test_a_job_whose_workers_die_each_time_fails_with_that_reason(
@@ -605,7 +652,7 @@ def test_a_folder_is_removed_even_where_the_job_made_it_read_only(
     ticket = engine.submit(spec("workspace")).ticket
     assert ended(engine, ticket).state is JobState.SUCCEEDED
     assert engine.result(ticket).startswith(str(settings.work_folder))
-    assert not any(settings.work_folder.glob("*"))
+    wait_for(lambda: not any(settings.work_folder.glob("*")), "the end of the job's folder")
 
 
 def test_a_listing_is_newest_first_and_can_be_narrowed_and_paged(engine: Engine) -> None:

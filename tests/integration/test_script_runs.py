@@ -118,7 +118,7 @@ def test_output_exit_code_and_shared_files_are_kept(bench: Bench, start_worker: 
         ("stderr", "err\n"),
     }
     assert any("b is not kept: it is a symbolic link" in event.data.get("text", "") for event in events)
-    assert not list(bench.settings.work_folder.glob("*")), "nothing of the run is left on the worker's disk"
+    wait_for(lambda: not list(bench.settings.work_folder.glob("*")), "the end of what the run had on the worker's disk")
 
 
 def test_a_run_that_fails_says_how_and_repeats_the_end_of_its_errors(bench: Bench, start_worker: StartWorker) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from knossos.jobs.removal import remove_tree
-from knossos.jobs.workspace import LOCK_SUFFIX, Workspace, sweep
+from knossos.jobs.workspace import LOCK_SUFFIX, Left, Workspace, sweep
 from tests.support.sandbox import ORDINARY, a_place
 
 
@@ -37,8 +38,22 @@ def test_a_sweep_removes_them_as_well(tmp_path: Path) -> None:
     left.mkdir()
     os.close(_make_deep(left, "a", 3000))
     left.with_name(left.name + LOCK_SUFFIX).touch()
-    assert sweep(tmp_path) == [left.name]
+    assert sweep(tmp_path) == [Left(left.name, orphaned=False)]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_tells_whether_the_worker_is_gone_as_well(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, 7, "execution")
+    workspace.hold()
+    assert sweep(tmp_path) == [], "it is held"
+    lock = workspace.folder.with_name(workspace.folder.name + LOCK_SUFFIX)
+    assert lock.read_text().split() == [str(os.getpgrp()), str(os.getppid())]
+    workspace.close()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for worker, orphaned in ((os.getpid(), False), (gone.pid, True)):
+        lock.write_text(f"{gone.pid} {worker}")
+        assert sweep(tmp_path) == [Left(workspace.folder.name, orphaned)]
 
 
 def test_links_go_and_what_they_lead_to_stays(tmp_path: Path) -> None:
