@@ -127,7 +127,7 @@ def bring_up_to_date(names: list[str]) -> int:
 
 
 def run_telling(command: list[str]) -> int:
-    """Run pip, say now and then what it is at, and answer its exit code; what it wrote last is shown if that is not 0."""
+    """Run pip, say now and then what it is at, and answer its exit code; a failure shows what it wrote last."""
     written, told = b"", time.monotonic()
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
