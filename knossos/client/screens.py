@@ -108,6 +108,7 @@ class BarScreen(LineScreen):
         super().__init__(stream, output)
         self._drawn = 0
         self._asking = False
+        self._ended = False
         self._progress: tuple[float, str] = (0.0, "")
         self._files: list[dict[str, Any]] = []
 
@@ -119,6 +120,10 @@ class BarScreen(LineScreen):
             case "files":
                 self._files = list(arguments[0])
                 self._draw()
+            case "done":
+                super().show(event, arguments)
+                self._clear()
+                self._ended = True
             case _:
                 super().show(event, arguments)
 
@@ -148,7 +153,7 @@ class BarScreen(LineScreen):
             self._drawn = 0
 
     def _draw(self) -> None:
-        if self._asking:
+        if self._asking or self._ended:
             return
         size = shutil.get_terminal_size()
         lines = draw_bars(self._progress, self._files, size.columns, size.lines)

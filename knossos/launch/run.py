@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from knossos.accounts import first_start
+from knossos.accounts.api_keys import KEY_FILE
 from knossos.database import Database
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK
 from knossos.jobs import connection
@@ -26,6 +27,9 @@ ASK_SECONDS = 0.1
 #: Seconds between two remarks on what is not ready yet.
 REMARK_SECONDS = 15.0
 
+
+#: What helps where the password has scrolled away.
+ANOTHER = f"'py-env/bin/flask --app server user password {first_start.ADMINISTRATOR}' sets another"
 
 #: Prints a line of a process: its name, the line.
 Show = Callable[[str, str], None]
@@ -89,10 +93,12 @@ def _prepare(settings: Settings, show: Show) -> None:
     made = first_start.prepare(settings, database)
     database.close()
     if made.made_administrator:
-        how = f"the password {made.password} (shown this once)" if made.password else "the password that was given"
+        shown = f"the password {made.password} (shown this once; {ANOTHER})"
+        how = shown if made.password else "the password that was given"
         show("launch", f"made the account {first_start.ADMINISTRATOR} with {how}")
     if made.api_key:
-        show("launch", f"made an API key, as API_KEYS is empty: {made.api_key} (kept in DATA_PATH/api_key)")
+        kept = settings.data_path / KEY_FILE
+        show("launch", f"made an API key, as API_KEYS is empty: {made.api_key} (kept in {kept})")
 
 
 def _start(settings: Settings, supervisor: Supervisor) -> list[Child]:

@@ -23,6 +23,7 @@ from knossos.web.authentication import (
 )
 from knossos.web.security import keep_private
 from knossos.web.services import services
+from knossos.web.task_views import short_message
 
 #: Failed jobs that are shown.
 FAILED = 50
@@ -81,6 +82,7 @@ def _state() -> dict[str, Any]:
         "queues": overview.queues(engine),
         "held_back": overview.held_back(engine),
         "failed": overview.failed(engine, FAILED),
+        "short_message": short_message,
         "retry_does": failed_jobs.what_a_retry_does,
         "no_retry": failed_jobs.NO_RETRY,
         "deletion": failed_jobs.DELETION,

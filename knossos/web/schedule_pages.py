@@ -157,6 +157,11 @@ def _to_list(error: str = "") -> Response:
 
 def _errors(error: KnossosError) -> dict[str, str]:
     found = {one["path"]: one["message"] for one in error.errors} if isinstance(error, InvalidInput) else {}
+    asked = "cron" if request.form.get("repeats") == "cron" else "at"
+    if "at" in found and not request.form.get(asked, "").strip():
+        # Of the two the form shows one, and to choose between them is no trouble of whoever fills it in.
+        del found["at"]
+        found[asked] = "fill this in"
     return found or {"": error.message}
 
 

@@ -121,6 +121,15 @@ def test_json_that_is_broken_is_not_sent(page: Page) -> None:
     assert not any("/api/" in url for url in requests)
 
 
+def test_what_the_server_objects_to_runs_under_no_button_of_a_small_screen(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    package = {"name": "a", "status": "required", "files": [{"filename": "a.zip", "urls": ["ftp://example.org/a.zip"]}]}
+    write(page, json.dumps({**MOD, "packages": [package]}))
+    send(page)
+    text = page.get_by_role("alert").get_by_text("expected a complete link")
+    assert text.evaluate("(node) => node.scrollWidth <= node.clientWidth")
+
+
 def test_the_servers_objections_are_shown_at_their_lines(page: Page, site: Site) -> None:
     before = len(site.engine.list_jobs())
     mod = {**MOD, "version": "next week", "packages": [{"name": "a", "status": "needed", "files": []}]}

@@ -50,6 +50,9 @@ def test_one_failing_file_does_not_hide_the_others(place: Place, server: FileSer
         assert any(line.startswith("ERROR") and name in line for line in place.reporter.lines)
     phases = {state.name: state.phase for state in place.reporter.states[-1]}
     assert phases == {"good.zip": "done", "gone.zip": "failed", "junk.7z": "failed", "page.zip": "failed"}
+    notes = {state.name: state.note for state in place.reporter.states[-1]}
+    assert notes["gone.zip"] == "the server answers 404 (there is no such file)"
+    assert notes["page.zip"] == "this link gives a web page, not a file"
     assert place.mirrored() == {}
 
 

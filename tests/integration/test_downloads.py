@@ -312,7 +312,7 @@ def test_a_file_that_is_too_big_is_refused_before_it_is_here(
     bench = build(download_max_bytes=1_000_000)
     seen: list[int] = []
     url = server.file("/a", BIG, chunked=chunked)
-    with pytest.raises(DownloadFailed, match="larger than 1000000 bytes"):
+    with pytest.raises(DownloadFailed, match="larger than 1,000,000 bytes"):
         bench.downloader.fetch([url], bench.target, on_progress=lambda done, total: seen.append(done))
     assert all(done < 2_000_000 for done in seen)
     assert server.count("/a") == 1

@@ -229,6 +229,7 @@ def test_setup_prepares_and_starts_nothing(place: Place, start: Start) -> None:
     assert (place.data / "knossos.sqlite3").is_file()
     assert (place.data / "secret_key").stat().st_mode & 0o777 == 0o600
     assert "given by the operator" not in "".join(launch.lines)
+    assert any(f"(kept in {place.data / 'api_key'})" in line for line in launch.lines)
 
 
 def test_a_data_folder_that_cannot_be_written_is_named(place: Place, start: Start) -> None:

@@ -17,6 +17,7 @@ from knossos.operating.disks import disks
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
 from tests.conftest import StartWorker
+from tests.support import scenes
 from tests.support.people import session_of
 from tests.support.processes import wait_for
 from tests.support.scenes import PlayedJob
@@ -77,6 +78,14 @@ def test_it_shows_workers_queues_failures_room_and_versions(
     for name in ("Python", "Redis", "7-Zip", "bubblewrap", "SQLite"):
         assert name in page
     engine.cancel(running.ticket)
+
+
+def test_a_failure_is_told_in_one_line_that_begins_with_what_matters(client: FlaskClient, engine: Engine) -> None:
+    job = scenes.failed(engine)
+    engine.redis.zadd(engine.queue("default").failed_job_registry.key, {str(job.ticket): 4e9})
+    page = client.get("/operator/live").text
+    assert "compass.7z: the server answers 404 (there is no such file)" in page
+    assert "Open the links in a browser" not in page
 
 
 def test_a_retry_makes_a_new_task_once_and_is_in_the_audit_log(

@@ -156,6 +156,11 @@ def test_the_pages_make_change_and_remove_a_schedule_without_scripts(client: Fla
     wrong = client.post("/schedules/new", data={**form, "cron": "x"}, headers=ORIGIN)
     assert wrong.status_code == 400
     assert "expected five fields" in wrong.text
+    for repeats, label in (("cron", "Cron expression"), ("at", "Day and time")):
+        empty = client.post("/schedules/new", data={**form, "repeats": repeats, "cron": "", "at": ""}, headers=ORIGIN)
+        assert f'<a href="#{repeats}">{label}: fill this in</a>' in empty.text
+        assert f'id="wrong-{repeats}">fill this in<' in empty.text
+        assert "expected either" not in empty.text
     address = client.post("/schedules/new", data=form, headers=ORIGIN).headers["Location"]
     assert "Monday to Friday at 06:30" in client.get("/schedules").text
     assert "Night &lt;work&gt;" in client.get(address).text

@@ -64,6 +64,15 @@ def test_bars_are_drawn_below_the_log_and_removed_at_the_end() -> None:
     assert text.endswith("\x1b[1F\x1b[J")
 
 
+def test_no_bars_are_drawn_once_the_task_has_ended() -> None:
+    stream = io.StringIO()
+    screen = BarScreen(stream, io.StringIO())
+    screen.show("progress", [1.0, "all"])
+    screen.show("done", [True])
+    screen.note("Task 3 is done.")
+    assert stream.getvalue().endswith("\x1b[JTask 3 is done.\n")
+
+
 def test_plain_lines_tell_progress_in_steps_and_phases_once() -> None:
     stream = io.StringIO()
     screen = LineScreen(stream, io.StringIO())

@@ -35,7 +35,9 @@ class FileFailure:
 
     @property
     def sentence(self) -> str:
-        """The reason in one line, for the file's row: what follows it in the text is no part of the sentence."""
+        """The reason in one line, for the file's row: of links why they failed, else the first sentence of the text."""
+        if links := self.error.details.get("links"):
+            return "; ".join(dict.fromkeys(str(link["reason"]).removeprefix(f"{link['url']}: ") for link in links))
         first = self.text.splitlines()[0].rstrip()
         return f"{first[:-1]}." if first.endswith(":") else first
 

@@ -211,7 +211,7 @@ class Downloader:
                 fresh = transfer.run(link.url, lambda headers: self._open(link.url, headers, begun.check), of_link)
             except (LinkFailed, OutgoingError) as error:
                 if error.retryable and transfer.farthest - before >= PROGRESS_BYTES:
-                    self._reporter.info(f"{error}; going on after {transfer.done} bytes")
+                    self._reporter.info(f"{error}; going on after {transfer.done:,} bytes")
                     before = transfer.farthest
                     continue
                 self._note(link, error)

@@ -207,7 +207,7 @@ class Transfer:
                 view = view[self._file.write(view) :]
         except OSError as error:
             raise NotEnoughSpace(
-                f"{self._target.name} cannot be written after {self.done} bytes: {error.strerror}",
+                f"{self._target.name} cannot be written after {self.done:,} bytes: {error.strerror}",
                 needed=self._total,
                 free=shutil.disk_usage(self._target.parent).free,
             ) from error
@@ -227,7 +227,7 @@ class Transfer:
 
     def _finish(self) -> None:
         if self._total is not None and self.done != self._total:
-            message = f"{self._url}: {self._total} bytes were announced and {self.done} came"
+            message = f"{self._url}: {self._total:,} bytes were announced and {self.done:,} came"
             raise LinkFailed(message, url=self._url)
         self._complete = True
         self._on_progress(self.done, self.done)
@@ -235,14 +235,14 @@ class Transfer:
     def _check_size(self) -> None:
         size = max(self.done, self._total or 0)
         if size > self._max_bytes:
-            raise LinkRefused(f"{self._url}: the file is larger than {self._max_bytes} bytes", url=self._url)
+            raise LinkRefused(f"{self._url}: the file is larger than {self._max_bytes:,} bytes", url=self._url)
 
     def _check_space(self) -> None:
         needed = max(0, (self._total or self.done) - self.done) + RESERVED_BYTES
         free = shutil.disk_usage(self._target.parent).free
         if needed > free:
             raise NotEnoughSpace(
-                f"{self._target.name} does not fit on the disk: {needed} bytes are needed and {free} are free",
+                f"{self._target.name} does not fit on the disk: {needed:,} bytes are needed and {free:,} are free",
                 needed=needed,
                 free=free,
             )
