@@ -25,7 +25,8 @@ with Supervisor(print_line, Path.cwd(), final_exits=(3,)) as supervisor:
         for number, code in enumerate(sys.argv[1:]):
             deaf = "deaf" in code
             command = [sys.executable, "-c", code]
-            supervisor.start(f"{'abc'[number]}-1", command, stop_seconds=30 if deaf else 0.5, deaf_at_first=deaf, unsaid="for nobody")
+            seconds, name = 30 if deaf else 0.5, f"{'abc'[number]}-1"
+            supervisor.start(name, command, stop_seconds=seconds, deaf_at_first=deaf, unsaid="for nobody")
         print("ready", flush=True)
         supervisor.run(until=lambda: False)
     except GivenUp as reason:
