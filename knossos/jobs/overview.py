@@ -18,6 +18,7 @@ from rq.worker import WorkerStatus
 from knossos.jobs import keys, limits
 from knossos.jobs.records import JobRecord
 from knossos.jobs.states import JobState
+from knossos.jobs.workspace import FULL
 
 if TYPE_CHECKING:
     from knossos.jobs.engine import Engine
@@ -56,8 +57,9 @@ class WorkerState:
     heartbeat_at: float | None
     #: What it is at; None where it waits. ``job.started_at`` says since when.
     job: JobRecord | None
-    #: Whether it takes no task, since its disk is full.
+    #: Whether it takes no task, since its disk is full, or since somebody called `rq suspend`.
     full: bool
+    suspended: bool
     #: Whether it was told to stop.
     stops: bool
     succeeded: int
@@ -140,7 +142,8 @@ class _Registered:
             born_at=_unix(get("birth")),
             heartbeat_at=_unix(get("last_heartbeat")),
             job=job if job is not None and job.state is JobState.RUNNING else None,
-            full=get("state") == WorkerStatus.SUSPENDED,
+            full=get("state") == FULL,
+            suspended=get("state") == WorkerStatus.SUSPENDED,
             stops="shutdown_requested_date" in self.fields,
             succeeded=int(get("successful_job_count") or 0),
             failed=int(get("failed_job_count") or 0),

@@ -241,7 +241,7 @@ class EngineWorker(Worker):
         if self._has_room():
             return
         log.warning("the disk of %s is full; no task is taken until it has room", self._work_folder)
-        self.set_state(WorkerStatus.SUSPENDED)
+        self.set_state(workspace.FULL)
         while not self._stop_requested and not self._has_room():
             self.heartbeat()
             if self.should_run_maintenance_tasks:  # what is swept away makes room
@@ -463,6 +463,8 @@ class EngineWorker(Worker):
             )
             job.requeue_text = f"{job.failure.message} The task is started again."
         super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
+        if job.was_cancelled:  # or whoever looks for failed jobs has to pass over thousands of others
+            queue.failed_job_registry.remove(job)
 
     def _is_ours(self, job: Job, execution: Execution) -> bool:
         _ours(job).fence = execution.id

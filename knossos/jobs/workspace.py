@@ -19,6 +19,8 @@ from pathlib import Path
 from knossos.jobs.removal import remove_tree
 
 LOCK_SUFFIX = ".lock"
+#: State of a worker that takes no job, since its disk is full: RQ's "suspended" is for `rq suspend`.
+FULL = "full"
 
 _log = logging.getLogger("knossos.jobs")
 

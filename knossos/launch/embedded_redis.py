@@ -23,6 +23,10 @@ from knossos.launch.processes import Supervisor
 from knossos.launch.readiness import redis_answers
 from knossos.settings import Settings
 
+#: A warning at each start, about a setting of the machine that only its administrator can change. It is about forks
+#: where memory is scarce: what fails then is a compaction of the append-only file, which loses nothing.
+UNSAID = "Memory overcommit must be enabled"
+
 #: Longest path of a Unix socket in bytes, with some room.
 MAX_SOCKET_PATH_BYTES = 100
 
@@ -97,7 +101,7 @@ def running(settings: Settings, supervisor: Supervisor) -> Iterator[Settings]:
     command, socket = configure(settings)
     url = settings.embedded_redis_file.read_text("utf-8").strip()
     try:
-        supervisor.start("redis", command, death_signal=signal.SIGTERM)
+        supervisor.start("redis", command, death_signal=signal.SIGTERM, unsaid=UNSAID)
         supervisor.run(until=lambda: redis_answers(url))
         yield settings.model_copy(update={"redis": url})
     finally:

@@ -84,6 +84,8 @@ class Child:
     rest: bytes = b""
     #: Ignores SIGTERM during a part of its start, and takes it twice without harm.
     deaf_at_first: bool = False
+    #: Lines with this in them are not shown. "": all are.
+    unsaid: str = ""
 
     @property
     def pid(self) -> int | None:
@@ -128,9 +130,10 @@ class Supervisor:
         stop_seconds: float = 10,
         death_signal: signal.Signals = signal.SIGKILL,
         deaf_at_first: bool = False,
+        unsaid: str = "",
     ) -> Child:
         """Start a child. Children are stopped in the opposite order of their start, those of one name at once."""
-        child = Child(name, arguments, stop_seconds, death_signal, deaf_at_first=deaf_at_first)
+        child = Child(name, arguments, stop_seconds, death_signal, deaf_at_first=deaf_at_first, unsaid=unsaid)
         self._children.append(child)
         self._spawn(child)
         return child
@@ -220,7 +223,9 @@ class Supervisor:
             lines.append(child.rest)
             child.rest = b""
         for line in lines:
-            self._show(child.name, line.decode("utf-8", "replace").rstrip("\r"))
+            text = line.decode("utf-8", "replace").rstrip("\r")
+            if not child.unsaid or child.unsaid not in text:
+                self._show(child.name, text)
         return bool(data)
 
     def _bury(self, child: Child, code: int, stopping: bool) -> None:

@@ -108,9 +108,8 @@ def families(found: Counts) -> Iterator[Metric]:
         by_figure[name[0]][name[1:]] = value
     for figure in COUNTERS:
         family = CounterMetricFamily(figure.public_name, figure.about, labels=figure.labels)
-        rows = by_figure[figure.name]
-        if not figure.labels:
-            rows = rows or {(): 0.0}
+        beginning = dict.fromkeys([(value,) for value in figure.shown] if figure.labels else [()], 0.0)
+        rows = beginning | by_figure[figure.name]
         for labels, value in sorted(rows.items()):
             if len(labels) == len(figure.labels):
                 family.add_metric(labels, value)

@@ -14,6 +14,8 @@ from knossos.jobs.scripts import SECONDS as JOB_SECONDS
 PREFIX = "knossos_"
 
 
+#: Kinds of processes that count.
+PROCESSES = ("web", "ws", "worker")
 #: Ends in seconds of the buckets in which the durations of requests are counted.
 HTTP_SECONDS = (0.05, 0.25, 1, 5, 30)
 
@@ -21,13 +23,15 @@ HTTP_SECONDS = (0.05, 0.25, 1, 5, 30)
 @dataclass(frozen=True)
 class Figure:
     """``name`` is what it is counted as; ``public`` its name for Prometheus, without the beginning and the end that
-    Prometheus wants (``_total``, ``_bucket``); ``limits`` are the ends of a histogram's buckets."""
+    Prometheus wants (``_total``, ``_bucket``); ``limits`` are the ends of a histogram's buckets. ``shown`` are values
+    of its one label that are there from the beginning, at nothing: Prometheus sees no increase to a first value."""
 
     name: str
     public: str
     labels: tuple[str, ...]
     about: str
     limits: tuple[float, ...] = ()
+    shown: tuple[str, ...] = ()
 
     @property
     def public_name(self) -> str:
@@ -62,19 +66,28 @@ COUNTERS = (
         ("reason",),
         "Runs of scripts that were ended: at a limit (timeout, memory, disk, cpu, file), for a forbidden call of the "
         "system (seccomp), or by somebody's wish (cancelled).",
+        shown=("timeout", "memory", "disk", "cpu", "file", "seccomp", "cancelled"),
     ),
-    Figure("redis_errors", "redis_errors", ("process",), "Commands to Redis that found it away or silent."),
+    Figure(
+        "redis_errors",
+        "redis_errors",
+        ("process",),
+        "Commands to Redis that found it away or silent.",
+        shown=PROCESSES,
+    ),
     Figure(
         "database_errors",
         "database_errors",
         ("process",),
         "Statements that the database could not carry out: it was away, locked, or out of space.",
+        shown=PROCESSES,
     ),
     Figure(
         "operator_actions",
         "operator_actions",
         ("action",),
         "What operators have done on the operator's page.",
+        shown=("task.retry", "task.delete"),
     ),
 )
 

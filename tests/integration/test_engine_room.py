@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rq.suspension import resume, suspend
+
 from knossos.jobs import Engine, JobSpec, JobState, overview
 from knossos.settings import Settings
 from tests.conftest import StartWorker
@@ -44,3 +46,15 @@ def test_a_worker_without_room_stops_when_it_is_told_to(settings: Settings, star
     worker = start_worker(use=settings.model_copy(update={"work_free_bytes": 1024**5}))
     wait_for(lambda: "is full" in worker.log, "the worker to see it")
     assert worker.stop() == 0
+
+
+def test_a_worker_that_is_suspended_by_hand_is_not_taken_for_one_without_room(
+    engine: Engine, start_worker: StartWorker
+) -> None:
+    suspend(engine.redis)
+    start_worker()
+    (worker,) = wait_for(lambda: [one for one in overview.workers(engine) if one.suspended], "all to see it")
+    assert not worker.full
+    resume(engine.redis)
+    assert engine.wait(echo(engine), 45).state is JobState.SUCCEEDED
+    assert not overview.workers(engine)[0].suspended

@@ -21,6 +21,7 @@ from knossos.accounts import COOKIE_NAME
 from knossos.database import Database
 from knossos.jobs import Engine, JobFailure, JobSpec, Limit, counts, overview
 from knossos.jobs.connection import connect
+from knossos.scripting.run_job import KERNEL_KILLS
 from knossos.settings import Settings
 from knossos.web import create_app
 from tests.conftest import StartWorker
@@ -83,6 +84,14 @@ def test_outcomes_durations_and_waiting_times_are_those_of_the_jobs(
     assert found["knossos_redis_up",] == 1
     assert found["knossos_redis_memory_used_bytes",] > 100_000
     assert found["knossos_disk_free_bytes", "data"] > 0
+
+
+def test_what_alerts_look_at_is_there_before_it_happens(client: FlaskClient) -> None:
+    found = samples(client.get("/metrics").text)
+    for process in ("web", "ws", "worker"):
+        assert found["knossos_redis_errors_total", process] == 0
+        assert found["knossos_database_errors_total", process] == 0
+    assert {name[1] for name in found if name[0] == "knossos_sandbox_kills_total"} >= {*KERNEL_KILLS.values(), "memory"}
 
 
 def test_what_waits_and_what_is_held_back_is_told_apart(client: FlaskClient, engine: Engine) -> None:

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from knossos.accounts import COOKIE_NAME
 from knossos.accounts.audit import Audit
 from knossos.database import Database
-from knossos.jobs import Engine, JobFailure, JobNotFound, JobRecord, JobSpec
+from knossos.jobs import Engine, JobFailure, JobNotFound, JobRecord, JobSpec, JobState
 from knossos.operating.disks import disks
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
@@ -117,6 +117,22 @@ def test_what_others_wait_for_or_may_begin_once_only_is_not_retried(
         assert answer.status_code == 400
         assert "may not be started again" in answer.text
         assert engine.find(failed.ticket).again is None
+
+
+def test_a_task_that_was_cancelled_is_not_in_the_way_of_those_that_failed(
+    engine: Engine, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    start_worker()
+    endless = {"until": str(tmp_path / "never")}
+    spec = JobSpec(function="tests.support.jobs.linger", kind="test", title="Long work", owner="o", payload=endless)
+    ticket = engine.submit(spec).ticket
+    wait_for(lambda: engine.find(ticket).state is JobState.RUNNING, "the job")
+    engine.cancel(ticket)
+    engine.wait(ticket, 45)
+    # The next job of the only worker: it is done with the one before.
+    engine.wait(engine.submit(spec.model_copy(update={"function": "tests.support.jobs.fail"})).ticket, 45)
+    (entry,) = wait_for(lambda: engine.redis.zrange(engine.queue("default").failed_job_registry.key, 0, -1), "failures")
+    assert entry != str(ticket).encode()
 
 
 def test_a_failed_task_is_deleted_and_one_that_has_not_failed_is_not(client: FlaskClient, engine: Engine) -> None:

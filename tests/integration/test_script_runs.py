@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chaos.storage_door import Door
+from knossos import tracing
 from knossos.database import Database
 from knossos.jobs import Engine, JobRecord, JobState
 from knossos.scripting import housekeeping
@@ -119,6 +120,15 @@ def test_output_exit_code_and_shared_files_are_kept(bench: Bench, start_worker: 
     }
     assert any("b is not kept: it is a symbolic link" in event.data.get("text", "") for event in events)
     wait_for(lambda: not list(bench.settings.work_folder.glob("*")), "the end of what the run had on the worker's disk")
+
+
+def test_a_script_knows_its_run_and_the_request_behind_it_for_logs_of_its_own(
+    bench: Bench, start_worker: StartWorker
+) -> None:
+    start_worker(product=True)
+    with tracing.at_request("behind-it"):
+        run = bench.finish('echo "$KNOSSOS_RUN $KNOSSOS_REQUEST"\n')
+    assert bench.output(run)[0] == f"{run.run_id} behind-it\n"
 
 
 def test_a_run_that_fails_says_how_and_repeats_the_end_of_its_errors(bench: Bench, start_worker: StartWorker) -> None:

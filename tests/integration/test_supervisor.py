@@ -25,7 +25,8 @@ with Supervisor(print_line, Path.cwd(), final_exits=(3,)) as supervisor:
         for number, code in enumerate(sys.argv[1:]):
             deaf = "deaf" in code
             command = [sys.executable, "-c", code]
-            supervisor.start(f"{'abc'[number]}-1", command, stop_seconds=30 if deaf else 0.5, deaf_at_first=deaf)
+            seconds, name = 30 if deaf else 0.5, f"{'abc'[number]}-1"
+            supervisor.start(name, command, stop_seconds=seconds, deaf_at_first=deaf, unsaid="for nobody")
         print("ready", flush=True)
         supervisor.run(until=lambda: False)
     except GivenUp as reason:
@@ -174,3 +175,12 @@ def test_a_line_without_an_end_is_shown_when_its_child_ends(launch: Callable[...
     launched = launch("import os; os.write(1, b'last words'); os._exit(3)")
     assert launched.end() == 3
     assert "a-1        | last words" in launched.lines
+
+
+def test_what_is_for_nobody_is_not_shown(launch: Callable[..., Launched]) -> None:
+    launched = launch("print('first\\na line for nobody\\nlast', flush=True); raise SystemExit(3)")
+    assert launched.end() == 3
+    said = " ".join(launched.lines)
+    assert "first" in said
+    assert "last" in said
+    assert "for nobody" not in said
