@@ -181,12 +181,12 @@ class Hub:
             self._mark(channel)
 
     def _tell_at_once(self, channel: Channel, event: str) -> bool:
-        """Tell an event that came with its announcement. False where the stream has to be read."""
+        """Tell an event that came with its announcement, if it was not told. False where the stream has to be read."""
         announced = parse_announced(event)
         if announced is None or not channel.opened or channel.busy:
             return False
         before, entry = announced
-        if not position(before) <= position(channel.cursor) < position(entry[0]):
+        if position(before) > position(channel.cursor):
             return False
         self._deliver(channel, [entry])
         return True
