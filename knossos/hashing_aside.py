@@ -11,7 +11,7 @@ from queue import Queue
 from typing import Generic, Protocol, TypeVar
 
 #: Pieces that may wait for the thread: what a file that comes in takes of memory beside the piece at hand.
-WAITING_PIECES = 4
+WAITING_PIECES = 2
 
 
 class Hash(Protocol):
