@@ -35,9 +35,10 @@ REPLAY_EVENTS = 200
 LINE_SEARCH_EVENTS = 20
 #: Seconds between two looks whether a channel has come to the event that one of its watchers knows already.
 OVERTAKEN_SECONDS = 0.02
-#: Seconds in which every open channel is read once even if nothing was announced, and in how many parts.
+#: Seconds in which every open channel is read once even if nothing was announced, and in how many parts: with thousands
+#: of channels each part holds up all other events for a millisecond.
 SWEEP_SECONDS = 5.0
-SWEEP_PARTS = 50
+SWEEP_PARTS = 150
 
 
 class Hub:
@@ -180,12 +181,12 @@ class Hub:
             self._mark(channel)
 
     def _tell_at_once(self, channel: Channel, event: str) -> bool:
-        """Tell an event that came with its announcement. False where the stream has to be read."""
+        """Tell an event that came with its announcement, if it was not told. False where the stream has to be read."""
         announced = parse_announced(event)
         if announced is None or not channel.opened or channel.busy:
             return False
         before, entry = announced
-        if not position(before) <= position(channel.cursor) < position(entry[0]):
+        if position(before) > position(channel.cursor):
             return False
         self._deliver(channel, [entry])
         return True
@@ -270,9 +271,10 @@ class Hub:
     async def _sweep(self) -> None:
         """Make up for lost announcements, and find jobs that were removed under their watchers."""
         while True:
+            names = list(self._channels)
             for part in range(SWEEP_PARTS):
                 await asyncio.sleep(SWEEP_SECONDS / SWEEP_PARTS)
-                channels = [channel for channel in self._channels.values() if channel.ticket % SWEEP_PARTS == part]
+                channels = [self._channels[name] for name in names[part::SWEEP_PARTS] if name in self._channels]
                 for channel in channels:
                     self._mark(channel)
                 for channel in await self._removed(channels):

@@ -14,6 +14,8 @@ import secrets
 from pathlib import Path
 from types import TracebackType
 
+from knossos.hashing_aside import HashingAside
+
 #: Mode of a stored file: the web server that serves the mirror may run as another user.
 _MODE = 0o644
 
@@ -24,7 +26,7 @@ class IncomingFile:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.size = 0
-        self._hash = hashlib.sha256()
+        self._hash = HashingAside(hashlib.sha256())
         self._descriptor = -1
         self._hidden: Path | None = None
 
@@ -47,7 +49,7 @@ class IncomingFile:
 
     def publish(self) -> str:
         """Give the file its name, which is returned: the SHA-256 of its bytes in hex."""
-        digest = self._hash.hexdigest()
+        digest = self._hash.result().hexdigest()
         os.fchmod(self._descriptor, _MODE)
         # A name must never stand for bytes that a power cut could still take away.
         os.fsync(self._descriptor)
@@ -60,6 +62,7 @@ class IncomingFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._hash.close()
         os.close(self._descriptor)
         if self._hidden is not None:
             self._hidden.unlink(missing_ok=True)

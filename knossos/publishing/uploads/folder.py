@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from knossos.errors import InvalidInput
+from knossos.hashing_aside import HashingAside
 from knossos.publishing.errors import NoSuchUpload
 from knossos.publishing.uploads import locks
 from knossos.publishing.uploads.hashing import Hasher, resume, saved
@@ -51,7 +52,8 @@ class FolderParts:
         start, length = plan.start(number), plan.length(number)
         with storage_errors(), UploadFile(self._path(upload)) as file:
             if file.lock(start, length) and self._may_be_written(file, upload, number):
-                yield _InPlace(self, upload, number, plan, file)
+                with contextlib.closing(_InPlace(self, upload, number, plan, file)) as writer:
+                    yield writer
                 return
         with storage_errors(), tempfile.TemporaryFile(dir=self._folder) as aside:
             yield _Aside(self, upload, number, plan, aside)
@@ -179,22 +181,29 @@ class _InPlace:
         self._place, self._upload, self._number, self._file = place, upload, number, file
         self._arriving = Arriving(plan, number)
         self.least_bytes = self._arriving.length
-        self._hash = resume(upload.hash_state) if upload.hashed_parts == number else None
+        running = resume(upload.hash_state) if upload.hashed_parts == number else None
+        self._hash = None if running is None else HashingAside(running)
 
     def write(self, data: bytes) -> None:
-        self._file.write(data, self._arriving.place_of(len(data)))
+        place = self._arriving.place_of(len(data))
         if self._hash is not None:
             self._hash.update(data)
+        self._file.write(data, place)
 
     def complete(self) -> None:
         arriving = self._arriving
         arriving.check_whole()
         # Now rather than when the upload is finished, which waits until all is on the disk.
         self._file.begin_to_settle(arriving.start, arriving.length)
-        backlog = self._place.arrived_in_place(self._upload, self._number, self._hash)
+        hashed = None if self._hash is None else self._hash.result()
+        backlog = self._place.arrived_in_place(self._upload, self._number, hashed)
         self._file.unlock(arriving.start, arriving.length)
         if backlog:
             self._place.hash_backlog(self._upload, self._file)
+
+    def close(self) -> None:
+        if self._hash is not None:
+            self._hash.close()
 
 
 class _Aside:
