@@ -14,7 +14,6 @@ from fuzz.deployment import Deployment
 from fuzz.interruption import held
 from fuzz.rounds import DatabaseKind, Round
 from fuzz.targets import Place, load
-from tests.support.postgres import Postgres
 
 
 @contextmanager
@@ -68,6 +67,8 @@ class Places:
 
     def _postgres(self) -> Callable[[], str]:
         """Start a PostgreSQL; what makes a new database in it, and answers the address of that."""
+        from tests.support.postgres import Postgres  # only once it is known that all is installed
+
         with held():
             server = Postgres()
             self._of_deployment.callback(server.remove)
