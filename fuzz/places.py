@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,14 +19,20 @@ from fuzz.targets import Place, load
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for all temporary files of this process, which goes with all that is left in it."""
-    before, folder = tempfile.tempdir, Path(tempfile.mkdtemp(prefix="knossos-fuzz-"))
+    """A folder for all temporary files of this process and those that it starts, which goes with all that is left in
+    it."""
+    before, outer = tempfile.tempdir, os.environ.get("TMPDIR")
+    folder = Path(tempfile.mkdtemp(prefix="knossos-fuzz-"))
     folder.chmod(0o711)  # PostgreSQL runs as a user of its own, and has a folder in it
-    tempfile.tempdir = str(folder)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
     try:
         yield folder
     finally:
         tempfile.tempdir = before
+        if outer is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = outer
         if folder.exists():
             shutil.rmtree(folder)
 
