@@ -118,6 +118,8 @@ def seaweed(program: str, folder: Path) -> Unit:
         "s3.iam": "false",
         "iam": "false",
         "master.telemetry": "false",
+        # Once it was killed, it elects itself again first: by itself that takes it up to 20 seconds.
+        "master.electionTimeout": "1s",
         "master.volumeSizeLimitMB": 64,
         "volume.max": 100,
         "volume.preStopSeconds": 0,

@@ -35,7 +35,7 @@ CUT_SHARE, CUT_SECONDS = 0.2, (25.0, 80.0)
 #: Seconds by which the last cut goes beyond that, on the average.
 OVER_SECONDS = 10.0
 #: The same of the time in which all comes to rest, and of that in which it is looked at.
-REST_SHARE, REST_SECONDS = 0.15, (30.0, 60.0)
+REST_SHARE, REST_SECONDS = 0.15, (40.0, 60.0)
 LOOK_SHARE, LOOK_SECONDS = 0.08, (15.0, 40.0)
 #: Seconds before the end in which what is known by then is told, whatever holds the rest up; and that a client waits
 #: for a server that has nothing else to do any more.

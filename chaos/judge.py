@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chaos.notebook import Accepted, Seen
-from knossos.jobs import JobRecord
+
+if TYPE_CHECKING:
+    from knossos.jobs import JobRecord
 
 
 class Wrong(StrEnum):

@@ -6,16 +6,22 @@ import dataclasses
 import importlib.util
 import os
 import shutil
+import subprocess
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
 from knossos.errors import MissingDependency
+from tests.support.postgres_programs import programs_folder
 
 #: Where programs for root alone may lie.
 PLACES = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 #: Programs of the system, each with the Debian package that has it.
 PROGRAMS = {"ip": "iproute2", "unshare": "util-linux", "mount": "mount", "bwrap": "bubblewrap"}
+
+
+#: Some of what a run begins with, in namespaces that are gone afterwards.
+TRY = "mount -t tmpfs tmpfs /run && ip link set lo up && ip link add near0 type veth peer name far0"
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,29 @@ def look() -> Found:
     for program, package in PROGRAMS.items():
         if shutil.which(program, path=PLACES) is None:
             raise _missing(program, f"install the package {package} (apt-get install {package})")
+    _may_make_worlds()
     return Found(redis=_redis(), postgres=str(_postgres()), weed=_weed(), compiler=_compiler())
+
+
+def _may_make_worlds() -> None:
+    """A root of a container often may not do what a run begins with."""
+    unshare, shell = str(shutil.which("unshare", path=PLACES)), str(shutil.which("sh", path=PLACES))
+    try:
+        done = subprocess.run(
+            [unshare, "--mount", "--pid", "--net", "--ipc", "--fork", shell, "-ec", TRY],
+            env={**os.environ, "PATH": PLACES},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        said = done.stderr.strip() if done.returncode else ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    if said:
+        raise _missing(
+            "namespaces, mounts and a network of its own",
+            f"run it where root has CAP_SYS_ADMIN and CAP_NET_ADMIN, which many containers lack ({said})",
+        )
 
 
 def _redis() -> str:
@@ -55,11 +83,8 @@ def _redis() -> str:
 
 def _postgres() -> Path:
     """The folder of PostgreSQL's programs."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if found:
-        return found[-1].parent
-    if program := shutil.which("initdb"):
-        return Path(program).parent
+    if found := programs_folder():
+        return found
     raise _missing("postgresql", "install the package postgresql (scripts/system-packages.sh does)")
 
 

@@ -56,6 +56,10 @@ class StorageDoor:
     def _serve(self, client: socket.socket) -> None:
         with client:
             try:
+                if self.state is Door.FAILING:  # also while the server is away
+                    client.settimeout(60)
+                    self._refuse(client, b"")
+                    return
                 with socket.create_connection(self._server, timeout=10) as server:
                     client.settimeout(60)
                     server.settimeout(60)

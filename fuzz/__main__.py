@@ -24,8 +24,8 @@ from fuzz.targets import SHARES, load
 from knossos.errors import EXIT_MISSING, EXIT_OK, MissingDependency
 from knossos.settings import ROOT
 
-#: Seconds that all targets together may take, and what is left of them for starting and stopping.
-SECONDS, RESERVE_SECONDS = 600, 60
+#: Seconds that all targets together may take, and what is left of them for a last input that hangs, and for stopping.
+SECONDS, RESERVE_SECONDS = 600, 75
 SEED = 1
 
 

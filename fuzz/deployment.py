@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -186,8 +188,11 @@ class Deployment:
 
     def restart(self) -> None:
         """Begin anew: the one that is there has lost a process, or hangs, or has grown."""
-        with contextlib.suppress(AssertionError):  # a process that hangs was killed
-            self._stack.close()
+        for process in self.processes:  # one that hangs would take a minute to be given up
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.popen.pid, signal.SIGKILL)
+            process.popen.wait()
+        self._stack.close()
         self._stack = ExitStack()
         self.__enter__()
 

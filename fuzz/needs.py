@@ -10,7 +10,7 @@ from fuzz.rounds import DatabaseKind
 from knossos.errors import MissingDependency
 from knossos.packaging.archives import SevenZip
 from knossos.settings import Settings
-from tests.support.postgres import programs_folder
+from tests.support.postgres_programs import programs_folder
 
 #: Programs of the system, and the packages that have them.
 PROGRAMS = {"bwrap": "bubblewrap", "zstd": "zstd"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,19 +15,24 @@ from fuzz.deployment import Deployment
 from fuzz.interruption import held
 from fuzz.rounds import DatabaseKind, Round
 from fuzz.targets import Place, load
-from tests.support.postgres import Postgres
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for all temporary files of this process, which goes with all that is left in it."""
-    before, folder = tempfile.tempdir, Path(tempfile.mkdtemp(prefix="knossos-fuzz-"))
+    """A folder for all temporary files of this process and those that it starts, which goes with all that is left in
+    it."""
+    before, outer = tempfile.tempdir, os.environ.get("TMPDIR")
+    folder = Path(tempfile.mkdtemp(prefix="knossos-fuzz-"))
     folder.chmod(0o711)  # PostgreSQL runs as a user of its own, and has a folder in it
-    tempfile.tempdir = str(folder)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
     try:
         yield folder
     finally:
         tempfile.tempdir = before
+        if outer is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = outer
         if folder.exists():
             shutil.rmtree(folder)
 
@@ -68,6 +74,8 @@ class Places:
 
     def _postgres(self) -> Callable[[], str]:
         """Start a PostgreSQL; what makes a new database in it, and answers the address of that."""
+        from tests.support.postgres import Postgres  # only once it is known that all is installed
+
         with held():
             server = Postgres()
             self._of_deployment.callback(server.remove)

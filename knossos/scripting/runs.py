@@ -42,7 +42,7 @@ from knossos.scripting.run_records import (
 )
 from knossos.scripting.tables import ScriptFile, ScriptRun
 from knossos.settings import Settings
-from knossos.storage import Storage
+from knossos.storage import Storage, StorageUnavailable
 
 #: The engine's job of every run.
 FUNCTION = "knossos.scripting.run_job.run"
@@ -353,7 +353,10 @@ class Runs:
         if is_gone:
             self._storage.delete_below(run_prefix(run_id))
         elif noted:
-            self.discard_inputs(run_id)
+            try:
+                self.discard_inputs(run_id)
+            except StorageUnavailable as error:  # they go with the run; what came of it stands, and is to be told
+                _log.warning("the files that came with run %s stay as long as it: %s", run_id, error)
         if due:
             self._tell(due)
         return noted

@@ -129,6 +129,22 @@ class TestDeployment:
         assert not any(map(is_alive, before))
         place.taker(asker(place)).take(b"GET /api/info HTTP/1.1\r\nHost: {{host}}\r\n\r\n")
 
+    def test_one_that_hangs_is_not_waited_for(self, place: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+        def hang(_data: bytes) -> None:
+            os.kill(place.processes[0].popen.pid, signal.SIGSTOP)
+            raise Broken(CrashKind.HANG, "no end of the answer in time")
+
+        def never(*_: object) -> int:
+            raise AssertionError("did not stop")
+
+        before = [process.popen.pid for process in place.processes]
+        for process in place.processes:
+            assert process.popen.poll() is None
+            monkeypatch.setattr(process, "stop", lambda *_, process=process: process.popen.poll() is None and never())
+        assert broken_by(place.taker(hang), b"").kind is CrashKind.HANG
+        assert not any(map(is_alive, before))
+        place.taker(asker(place)).take(b"GET /api/info HTTP/1.1\r\nHost: {{host}}\r\n\r\n")
+
     def test_who_was_logged_out_is_logged_in_again(self, place: Deployment) -> None:
         request = b"GET /%s HTTP/1.1\r\nHost: {{host}}\r\nCookie: {{cookie}}={{session}}\r\n\r\n"
         before = place.words["session"]

@@ -15,14 +15,14 @@ from chaos.storage_door import Door
 from knossos import tracing
 from knossos.database import Database
 from knossos.jobs import Engine, JobRecord, JobState
-from knossos.scripting import housekeeping
+from knossos.scripting import housekeeping, runs
 from knossos.scripting.metadata import RunLimits
 from knossos.scripting.plan import FileRole, InputFile, RunKind, RunOutcome, RunPlan, TokenPlan
-from knossos.scripting.run_records import NoSuchRun, Run, TooManyRuns, inputs_prefix, new_run_id, run_prefix
+from knossos.scripting.run_records import Ending, NoSuchRun, Run, TooManyRuns, inputs_prefix, new_run_id, run_prefix
 from knossos.scripting.runs import Runs
 from knossos.scripting.tokens import RunTokenExpired, RunTokens
 from knossos.settings import Settings
-from knossos.storage import Storage
+from knossos.storage import Storage, StorageUnavailable
 from tests.conftest import StartWorker
 from tests.support.processes import wait_for
 from tests.support.s3 import S3Server, behind_a_door
@@ -431,3 +431,21 @@ def test_a_run_waits_for_an_object_store_that_is_away_and_succeeds(
         assert ended(bench.engine, ticket).state is JobState.SUCCEEDED
         assert bench.output(bench.runs.get(run.run_id))[0] == "its text"
         bench.database.close()
+
+
+def test_a_run_has_one_outcome_also_where_its_inputs_cannot_be_removed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row said that it had ended well, and its task had failed."""
+
+    def away(_prefix: str) -> None:
+        raise StorageUnavailable("The storage does not answer.")
+
+    run, ticket = bench.submit("exit 0")
+    bench.runs.begin(run.run_id, ticket)
+    told: list[list[str]] = []
+    monkeypatch.setattr(bench.storage, "delete_below", away)
+    monkeypatch.setattr(runs, "settle", lambda *_: ["a notice"])
+    monkeypatch.setattr(bench.runs, "_tell", told.append)
+    assert bench.runs.end(run.run_id, Ending(RunOutcome.EXITED, 0), ())
+    assert told == [["a notice"]]

