@@ -171,7 +171,7 @@ def start_worker(tmp_path: Path, settings: Settings) -> Iterator[StartWorker]:
     yield start
     for process in started:
         if process.popen.poll() is None:
-            process.kill()
+            process.end()
 
 
 @pytest.fixture

@@ -266,6 +266,7 @@ class EngineWorker(Worker):
             tracing.at_no_job()
             return
         self.fork_work_horse(job, queue)
+        log.info("task %s starts", job.id)
         self.monitor_work_horse(job, queue, execution)
 
     def prepare_execution(self, job: Job) -> Execution:
@@ -290,7 +291,6 @@ class EngineWorker(Worker):
         return execution
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        log.info("task %s starts", job.id)
         ready, self._spare = self._spare, None
         execution, ours = cast(Execution, self.execution), _ours(job)
         assignment = spare.Assignment(

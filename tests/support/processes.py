@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -51,6 +52,12 @@ class Process:
         self.popen.kill()
         self.popen.wait(20)
 
+    def end(self) -> None:
+        """Kill it, and see what it has started end by itself. A copy of a worker that has not got round to it yet holds
+        the connection on which the worker waited, and Redis would give it the first task of the next test."""
+        self.kill()
+        wait_for(lambda: not _of_session(self.popen.pid), "the end of what it has started")
+
     def stop(self, number: int = signal.SIGTERM, timeout: float = 60) -> int:
         """Ask it to stop, and answer its exit code."""
         if self.popen.poll() is None:
@@ -71,6 +78,16 @@ def wait_for(look: Callable[[], Found | None], what: str, seconds: float = 90) -
             return found
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds} seconds for {what}")
+
+
+def _of_session(leader: int) -> list[int]:
+    """The processes of a session that live."""
+    found = []
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(pid) == leader and is_alive(pid):
+                found.append(pid)
+    return found
 
 
 def worker_process(log_file: Path, settings_file: Path) -> Process:
