@@ -259,12 +259,12 @@ class EngineWorker(Worker):
             self._drop(job, execution)
             tracing.at_no_job()
             return
+        log.info("task %s starts", job.id)
         try:
             self.fork_work_horse(job, queue)
         except OSError:  # too many processes; the job has not been looked at
             self._return(job, queue, execution)
             raise
-        log.info("task %s starts", job.id)
         self.monitor_work_horse(job, queue, execution)
 
     def prepare_execution(self, job: Job) -> Execution:
