@@ -265,8 +265,12 @@ class EngineWorker(Worker):
             self._drop(job, execution)
             tracing.at_no_job()
             return
-        self.fork_work_horse(job, queue)
         log.info("task %s starts", job.id)
+        try:
+            self.fork_work_horse(job, queue)
+        except OSError:  # too many processes; the job has not been looked at
+            self._return(job, queue, execution)
+            raise
         self.monitor_work_horse(job, queue, execution)
 
     def prepare_execution(self, job: Job) -> Execution:
@@ -449,10 +453,7 @@ class EngineWorker(Worker):
         elif self._handing_back and not self.is_horse and job.meta.get("once"):
             job.failure = STOPPED_ONCE
         elif self._handing_back and not self.is_horse:
-            with self.connection.pipeline() as pipeline:
-                self.cleanup_execution(job, pipeline=pipeline, execution=execution)
-                job.hand_back(queue, pipeline)
-                pipeline.execute()
+            self._return(job, queue, execution)
             return
         elif job.failure is None:
             reason = exc_string.partition("waitpid returned")[2].strip(" ;")
@@ -465,6 +466,13 @@ class EngineWorker(Worker):
         super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
         if job.was_cancelled:  # or whoever looks for failed jobs has to pass over thousands of others
             queue.failed_job_registry.remove(job)
+
+    def _return(self, job: Job, queue: Queue, execution: Execution | None) -> None:
+        """Give a job back to its queue without using up a retry."""
+        with self.connection.pipeline() as pipeline:
+            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+            _ours(job).hand_back(queue, pipeline)
+            pipeline.execute()
 
     def _is_ours(self, job: Job, execution: Execution) -> bool:
         _ours(job).fence = execution.id

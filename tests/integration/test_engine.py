@@ -20,6 +20,18 @@ from tests.support.processes import Process, is_alive, wait_for, write_settings
 
 StartWorker = Callable[..., Process]
 
+#: A worker on a machine that has too many processes as long as there is a file.
+FORKS_WHILE_THERE_IS_ROOM = """
+import os, runpy, sys
+full, fork = sys.argv.pop(1), os.fork
+def fork_if_there_is_room():
+    if os.path.exists(full):
+        raise BlockingIOError("too many processes")
+    return fork()
+os.fork = fork_if_there_is_room
+runpy.run_module("tests.support.run_worker", run_name="__main__")
+"""
+
 
 def spec(function: str, owner: str = "key:a", retries: int | None = None, **payload: Any) -> JobSpec:
     return JobSpec(
@@ -385,6 +397,22 @@ def test_a_job_is_run_also_where_the_horse_that_waited_for_it_was_killed(
     wait_for(lambda: not is_alive(ready), "its end")
     record = ended(engine, engine.submit(spec("echo", retries=0)).ticket)
     assert (record.state, record.attempt) == (JobState.SUCCEEDED, 1)
+
+
+def test_a_job_for_which_no_process_can_be_made_waits_and_has_used_up_no_retry(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    full = tmp_path / "full"
+    full.touch()
+    file = write_settings(tmp_path / "settings.py", settings)
+    worker = Process(["-c", FORKS_WHILE_THERE_IS_ROOM, str(full)], tmp_path / "log", {"KNOSSOS_SETTINGS": str(file)})
+    try:
+        ticket = engine.submit(spec("echo", retries=0)).ticket
+        wait_for(lambda: "too many processes" in worker.log and "starts anew" in worker.log, "the failure")
+        full.unlink()
+        assert ended(engine, ticket).state is JobState.SUCCEEDED
+    finally:
+        worker.end()
 
 
 def test_a_horse_that_waits_ends_with_a_worker_that_is_killed(start_worker: StartWorker) -> None:
