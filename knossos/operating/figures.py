@@ -23,8 +23,8 @@ HTTP_SECONDS = (0.05, 0.25, 1, 5, 30)
 @dataclass(frozen=True)
 class Figure:
     """``name`` is what it is counted as; ``public`` its name for Prometheus, without the beginning and the end that
-    Prometheus wants (``_total``, ``_bucket``); ``limits`` are the ends of a histogram's buckets. ``shown`` are values of
-    its one label that are there from the beginning, at nothing: Prometheus sees no increase to a first value."""
+    Prometheus wants (``_total``, ``_bucket``); ``limits`` are the ends of a histogram's buckets. ``shown`` are values
+    of its one label that are there from the beginning, at nothing: Prometheus sees no increase to a first value."""
 
     name: str
     public: str
