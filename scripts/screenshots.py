@@ -31,13 +31,13 @@ LOOKS: tuple[tuple[str, ViewportSize, Literal["light", "dark"]], ...] = (
 
 #: The pictures that the documents show.
 FOR_DOCS = {
-    *("converter", "mod", "mods", "release", "run", "script", "tasks"),
-    *("watch", "watch-dark", "watch-phone", "watch-succeeded"),
-    *("home", "home-table", "job-live", "job-new", "jobs", "jobs-phone"),
+    *("converter", "mod", "mods", "release", "run", "script"),
+    *("watch", "watch-succeeded"),
+    *("home", "home-table", "job-live", "job-new", "jobs"),
     *("calculation", "calculation-dark", "schedules", "users", "operator"),
 }
 #: Of these all that the page holds is shown, not only the window.
-WHOLE = {"watch", "watch-succeeded", "mod", "account", "run", "script", "job-live", "home"}
+WHOLE = {"watch", "watch-succeeded", "mod", "account", "run", "script", "job-live", "home", "operator"}
 
 #: What pictures call the folder with the data, which is a temporary one here.
 INSTALLED = "/var/lib/knossos"

@@ -6,9 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from knossos.jobs import Engine, FilePhase, FileProgress, JobFailure, JobRecord, JobSpec
+from rq.defaults import RQ_KEY_PREFIX
+from rq.worker import WorkerStatus
+from rq.worker_registration import REDIS_WORKER_KEYS
+
+from knossos.jobs import Engine, FilePhase, FileProgress, JobFailure, JobRecord, JobSpec, JobState
 from knossos.packaging.archives import Entry, Inspection, Inspections
 from knossos.settings import Settings
+
+#: A Unix time that no test lives to see.
+FAR_AHEAD = 4e9
 
 
 class PlayedJob:
@@ -73,6 +80,34 @@ class PlayedJob:
     @property
     def _pipe(self) -> Any:
         return self.engine.redis
+
+
+def play_workers(engine: Engine, hosts: Sequence[str]) -> None:
+    """See that RQ has the queue as the records say, and that a worker of one of these machines is at each job that
+    runs. They live for as long as the picture does."""
+    queue = engine.queue("default")
+    for number, job_id in enumerate(queue.job_ids):
+        record = engine.find(int(job_id))
+        if record.state is JobState.QUEUED:
+            continue
+        engine.redis.lrem(queue.key, 0, job_id)
+        if record.state is not JobState.RUNNING:
+            continue
+        engine.redis.zadd(queue.started_job_registry.key, {f"{job_id}:1": FAR_AHEAD})
+        pid = 700 + 13 * number
+        registered = {
+            "hostname": hosts[number % len(hosts)],
+            "pid": pid,
+            "queues": queue.name,
+            "birth": "2026-05-01T06:00:00.000000Z",
+            "last_heartbeat": "2099-01-01T00:00:00.000000Z",
+            "state": WorkerStatus.BUSY,
+            "successful_job_count": 40 + pid % 37,
+        }
+        key = f"{RQ_KEY_PREFIX}:worker:played-{pid}"
+        engine.redis.hset(key, mapping=registered)
+        engine.redis.sadd(f"{key}:executions", f"{job_id}:1")
+        engine.redis.sadd(REDIS_WORKER_KEYS, key)
 
 
 def sha256(text: str) -> str:

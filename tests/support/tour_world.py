@@ -22,6 +22,7 @@ from knossos.database import Database
 from knossos.homes import Homes
 from knossos.homes.scheduling import Scheduling, scheduling
 from knossos.homes.scripts import HomeScripts
+from knossos.jobs import JobFailure
 from knossos.publishing.publisher import Publisher
 from knossos.publishing.tracking import Event, Report
 from knossos.scripting.calls import Scripting
@@ -135,6 +136,7 @@ class _Filling:
         self._ended()
         self._tasks()
         self._going_on()
+        scenes.play_workers(self._engine, ("knossos-1", "knossos-2"))
         self._schedules()
         self._links()
 
@@ -233,9 +235,11 @@ class _Filling:
         self._engine.cancel(PlayedJob(self._engine, "Copper Tide 3.1").ticket, "Cancelled on its page.")
         PlayedJob(self._engine, "Northern Gate 0.4.2").start().progress(0.82, "Reading northern-gate.7z")
         PlayedJob(self._engine, "Quiet Orbit 1.0.0")
-        # A failure as RQ lists it, for the operator.
+        told = PlayedJob(self._engine, "Northern Gate 0.4.1 to chat.example.org", "publishing:", "webhook").start()
+        told.fail(JobFailure(code="not_accepted", message="chat.example.org answers 503 (Service Unavailable)."))
+        # Failures as RQ lists them, for the operator.
         registry = self._engine.queue("default").failed_job_registry
-        self._engine.redis.zadd(registry.key, {str(jobs["failed"].ticket): 4e9})
+        self._engine.redis.zadd(registry.key, {str(job.ticket): 4e9 for job in (jobs["failed"], told)})
 
     def _schedules(self) -> None:
         schedules = self._made.schedules
