@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from knossos import tally
+from knossos import tally, tracing
 from knossos.database import Database
 from knossos.errors import KnossosError
 from knossos.jobs import Engine, JobCancelled, JobContext
@@ -192,6 +192,7 @@ class _RunJob:
             "PYTHONDONTWRITEBYTECODE": "1",
             "KNOSSOS_URL": server,
             "KNOSSOS_RUN": plan.run_id,
+            "KNOSSOS_REQUEST": tracing.request_id(),
         }
         spec = dataclasses.replace(spec, arguments=tuple(arguments), environment=environment)
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from knossos import tracing
 from knossos.database import Database
 from knossos.jobs import Engine, JobRecord, JobState
 from knossos.scripting import housekeeping
@@ -117,6 +118,15 @@ def test_output_exit_code_and_shared_files_are_kept(bench: Bench, start_worker: 
     }
     assert any("b is not kept: it is a symbolic link" in event.data.get("text", "") for event in events)
     assert not list(bench.settings.work_folder.glob("*")), "nothing of the run is left on the worker's disk"
+
+
+def test_a_script_knows_its_run_and_the_request_behind_it_for_logs_of_its_own(
+    bench: Bench, start_worker: StartWorker
+) -> None:
+    start_worker(product=True)
+    with tracing.at_request("behind-it"):
+        run = bench.finish('echo "$KNOSSOS_RUN $KNOSSOS_REQUEST"\n')
+    assert bench.output(run)[0] == f"{run.run_id} behind-it\n"
 
 
 def test_a_run_that_fails_says_how_and_repeats_the_end_of_its_errors(bench: Bench, start_worker: StartWorker) -> None:
