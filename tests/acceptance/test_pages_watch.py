@@ -117,7 +117,7 @@ def test_without_any_websocket_the_page_asks_instead(visit: Visit, site: Site) -
     visit.page.add_init_script("window.WebSocket = class { constructor() { throw new Error('blocked'); } };")
     job = scenes.running(site.engine)
     page = watch(visit, job)
-    expect(page.get_by_text("4 files in 2 packages")).to_be_visible()
+    expect(page.get_by_text("7z, 214 files")).to_be_visible()
     expect(page.locator("[data-feed]")).to_have_text("Updating every 2 s")
     job.log("one more line")
     expect(page.get_by_text("one more line")).to_be_visible()
