@@ -113,11 +113,23 @@ def test_after_a_break_of_the_socket_nothing_is_missing_and_nothing_is_there_twi
     ]
 
 
+def test_a_small_screen_shows_the_whole_name_and_size_of_each_file(visit: Visit, site: Site) -> None:
+    page = watch(visit, scenes.running(site.engine))
+    page.set_viewport_size({"width": 360, "height": 740})
+    rows = page.locator(".file-row")
+    expect(rows).to_have_count(4)
+    cut = "(nodes) => nodes.filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.innerText)"
+    assert page.locator(".file-name").evaluate_all(cut) == []
+    lines = "(nodes) => nodes.map((node) => node.getClientRects().length && node.offsetHeight < 30)"
+    assert all(page.locator(".file-amount:not(:empty)").evaluate_all(lines))
+    assert sideways(page) == 0
+
+
 def test_without_any_websocket_the_page_asks_instead(visit: Visit, site: Site) -> None:
     visit.page.add_init_script("window.WebSocket = class { constructor() { throw new Error('blocked'); } };")
     job = scenes.running(site.engine)
     page = watch(visit, job)
-    expect(page.get_by_text("4 files in 2 packages")).to_be_visible()
+    expect(page.get_by_text("7z, 214 files")).to_be_visible()
     expect(page.locator("[data-feed]")).to_have_text("Updating every 2 s")
     job.log("one more line")
     expect(page.get_by_text("one more line")).to_be_visible()

@@ -131,15 +131,6 @@ def test_a_script_knows_its_run_and_the_request_behind_it_for_logs_of_its_own(
     assert bench.output(run)[0] == f"{run.run_id} behind-it\n"
 
 
-def test_a_script_knows_its_run_and_the_request_behind_it_for_logs_of_its_own(
-    bench: Bench, start_worker: StartWorker
-) -> None:
-    start_worker(product=True)
-    with tracing.at_request("behind-it"):
-        run = bench.finish('echo "$KNOSSOS_RUN $KNOSSOS_REQUEST"\n')
-    assert bench.output(run)[0] == f"{run.run_id} behind-it\n"
-
-
 def test_a_run_that_fails_says_how_and_repeats_the_end_of_its_errors(bench: Bench, start_worker: StartWorker) -> None:
     start_worker(scripts=True)
     run = bench.finish("echo no such table >&2; exit 3")

@@ -119,7 +119,7 @@ def test_polling_tells_what_the_socket_would_and_goes_on_where_it_stopped(client
     job = scenes.running(engine)
     first = messages(client, job)
     assert [one[0] for one in first][:2] == ["state", "state"]
-    assert ["log_message", ["INFO: Packaging Starlit Passage 1.2.0: 4 files in 2 packages."]] in [m[:2] for m in first]
+    assert ["log_message", ["INFO: Downloading starlit-core.7z from downloads.example.org"]] in [m[:2] for m in first]
     assert messages(client, job, first[-1][2]) == []
     job.log("one more")
     job.succeed(REPOSITORY)

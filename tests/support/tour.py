@@ -250,7 +250,7 @@ PUBLIC: dict[str, Stop] = {
     "mod-withdrawn": Stop("mod_pages.release", "/mods/starlit-passage/1.1.0"),
     "converter": Stop("pages.converter", "/converter", then=example),
     "converter-errors": Stop("pages.converter", "/converter", then=bad_description),
-    "watch": watch("running", "Downloading and reading"),
+    "watch": watch("running", "1 of 4 files are read"),
     "watch-failed": watch("failed", "could not be downloaded"),
     "watch-cancelled": Stop(
         "pages.watch", WATCH.format("cancelled"), then=lambda page: page.get_by_text("was cancelled").first.wait_for()
