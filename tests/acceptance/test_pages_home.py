@@ -219,3 +219,58 @@ def test_chosen_files_are_downloaded_and_a_picture_with_a_script_in_it_runs_noth
     page.wait_for_url("**/home/")
     assert sorted(names(page)) == ["a", "b"]
     visit.leave()
+
+
+def test_who_asks_for_a_folder_again_at_once_has_the_second_answer_heard(
+    browser: Browser, site: Site, home: Path
+) -> None:
+    (home / "results").mkdir()
+    (home / "a.txt").write_text("a")
+    visit = visitor(browser, site)
+    page = visit.page
+    row(page, "a.txt").get_by_role("checkbox").check()
+    page.locator('[data-act="move"]').click()
+    # The event of the first closing comes when the second dialogue is open.
+    page.evaluate("""() => {
+      document.querySelector("dialog[open]").close();
+      document.querySelector('[data-act="move"]').click();
+    }""")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="results").click()
+    dialog.get_by_role("button", name="Move here").click()
+    expect(page.locator("[data-announce]")).to_have_text("Moved 1 entry to Home/results.")
+    assert os.listdir(home / "results") == ["a.txt"]
+    visit.leave()
+
+
+#: Holds the first list that is fetched back until `window.release()` is called.
+HOLD = """() => {
+  const fetched = window.fetch, held = new Promise((resolve) => { window.release = resolve; });
+  let first = true;
+  window.fetch = async (...what) => {
+    const answer = await fetched(...what);
+    if (first && String(what[0]) === window.location.href) {
+      first = false;
+      document.body.dataset.holding = "";
+      await held;
+    }
+    return answer;
+  };
+}"""
+
+
+def test_a_list_that_comes_late_does_not_undo_a_newer_one(browser: Browser, site: Site, home: Path) -> None:
+    visit = visitor(browser, site)
+    page = visit.page
+    page.evaluate(HOLD)
+    for name in ("a.txt", "b.txt"):
+        page.set_input_files("[data-choose-files]", {"name": name, "mimeType": "", "buffer": b"x"})
+        expect(page.locator("body[data-holding]")).to_be_attached()
+    # Both are there; the list that is held back was made when only the first was.
+    expect(page.locator("[data-uploads]")).to_contain_text("b.txt")
+    page.wait_for_timeout(1000)
+    page.evaluate("window.release()")
+    expect(row(page, "b.txt")).to_be_visible()
+    page.wait_for_timeout(500)
+    assert names(page) == ["a.txt", "b.txt"]
+    visit.leave()

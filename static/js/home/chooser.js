@@ -12,7 +12,10 @@ export class Chooser {
     this.dialog = dialog;
     this.find = (name) => dialog.querySelector(`[data-chooser-${name}]`);
     this.find("here").addEventListener("click", () => this.close(this.path));
-    dialog.addEventListener("close", () => this.finish(null));
+    // The event comes some time after the closing, when one may be asking for another folder already.
+    dialog.addEventListener("close", () => {
+      if (!dialog.open) this.finish(null);
+    });
     this.settle = () => undefined;
   }
 

@@ -18,6 +18,7 @@ const chooser = new Chooser(find("chooser"));
 const uploads = new Uploads(find("uploads"), inside(), filesCame);
 let lastChosen = null;
 let lookTimer = null;
+let looking = Promise.resolve();
 
 for (const node of page.querySelectorAll("[data-needs-scripts]")) show(node, true);
 bindList();
@@ -183,8 +184,14 @@ function say(problems, text) {
   setText(find("announce"), problems.length ? "" : text);
 }
 
-/** Take the list as it is now from the server; what was chosen stays so. */
-async function look() {
+/** Take the list as it is now from the server, one look after the other: an old answer must not undo a newer one. */
+function look() {
+  looking = looking.then(takeList, takeList);
+  return looking;
+}
+
+/** What was chosen stays so. */
+async function takeList() {
   if (page.querySelector("[data-renaming]")) return;
   const response = await fetch(window.location.href).catch(() => null);
   if (!response) return;
