@@ -120,6 +120,18 @@ def workers(engine: Engine) -> list[WorkerState]:
     return sorted(states, key=lambda state: (state.host, state.pid))
 
 
+def held_up(engine: Engine, queue: str) -> str:
+    """Why nobody takes jobs from a queue, in one sentence; "" where a worker does, or will when it is free."""
+    those = [one for one in workers(engine) if queue in one.queues and not one.stops]
+    if not those:
+        return "No worker is running; this begins when one is started."
+    if all(one.suspended for one in those):
+        return "All workers are suspended; this begins when their operator resumes them."
+    if all(one.full or one.suspended for one in those):
+        return "The disks of all workers are full; this begins when one has room."
+    return ""
+
+
 @dataclass(frozen=True)
 class _Registered:
     """A worker as RQ registers it: read here rather than by RQ, which asks Redis several times for each."""

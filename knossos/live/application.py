@@ -28,7 +28,6 @@ from knossos.live.handlers import (
     MetricsHandler,
     NotFoundHandler,
     ReadyHandler,
-    Steering,
     WatcherHandler,
 )
 from knossos.live.hub import Hub
@@ -52,7 +51,7 @@ THREADS = 4
 CLOSING_SECONDS = 2.0
 
 
-def make_application(settings: Settings, hub: Hub, engine: Steering, credentials: Credentials) -> Application:
+def make_application(settings: Settings, hub: Hub, engine: Engine, credentials: Credentials) -> Application:
     """Build the Tornado application. The hub must be run beside it."""
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="live")
     live = Live(

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
@@ -22,6 +22,7 @@ from tornado.websocket import WebSocketHandler
 from knossos import tracing
 from knossos.accounts import COOKIE_NAME
 from knossos.errors import KnossosError
+from knossos.jobs import Engine, overview
 from knossos.jobs.records import JobRecord
 from knossos.jobs.states import JobState
 from knossos.live.client_messages import Answer, Cancel, UserReady, parse_client_message
@@ -40,16 +41,6 @@ log = logging.getLogger(__name__)
 HEALTH_SECONDS = 2.0
 
 
-class Steering(Protocol):
-    """What clients may do to a job; ``knossos.jobs.Engine`` fits it. Its calls block."""
-
-    def answer(self, ticket: int, value: str, question_id: str | None = None) -> bool: ...
-
-    def cancel(self, ticket: int, reason: str = "") -> bool: ...
-
-    def position(self, ticket: int, queue: str = "default") -> int | None: ...
-
-
 @dataclass(frozen=True)
 class Live:
     """What the handlers work with."""
@@ -57,7 +48,7 @@ class Live:
     settings: Settings
     hub: Hub
     doorkeeper: Doorkeeper
-    engine: Steering
+    engine: Engine
     #: Runs the engine's calls.
     threads: Executor
     #: What /ready asks, and what /metrics shows.
@@ -200,6 +191,8 @@ class WatcherHandler(Quiet, WebSocketHandler):
     async def _waiting(self, record: JobRecord) -> str:
         """Say what a queued job waits for."""
         live, loop = self.live, asyncio.get_running_loop()
+        if reason := await loop.run_in_executor(live.threads, overview.held_up, live.engine, record.queue):
+            return f"The task is queued. {reason}"
         before = await loop.run_in_executor(live.threads, live.engine.position, record.ticket, record.queue)
         if not before:
             return "The task is queued and will start soon."

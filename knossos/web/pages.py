@@ -57,7 +57,7 @@ def watch(ticket: int) -> str | Response:
         # Whose run it is shows here; a link with its token goes on working there.
         return make_response(redirect(run_address(run, record), 303))
     allowed = controls(record)
-    view = task_view(record)
+    view = task_view(record, services().engine)
     return render_template(
         "watch.html",
         task=view,

@@ -63,7 +63,7 @@ def listed_owner() -> str | None:
 
 @blueprint.get("/<ticket:ticket>")
 def task(ticket: int) -> Response:
-    return jsonify(task_view(watched_task(ticket)))
+    return jsonify(task_view(watched_task(ticket), services().engine))
 
 
 @blueprint.get("/<ticket:ticket>/events")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from knossos.jobs import JobFailure, JobRecord, JobState
+from knossos.jobs import Engine, JobFailure, JobRecord, JobState, overview
 from knossos.web.advice import advice_for
 
 #: What states are called on pages. The scripts have the same words.
@@ -55,8 +55,9 @@ _STAGES = {
 }
 
 
-def task_view(record: JobRecord) -> dict[str, Any]:
+def task_view(record: JobRecord, engine: Engine) -> dict[str, Any]:
     """A task with all that its own page shows."""
+    held_up = overview.held_up(engine, record.queue) if record.state is JobState.QUEUED else ""
     fraction, text = record.progress or (None, None)
     return {
         "ticket": record.ticket,
@@ -71,7 +72,7 @@ def task_view(record: JobRecord) -> dict[str, Any]:
         "ended": record.ended_at,
         "fraction": fraction,
         "text": text,
-        "stage": stage_of(record),
+        "stage": held_up or stage_of(record),
         "failure": failure_view(record.failure) if record.failure else None,
     }
 

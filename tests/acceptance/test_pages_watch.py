@@ -316,8 +316,9 @@ def test_after_a_cancel_nothing_looks_alive_and_it_is_said_who_did_it(visit: Vis
 
 def test_a_task_that_runs_and_has_said_nothing_yet_does_not_wait(visit: Visit, site: Site) -> None:
     job = PlayedJob(site.engine)
-    page = watch(visit, job)
-    live(page)
+    with scenes.free_worker(site.engine):
+        page = watch(visit, job)
+        live(page)
     stage = page.locator("[data-stage]")
     expect(stage).to_have_text("Waits for a free worker.")
     job.start()

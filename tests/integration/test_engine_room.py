@@ -30,6 +30,7 @@ def test_a_worker_without_room_leaves_tasks_to_others_until_it_has_room(
     disk.symlink_to(FULL)
     wait_for(lambda: "is full" in worker.log, "the worker to see it")
     wait_for(lambda: overview.workers(engine)[0].full, "all to see it")
+    assert overview.held_up(engine, "default").startswith("The disks of all workers are full;")
     ticket = echo(engine)
     other = start_worker()
     assert engine.wait(ticket, 45).state is JobState.SUCCEEDED
@@ -55,6 +56,9 @@ def test_a_worker_that_is_suspended_by_hand_is_not_taken_for_one_without_room(
     start_worker()
     (worker,) = wait_for(lambda: [one for one in overview.workers(engine) if one.suspended], "all to see it")
     assert not worker.full
+    assert overview.held_up(engine, "default").startswith("All workers are suspended;")
     resume(engine.redis)
     assert engine.wait(echo(engine), 45).state is JobState.SUCCEEDED
     assert not overview.workers(engine)[0].suspended
+    assert overview.held_up(engine, "default") == ""
+    assert overview.held_up(engine, "another").startswith("No worker is running;")

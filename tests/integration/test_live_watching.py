@@ -22,7 +22,7 @@ from knossos.settings import Settings
 from tests.support.live import Server, WatchingClient, live_server, wait_for
 from tests.support.people import session_of
 from tests.support.redis_server import RedisServer
-from tests.support.scenes import PlayedJob
+from tests.support.scenes import PlayedJob, free_worker
 
 
 @pytest.fixture
@@ -201,10 +201,14 @@ def test_a_watcher_of_a_queued_job_is_told_so(settings: Settings, engine: Engine
     async def work() -> None:
         first, second = PlayedJob(engine), PlayedJob(engine)
         async with live_server(settings) as server:
-            told = await (await server.watch(second.ticket, second.token)).next()
-            assert told == ["log_message", ["INFO: The task is queued; 1 task is before it."]]
+            with free_worker(engine):
+                told = await (await server.watch(second.ticket, second.token)).next()
+                assert told == ["log_message", ["INFO: The task is queued; 1 task is before it."]]
+                told = await (await server.watch(first.ticket, first.token)).next()
+                assert told == ["log_message", ["INFO: The task is queued and will start soon."]]
             told = await (await server.watch(first.ticket, first.token)).next()
-            assert told == ["log_message", ["INFO: The task is queued and will start soon."]]
+            begins = "this begins when one is started."
+            assert told == ["log_message", [f"INFO: The task is queued. No worker is running; {begins}"]]
 
     run(work)
 

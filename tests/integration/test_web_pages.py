@@ -24,7 +24,7 @@ from knossos.web.task_views import short_message
 from tests.support import scenes
 from tests.support.file_server import FileServer
 from tests.support.people import CHEAP, add_account, session_of, with_cheap_passwords
-from tests.support.scenes import REPOSITORY, PlayedJob
+from tests.support.scenes import REPOSITORY, PlayedJob, free_worker
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + b"a picture"
 
@@ -257,6 +257,8 @@ def test_what_a_task_is_at_fits_its_state(client: FlaskClient, engine: Engine) -
 
     job = PlayedJob(engine)
     seen = [stage()]
+    with free_worker(engine):
+        seen.append(stage())
     job.start()
     seen.append(stage())
     job.progress(0.5, "Reading a.7z")
@@ -264,7 +266,8 @@ def test_what_a_task_is_at_fits_its_state(client: FlaskClient, engine: Engine) -
     job.cancelled("Cancelled by dora.")
     seen.append(stage())
     assert seen == [
-        "Waits for a free worker.", "A worker has started this task.", "Reading a.7z", "Cancelled by dora.",
+        "No worker is running; this begins when one is started.", "Waits for a free worker.",
+        "A worker has started this task.", "Reading a.7z", "Cancelled by dora.",
     ]  # fmt: skip
 
 
@@ -533,5 +536,5 @@ def test_static_files_stay_in_the_browser_until_they_change(client: FlaskClient)
 
 def test_health_is_redis_health(client: FlaskClient, settings: Settings) -> None:
     assert client.get("/api/health").status_code == 200
-    gone = Engine(settings.model_copy(update={"redis": "redis://127.0.0.1:1/0"}), patience_seconds=0)
-    assert create_app(settings, gone).test_client().get("/api/health").status_code == 503
+    gone = settings.model_copy(update={"redis": "redis://127.0.0.1:1/0"})
+    assert create_app(gone, Engine(gone, patience_seconds=0)).test_client().get("/api/health").status_code == 503

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rq.defaults import RQ_KEY_PREFIX
@@ -108,6 +109,18 @@ def play_workers(engine: Engine, hosts: Sequence[str]) -> None:
         engine.redis.hset(key, mapping=registered)
         engine.redis.sadd(f"{key}:executions", f"{job_id}:1")
         engine.redis.sadd(REDIS_WORKER_KEYS, key)
+
+
+@contextlib.contextmanager
+def free_worker(engine: Engine) -> Iterator[None]:
+    """A worker is registered that waits for tasks, and takes none."""
+    key = f"{RQ_KEY_PREFIX}:worker:played-free"
+    registered = {"hostname": "knossos-1", "pid": 1, "queues": "default", "state": WorkerStatus.IDLE}
+    engine.redis.hset(key, mapping=registered)
+    engine.redis.sadd(REDIS_WORKER_KEYS, key)
+    yield
+    engine.redis.srem(REDIS_WORKER_KEYS, key)
+    engine.redis.delete(key)
 
 
 def sha256(text: str) -> str:
