@@ -7,7 +7,7 @@ replaced. They are RQ's internals: the version is pinned, and the integration te
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rq.job import Job, JobStatus
 
@@ -93,3 +93,8 @@ class EngineJob(Job):
         self.ledger.requeue(self.ticket, self.fence, text, pipeline)
         self.set_status(JobStatus.QUEUED, pipeline=pipeline)
         queue._enqueue_job(self, pipeline=pipeline, at_front=True)
+
+
+def as_ours(job: Job) -> EngineJob:
+    """RQ makes its jobs of the class that it was told; only the type checker does not know."""
+    return cast(EngineJob, job)

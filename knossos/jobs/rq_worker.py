@@ -17,14 +17,13 @@ while the horse before it is at work.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import math
 import os
 import random
 import signal
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
@@ -35,23 +34,17 @@ from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
-from rq.rate_limit import release_slot
 from rq.registry import clean_registries
-from rq.timeouts import JobTimeoutException
 from rq.worker import WorkerStatus
 
 from knossos import tracing
-from knossos.errors import KnossosError
-from knossos.jobs import counts, keys, limits, pauses, shared_clock, spare, workspace
+from knossos.jobs import counts, descendants, keys, limits, pauses, shared_clock, spare, workspace
 from knossos.jobs.companion import Companion
 from knossos.jobs.connection import retry_policy
 from knossos.jobs.context import JobContext
-from knossos.jobs.errors import JobCancelled, JobInterrupted
-from knossos.jobs.failures import explain
-from knossos.jobs.records import JobFailure
-from knossos.jobs.rq_job import SERIALIZER, EngineJob
+from knossos.jobs.outcomes import Outcomes
+from knossos.jobs.rq_job import SERIALIZER, EngineJob, as_ours
 from knossos.jobs.rq_queue import ReliableQueue, connection_errors
-from knossos.jobs.states import JobState
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -68,23 +61,10 @@ FULL_DISK_SECONDS = 1
 STOPPING_PATIENCE_SECONDS = 5
 #: The number of no job: they are counted from 1.
 NO_TICKET = 0
-#: What TTL answers for a key that is to stay.
-NO_EXPIRY = -1
-#: Why a job that may be begun only once has ended with its worker.
-STOPPED_ONCE = JobFailure(
-    code="worker_stopped",
-    message="The worker that ran this task was stopped, and the task may not be started again.",
-)
-#: prctl's number for "send me this signal when my parent dies" (linux/prctl.h).
-PR_SET_PDEATHSIG = 1
-#: prctl's number for "what my descendants orphan becomes my child".
-PR_SET_CHILD_SUBREAPER = 36
-
 log = logging.getLogger("knossos.jobs")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
-class EngineWorker(Worker):
+class EngineWorker(Outcomes, Worker):
     """A worker for the engine's jobs.
 
     ``rehearsals`` are what the next horse does while there is no job for it: what it has touched, opened and prepared
@@ -115,7 +95,7 @@ class EngineWorker(Worker):
         self._handing_back = False
         self._more_wait = False
         self._heard_at = -math.inf
-        adopt_orphans()
+        descendants.adopt_orphans()
         shared_clock.follow(engine.redis)
         super().__init__(
             [engine.queue(name) for name in queues],
@@ -261,7 +241,7 @@ class EngineWorker(Worker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Begin a job, and have it run."""
         execution = self.prepare_execution(job)
-        if not _ours(job).attempt:
+        if not as_ours(job).attempt:
             self._drop(job, execution)
             tracing.at_no_job()
             return
@@ -275,7 +255,7 @@ class EngineWorker(Worker):
 
     def prepare_execution(self, job: Job) -> Execution:
         """Write down that a job begins. Where its record does not allow that it has no number of attempts then."""
-        ours = _ours(job)
+        ours = as_ours(job)
         with self.connection.pipeline() as pipeline:
             execution = Execution.create(job, self.get_heartbeat_ttl(job), pipeline, worker_name=self.name)
             self.executions[execution.id] = execution
@@ -296,7 +276,7 @@ class EngineWorker(Worker):
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         ready, self._spare = self._spare, None
-        execution, ours = cast(Execution, self.execution), _ours(job)
+        execution, ours = cast(Execution, self.execution), as_ours(job)
         assignment = spare.Assignment(
             job_id=job.id,
             queue=queue.name,
@@ -336,7 +316,7 @@ class EngineWorker(Worker):
 
     def _run_as_horse(self, given: spare.Assignment) -> None:
         tracing.at_job(int(given.job_id), given.request)
-        job = _ours(EngineJob.fetch(given.job_id, connection=self.connection, serializer=SERIALIZER))
+        job = as_ours(EngineJob.fetch(given.job_id, connection=self.connection, serializer=SERIALIZER))
         job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
         job.attempt, job.attempts = given.attempt, given.attempts
         execution = Execution(given.execution_id, given.job_id, self.connection, self.name)
@@ -348,10 +328,10 @@ class EngineWorker(Worker):
         """In the horse: SIGTERM, which also comes when the worker dies, takes the whole process group along."""
         parent = os.getppid()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, _end_group)
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        signal.signal(signal.SIGTERM, descendants.end_group)
+        descendants.be_signalled_when_the_parent_dies(signal.SIGTERM)
         if os.getppid() != parent or parent == 1:
-            _end_group(signal.SIGTERM, None)
+            descendants.end_group(signal.SIGTERM, None)
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
         """End the horse and its process group. RQ's own would end the worker where there is no horse."""
@@ -373,7 +353,7 @@ class EngineWorker(Worker):
                     os.killpg(self.horse_pid, signal.SIGKILL)
         ended = super().wait_for_horse()
         kept = self._spare, self._companion
-        end_orphans({one.pid for one in kept if one is not None})
+        descendants.end_orphans({one.pid for one in kept if one is not None})
         return ended
 
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
@@ -386,7 +366,7 @@ class EngineWorker(Worker):
         tracing.at_no_job()
 
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
-        ours = _ours(job)
+        ours = as_ours(job)
         ours.fence = execution.id
         ours.make_context = partial(
             JobContext, self.engine, ours.ticket, execution.id, attempt=ours.attempt, attempts=ours.attempts
@@ -399,100 +379,6 @@ class EngineWorker(Worker):
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
         """In the horse. Its worker has written down already that the job begins."""
-
-    # --- outcomes ---------------------------------------------------------------------------------
-
-    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
-        job.ended_at = shared_clock.now()
-
-    def handle_job_success(self, job: Job, queue: Queue, started_job_registry: Any, execution: Execution) -> None:
-        """Rather than RQ's: of what that keeps of a job that went well the record has all, and jobs of ours have no
-        dependents, repetitions or webhooks of RQ's."""
-        ours = _ours(job)
-        with self.connection.pipeline() as pipeline:
-            ours.ledger.succeed(ours.ticket, execution.id, job._result, pipeline)
-            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
-            self.increment_successful_job_count(pipeline=pipeline)
-            moved, *_ = pipeline.execute()
-        if moved.decode() == JobState.SUCCEEDED:
-            release_slot(job)  # of a job that an older version had stored
-        else:
-            self._drop(job, execution)
-
-    def _finalize_failure(self, job: Job, queue: Queue, execution: Execution, exc_info: Any) -> None:
-        job, error = _ours(job), exc_info[1]
-        job.was_cancelled = isinstance(error, JobCancelled)
-        job.failure = self._wish(job) if job.was_cancelled else explain(error, job.timeout)
-        retry = getattr(error, "retryable", None)
-        if retry is False or (retry is None and not job.meta.get("retry_on_error")) or job.was_cancelled:
-            job.retries_left = 0
-        job.requeue_text = f"{job.failure.message} The task is tried again."
-        super()._finalize_failure(job, queue, execution, exc_info)
-
-    def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """One line for what was foreseen, the whole stack for what was not."""
-        if isinstance(exc_info[1], KnossosError | JobInterrupted | JobTimeoutException):
-            log.info("task %s: %s", job.id, exc_info[1], extra={"ticket": job.id})
-        else:
-            log.error("task %s crashed", job.id, exc_info=exc_info, extra={"ticket": job.id})
-
-    def handle_job_failure(
-        self,
-        job: Job,
-        queue: Queue,
-        started_job_registry: Any = None,
-        exc_string: str = "",
-        execution: Execution | None = None,
-    ) -> None:
-        job = _ours(job)
-        if execution is not None and not self._is_ours(job, execution):
-            self._drop(job, execution)
-            return
-        if self._stopped_job_id == job.id:
-            job.was_cancelled, job.failure = True, self._wish(job)
-        elif self._handing_back and not self.is_horse and job.meta.get("once"):
-            job.failure = STOPPED_ONCE
-        elif self._handing_back and not self.is_horse:
-            self._return(job, queue, execution)
-            return
-        elif job.failure is None:
-            reason = exc_string.partition("waitpid returned")[2].strip(" ;")
-            job.failure = JobFailure(
-                code="worker_died",
-                message="The process that ran this task was killed"
-                f" (status {reason}); perhaps its machine ran out of memory.",
-            )
-            job.requeue_text = f"{job.failure.message} The task is started again."
-        super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
-        if job.was_cancelled:  # or whoever looks for failed jobs has to pass over thousands of others
-            queue.failed_job_registry.remove(job)
-
-    def _return(self, job: Job, queue: Queue, execution: Execution | None) -> None:
-        """Give a job back to its queue without using up a retry."""
-        with self.connection.pipeline() as pipeline:
-            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
-            _ours(job).hand_back(queue, pipeline)
-            pipeline.execute()
-
-    def _is_ours(self, job: Job, execution: Execution) -> bool:
-        _ours(job).fence = execution.id
-        fence: Any = self.connection.hget(keys.task(job.id), "fence")
-        return fence is not None and fence.decode() == execution.id
-
-    def _drop(self, job: Job, execution: Execution) -> None:
-        """Leave a job alone that has ended, or that another worker has by now."""
-        log.warning("task %s: this execution does not hold it any more", job.id, extra={"ticket": job.id})
-        with self.connection.pipeline() as pipeline:
-            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
-            limits.leave_ended(job.id, pipeline)
-            pipeline.execute()
-        # Asked first: EXPIRE with NX is too new for the oldest Redis that will do.
-        if self.connection.ttl(job.key) == NO_EXPIRY:
-            self.connection.expire(job.key, self.engine.keep_seconds)
-
-    def _wish(self, job: Job) -> JobFailure:
-        wish: Any = self.connection.hget(keys.task(job.id), "cancel_failure")
-        return JobFailure.model_validate_json(wish) if wish else JobFailure(code="cancelled", message="Cancelled.")
 
     # --- stopping ---------------------------------------------------------------------------------
 
@@ -525,35 +411,3 @@ class EngineWorker(Worker):
             log.info("handing the running task back to its queue")
             self._handing_back = True
             self.kill_horse()
-
-
-def adopt_orphans() -> None:
-    """From now on what a descendant leaves behind becomes a child of this process, in whatever session it is."""
-    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def end_orphans(but: Collection[int | None] = ()) -> None:
-    """End all children but some: a worker keeps its spare and what goes on beside it, and nothing that a job left."""
-    while children := [pid for pid in _children() if pid not in but]:
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-
-
-def _children() -> list[int]:
-    found: list[int] = []
-    for task in os.listdir("/proc/self/task"):
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/children") as file:
-            found += [int(pid) for pid in file.read().split()]
-    return found
-
-
-def _ours(job: Job) -> EngineJob:
-    """RQ makes its jobs of the class that it was told; only the type checker does not know."""
-    return cast(EngineJob, job)
-
-
-def _end_group(_signum: int, _frame: FrameType | None) -> None:
-    os.killpg(0, signal.SIGKILL)
