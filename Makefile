@@ -1,7 +1,7 @@
 # What one does with this folder. `make` alone lists it.
 PYTHON := py-env/bin/python
-# One more than there are processors: many tests wait for something.
-PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Two more than there are processors: many tests wait for something.
+PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 
 # The tests start hundreds of processes: without the compiled code that lies in __pycache__, each compiles all anew.
 unexport PYTHONDONTWRITEBYTECODE

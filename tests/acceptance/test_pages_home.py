@@ -76,10 +76,12 @@ def names(page: Page) -> list[str]:
 
 
 def test_files_are_uploaded_with_a_question_where_they_would_replace_one(
-    browser: Browser, site: Site, home: Path
+    browser: Browser, site: Site, home: Path, tmp_path: Path
 ) -> None:
     visit = visitor(browser, site)
     page = visit.page
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 30_000_000)
     expect(page.get_by_text("Your home is empty.")).to_be_visible()
     (home / "a.txt").write_text("old")
     (home / "b.txt").write_text("old")
@@ -93,7 +95,7 @@ def test_files_are_uploaded_with_a_question_where_they_would_replace_one(
     expect(row(page, "c.txt")).to_be_visible()
     assert [(home / name).read_text() for name in ("a.txt", "b.txt", "c.txt")] == ["new", "old", "new"]
     # What does not fit is said in words, and nothing of it is sent.
-    page.set_input_files("[data-choose-files]", {"name": "large", "mimeType": "", "buffer": b"x" * 30_000_000})
+    page.set_input_files("[data-choose-files]", large)
     expect(page.locator(".home-upload-said")).to_contain_text("It does not fit: it has 30.0 MB")
     expect(page.locator("[data-room-text]")).to_contain_text("of 20.0 MB used")
     page.evaluate(DROP)
@@ -105,16 +107,18 @@ def test_files_are_uploaded_with_a_question_where_they_would_replace_one(
     visit.leave()
 
 
-def test_an_upload_is_cancelled_and_leaves_nothing(browser: Browser, site: Site, home: Path) -> None:
+def test_an_upload_is_cancelled_and_leaves_nothing(browser: Browser, site: Site, home: Path, tmp_path: Path) -> None:
     visit = visitor(browser, site)
     page = visit.page
+    slow = tmp_path / "slow"
+    slow.write_bytes(b"x" * 10_000_000)
     # As slow as a bad line.
     session = visit.context.new_cdp_session(page)
     session.send(
         "Network.emulateNetworkConditions",
         {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000},
     )
-    page.set_input_files("[data-choose-files]", {"name": "slow", "mimeType": "", "buffer": b"x" * 10_000_000})
+    page.set_input_files("[data-choose-files]", slow)
     expect(page.locator(".home-upload-said")).to_contain_text("%")
     page.get_by_role("button", name="Cancel: slow").click()
     expect(page.locator(".home-upload-said")).to_have_text("Cancelled")
