@@ -45,29 +45,29 @@ def run(_folder: Path | None = None, size: int = SIZE) -> list[Row]:
     """Measure; one row for each figure."""
     # Its path is short enough for a Unix socket below it.
     with tempfile.TemporaryDirectory(prefix="knossos-") as made, redis_for_benchmarks(Path(made)) as url:
-        settings = Settings(data_path=Path(made) / "data", redis=url)
+        production = Production(Path(made), url)
+        settings = production.settings
         database, engine = Database(settings), Engine(settings)
         database.migrate()
         fill(database, size)
         Publisher(settings, database, engine).repository.bring_up(size)
         engine.redis.close()
         database.close()
-        return _requests(Path(made), settings)
+        return _requests(production)
 
 
 # --- requests ---------------------------------------------------------------------------------------
 
 
-def _requests(folder: Path, settings: Settings) -> list[Row]:
+def _requests(production: Production) -> list[Row]:
     """The slowest percent of requests, from nginx and from the server."""
     nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if nginx is None:
         raise MissingDependency("nginx is not installed (scripts/system-packages.sh installs it)", needed="nginx")
-    production = Production(folder, settings.redis)  # on the data that are there already
     (production.settings.mirror_folder / "static").write_bytes(b"x" * 4096)
     try:
         production.start(nginx)
-        with _server_alone(folder, settings) as server:
+        with _server_alone(production.folder, production.settings) as server:
             times = _slowest(
                 {
                     "static": (f"{production.url}/mirror/static", False),
