@@ -59,6 +59,8 @@ HEARTBEATS = 3
 FULL_DISK_SECONDS = 1
 #: Seconds for which a worker that stops, and still has a task, waits for a Redis that is away.
 STOPPING_PATIENCE_SECONDS = 5
+#: Until when a job belongs to its worker, in Unix time, once both are known to be gone.
+GIVEN_UP = 0
 #: The number of no job: they are counted from 1.
 NO_TICKET = 0
 log = logging.getLogger("knossos.jobs")
@@ -150,15 +152,18 @@ class EngineWorker(Outcomes, Worker):
     def clean_registries(self) -> None:
         """The caretaker's round of each queue: lost jobs, jobs that nobody began. A bad entry ends no worker.
 
-        Not while what the others have said last may have been said by another clock: they would all count as lost.
+        While what the others have said last may have been said by another clock, they would all count as lost: then
+        only those that were given up.
         """
         self.last_cleaned_at: Any = shared_clock.now()
-        if not shared_clock.settled(self._lost_seconds):
-            return
+        settled = shared_clock.settled(self._lost_seconds)
         for queue in cast("list[ReliableQueue]", self.queues):
             if not queue.acquire_maintenance_lock():
                 continue
             try:
+                queue.started_job_registry.cleanup(GIVEN_UP, self._exc_handlers)
+                if not settled:
+                    continue
                 clean_registries(queue, self._exc_handlers)
                 worker_registration.clean_worker_registry(queue)
                 for job_id in queue.give_back():
@@ -198,7 +203,7 @@ class EngineWorker(Outcomes, Worker):
         fence, queue = cast("list[bytes | None]", self.connection.hmget(keys.task(ticket), ["fence", "queue"]))
         if fence and queue and workspace.name_of(ticket, fence.decode()) == left.name:
             registry = self.engine.queue(queue.decode()).started_job_registry
-            self.connection.zadd(registry.key, {f"{ticket}:{fence.decode()}": 0}, xx=True)
+            self.connection.zadd(registry.key, {f"{ticket}:{fence.decode()}": GIVEN_UP}, xx=True)
 
     # --- the horse --------------------------------------------------------------------------------
 
