@@ -72,7 +72,7 @@ function bring(text) {
 }
 
 async function submit() {
-  await arriving;
+  await Promise.allSettled([arriving]);
   const problem = check();
   if (problem) {
     editor.goTo(problem.offset);
