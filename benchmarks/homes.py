@@ -40,7 +40,7 @@ from tests.support.upload_client import MIB, Source, make_source
 #: Files of the home that is listed, and jobs of the two people whose lists are compared.
 FILES, FEW_JOBS, MANY_JOBS = 10_000, 10, 10_000
 #: Turns of a listing, of an upload.
-ROUNDS, UPLOADS = 21, 4
+ROUNDS, UPLOADS = 21, 6
 #: A listing's first byte in os.scandir's time; an upload's time in the loop's; many jobs' time in that of a few.
 LISTING_LIMIT, UPLOAD_LIMIT, JOBS_LIMIT = 10, round(1 / 0.6, 2), 100
 #: Bytes that the loop moves at once.
