@@ -42,8 +42,8 @@ class Group(NamedTuple):
 #: The groups in the order in which they run.
 GROUPS = {
     "engine": Group("The engine beside bare RQ", 10),
-    "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 105),
-    "inspection": Group("Inspecting archives", 85),
+    "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 95),
+    "inspection": Group("Inspecting archives", 80),
     "packaging": Group("Reading archives: 7-Zip, md5sum, libarchive", 25),
     "conversion": Group("Packaging mods", 55),
     "two_workers": Group("One worker and two", 55),
