@@ -6,8 +6,9 @@ import json
 import re
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from knossos.errors import KnossosError, NotFound
@@ -109,7 +110,7 @@ def load_run(session: Session, row: ScriptRun) -> Run:
     return as_run(row, tuple(KeptFile(f.number, FileRole(f.role), f.name, f.size, f.key) for f in files))
 
 
-def as_run(row: ScriptRun, files: tuple[KeptFile, ...]) -> Run:
+def as_run(row: ScriptRun | Row[Any], files: tuple[KeptFile, ...]) -> Run:
     """A run, with these files."""
     return Run(
         run_id=row.id,
