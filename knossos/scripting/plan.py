@@ -122,6 +122,8 @@ class RunPlan(Model):
     rundir_in_arguments: bool = False
     #: None: the script gets no token; else ``--auth-token=...`` comes before the other arguments.
     token: TokenPlan | None = None
+    #: The last part of the path of its SHARED_DIR, a random name; "" where only the run's row has it.
+    shared_name: str = ""
     #: Files that come with the call, and the folder for them in the run's directory; "" for the directory itself.
     inputs: tuple[InputFile, ...] = ()
     inputs_folder: str = UPLOADS

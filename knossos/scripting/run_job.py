@@ -38,7 +38,7 @@ from knossos.scripting.sandbox import (
     start,
 )
 from knossos.scripting.staging import CannotStage, Stage, stage, tell_client
-from knossos.scripting.tokens import RunTokens
+from knossos.scripting.tokens import RunTokens, new_text
 from knossos.settings import ROOT, Settings
 from knossos.storage import Storage, StorageUnavailable
 
@@ -81,11 +81,9 @@ def run(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     """
     plan = RunPlan.model_validate(payload)
     database = _database(context.settings)
-    try:
-        storage = Storage(context.settings, patience_seconds=PATIENCE_SECONDS)
-        return _RunJob(context, plan, database, storage).run()
-    finally:
-        database.close()
+    context.afterwards(database.close)
+    storage = Storage(context.settings, patience_seconds=PATIENCE_SECONDS)
+    return _RunJob(context, plan, database, storage).run()
 
 
 def prepare(settings: Settings) -> None:
@@ -129,27 +127,29 @@ class _RunJob:
         self._mails = 0
         #: Bytes that were in the run's folders before it began.
         self._before = 0
+        #: The run as it began; None: that is not noted yet.
+        self._begun: Run | None = None
 
     def run(self) -> dict[str, Any]:
         plan = self._plan
-        row = self._runs.begin(plan.run_id, self._context.ticket)
         workspace = self._context.workspace
         kept: list[KeptFile] = []
         tail = ""
         try:
-            staged = stage(plan, workspace, row.shared_name, self._storage)
+            staged = stage(plan, workspace, plan.shared_name or self._begin().shared_name, self._storage)
         except CannotStage as error:
             ending = Ending(RunOutcome.FAILED, error=error.message)
         else:
             try:
                 with Output(workspace, self._limits.output_bytes, self._context.output) as output:
-                    ending = self._execute(row, staged, output)
+                    ending = self._execute(staged, output)
                 tail = _tail(output.paths[FileRole.STDERR]) if ending.error else ""
                 ending, kept = self._keep(staged, output, ending)
             except OSError as error:
                 ending = Ending(RunOutcome.FAILED, error=f"This server cannot run it: {_reason(error)}.")
             finally:
                 staged.remove()
+        self._begin()
         if plan.token is not None:
             self._tokens.end(plan.run_id)
         # One that was given up meanwhile, as its worker seemed lost, has its outcome: row and log must not differ.
@@ -165,9 +165,19 @@ class _RunJob:
             )
         return {"run_id": plan.run_id, "exit_code": ending.exit_code}
 
+    def _begin(self) -> Run:
+        """Note that the run begins, unless that is noted.
+
+        Raises:
+            NoSuchRun: it is gone, or has ended.
+        """
+        if self._begun is None:
+            self._begun = self._runs.begin(self._plan.run_id, self._context.ticket)
+        return self._begun
+
     # --- run --------------------------------------------------------------------------------------
 
-    def _execute(self, row: Run, staged: Stage, output: Output) -> Ending:
+    def _execute(self, staged: Stage, output: Output) -> Ending:
         """Start the program, and follow it to its end."""
         plan = self._plan
         spec = self._spec(staged)
@@ -179,8 +189,8 @@ class _RunJob:
             argument.replace("$RUNDIR", place.folder) if plan.rundir_in_arguments else argument
             for argument in plan.arguments
         ]
+        token = new_text()
         if plan.token is not None:
-            token = self._tokens.issue(plan.token, plan.run_id)
             output.hide(token)
             arguments.insert(0, f"--auth-token={token}")
         environment = {
@@ -198,8 +208,14 @@ class _RunJob:
             "KNOSSOS_REQUEST": tracing.request_id(),
         }
         spec = dataclasses.replace(spec, arguments=tuple(arguments), environment=environment)
+
+        def meanwhile() -> None:
+            self._begin()
+            if plan.token is not None:
+                self._tokens.issue(plan.token, plan.run_id, token)
+
         try:
-            sandboxed = start(self._settings, spec)
+            sandboxed = start(self._settings, spec, meanwhile)
         except (SandboxFailed, SandboxMissing) as error:
             return Ending(RunOutcome.FAILED, error=error.message)
         try:

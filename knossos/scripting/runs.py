@@ -106,7 +106,7 @@ class Runs:
             kind=plan.kind,
             title=title,
             owner=owner,
-            payload=plan.model_dump(mode="json"),
+            payload=plan.model_copy(update={"shared_name": run.shared_name}).model_dump(mode="json"),
             queue=queue or self._settings.script_queue,
             # The run ends itself when its time is over; this is for one that cannot.
             timeout_seconds=(plan.limits.timeout_seconds or self._settings.script_timeout_seconds)

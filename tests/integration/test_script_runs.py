@@ -131,6 +131,40 @@ def test_a_script_knows_its_run_and_the_request_behind_it_for_logs_of_its_own(
     assert bench.output(run)[0] == f"{run.run_id} behind-it\n"
 
 
+def test_a_run_that_has_its_outcome_already_is_not_started(
+    site: Settings, tmp_path: Path, start_worker: StartWorker
+) -> None:
+    settings = site.model_copy(update={"script_sandbox": "none"})
+    bench = Bench(settings, tmp_path)
+    run, ticket = bench.submit(f"touch {tmp_path}/begun")
+    assert bench.runs.end(run.run_id, Ending(RunOutcome.LOST, error="Its worker seemed lost."), ())
+    start_worker(scripts=True, use=settings)
+    failure = ended(bench.engine, ticket).failure
+    assert failure is not None
+    assert failure.code == "no_such_run"
+    assert bench.runs.get(run.run_id).outcome is RunOutcome.LOST
+    assert not (tmp_path / "begun").exists()
+    bench.database.close()
+
+
+def test_a_run_that_cannot_be_staged_has_begun_and_failed(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run = bench.finish("exit 0", template=str(bench.folder / "missing"))
+    assert (run.outcome, run.started_at is None) == (RunOutcome.FAILED, False)
+
+
+def test_a_task_of_an_older_version_does_not_say_the_name_of_what_is_shared(
+    bench: Bench, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(RunPlan, "model_copy", lambda plan, **_: plan)
+        run, ticket = bench.submit('basename "$SHARED_DIR"')
+    assert bench.engine.payload(ticket)["shared_name"] == ""
+    start_worker(scripts=True)
+    ended(bench.engine, ticket)
+    assert bench.output(bench.runs.get(run.run_id))[0] == f"{run.shared_name}\n"
+
+
 def test_a_run_that_fails_says_how_and_repeats_the_end_of_its_errors(bench: Bench, start_worker: StartWorker) -> None:
     start_worker(scripts=True)
     run = bench.finish("echo no such table >&2; exit 3")

@@ -33,10 +33,14 @@ HOST = (
 _log = logging.getLogger(__name__)
 
 
-def start(settings: Settings, spec: SandboxSpec) -> Sandboxed:
+def start(settings: Settings, spec: SandboxSpec, meanwhile: Callable[[], None] = lambda: None) -> Sandboxed:
     """Start a script. To be called by a thread that lives as long as the script shall.
 
     The caller reads its three descriptors, looks at the clock, ``memory_bytes`` and ``disk_bytes``, and closes it.
+
+    Args:
+        meanwhile: is done while the sandbox is being made, and is over before the script begins. What it raises comes
+            out; the script has not begun then, and nothing is left of it.
 
     Raises:
         SandboxMissing: bubblewrap is not there.
@@ -47,8 +51,9 @@ def start(settings: Settings, spec: SandboxSpec) -> Sandboxed:
     if wrong := what_is_wrong(spec.program, _finds(settings, spec)):
         raise SandboxFailed(f"{spec.program.name} cannot be run: {wrong}", path=str(spec.program))
     if settings.script_sandbox == "none":
+        meanwhile()
         return plain.start(settings, spec)
-    return bubblewrap.start(settings, spec)
+    return bubblewrap.start(settings, spec, meanwhile)
 
 
 def _finds(settings: Settings, spec: SandboxSpec) -> Callable[[str], bool]:
