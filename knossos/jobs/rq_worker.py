@@ -290,6 +290,7 @@ class EngineWorker(Outcomes, Worker):
             attempt=ours.attempt,
             attempts=ours.attempts,
             request=tracing.request_id(),
+            stored={name.decode("latin-1"): value.decode("latin-1") for name, value in ours.stored.items()},
         )
         if ready and ready.give(assignment):
             self._horse_pid = ready.pid
@@ -321,7 +322,11 @@ class EngineWorker(Outcomes, Worker):
 
     def _run_as_horse(self, given: spare.Assignment) -> None:
         tracing.at_job(int(given.job_id), given.request)
-        job = as_ours(EngineJob.fetch(given.job_id, connection=self.connection, serializer=SERIALIZER))
+        job = EngineJob(given.job_id, connection=self.connection, serializer=SERIALIZER)
+        if given.stored:
+            job.restore({name.encode("latin-1"): value.encode("latin-1") for name, value in given.stored.items()})
+        else:
+            job.refresh()  # type: ignore[no-untyped-call]
         job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
         job.attempt, job.attempts = given.attempt, given.attempts
         execution = Execution(given.execution_id, given.job_id, self.connection, self.name)
