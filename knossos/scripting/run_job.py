@@ -18,13 +18,13 @@ from knossos import tally, tracing
 from knossos.database import Database
 from knossos.errors import KnossosError
 from knossos.jobs import Engine, JobCancelled, JobContext
-from knossos.scripting import channel, mail
+from knossos.scripting import channel, mail, sandbox
 from knossos.scripting.collect import Collector
 from knossos.scripting.helper_folder import provide
 from knossos.scripting.output import Output
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.process import Ended, Follower
-from knossos.scripting.run_records import Ending, KeptFile, Run
+from knossos.scripting.run_records import Ending, KeptFile, Run, new_run_id
 from knossos.scripting.runners.outputs import cut_results
 from knossos.scripting.runs import Runs
 from knossos.scripting.sandbox import (
@@ -108,6 +108,10 @@ def rehearse(settings: Settings) -> None:
         Runs(settings, database, Storage(settings), Engine(settings)).warm_up()
     finally:
         database.close()
+    nobodys = RunPlan(run_id=new_run_id(), kind=RunKind.SCRIPT, name="rehearsal", program="/bin/sh", keep_seconds=0)
+    plan = RunPlan.model_validate(nobodys.model_dump(mode="json"))
+    nowhere = Path("/nowhere")
+    sandbox.rehearse(settings, _spec(settings, plan, Stage(nowhere, nowhere / "shared", nowhere / "tmp")))
 
 
 def _database(settings: Settings) -> Database:
@@ -180,7 +184,7 @@ class _RunJob:
     def _execute(self, staged: Stage, output: Output) -> Ending:
         """Start the program, and follow it to its end."""
         plan = self._plan
-        spec = self._spec(staged)
+        spec = _spec(self._settings, plan, staged)
         place = inside(self._settings, staged.folder, staged.shared, staged.temporary)
         server = server_url(self._settings, spec.network, spec.door)
         if server and plan.kind is RunKind.SCRIPT:
@@ -222,27 +226,6 @@ class _RunJob:
             return self._ending(self._follow(sandboxed, output), output)
         finally:
             sandboxed.close()
-
-    def _spec(self, staged: Stage) -> SandboxSpec:
-        plan, settings = self._plan, self._settings
-        helper = settings.data_path / HELPER_FOLDER
-        if not helper.is_dir():  # the worker has brought it up to date as it started
-            provide(helper)
-        readable = [helper, *(ROOT / path for path in (*settings.script_read_paths, *plan.read_paths))]
-        return SandboxSpec(
-            program=Path(plan.program),
-            arguments=(),
-            folder=staged.folder,
-            shared=staged.shared,
-            temporary=staged.temporary,
-            readable=tuple(readable),
-            environment={},
-            limits=self._limits,
-            network=plan.network,
-            door=callback_address(settings) if plan.token is not None else None,
-            stdin=staged.stdin,
-            folder_is_theirs=not staged.is_ours,
-        )
 
     def _follow(self, sandboxed: Sandboxed, output: Output) -> Ended:
         plan, most = self._plan, self._plan.folder_bytes
@@ -354,6 +337,28 @@ class _RunJob:
         if output.dropped and plan.source != "file":
             raise cut_results(plan, self._limits.output_bytes)
         collector.keep_results(plan, staged.folder, output.paths, self._context.workspace / "results.json")
+
+
+def _spec(settings: Settings, plan: RunPlan, staged: Stage) -> SandboxSpec:
+    """What the sandbox is told of a run, without its arguments and environment."""
+    helper = settings.data_path / HELPER_FOLDER
+    if not helper.is_dir():  # the worker has brought it up to date as it started
+        provide(helper)
+    readable = [helper, *(ROOT / path for path in (*settings.script_read_paths, *plan.read_paths))]
+    return SandboxSpec(
+        program=Path(plan.program),
+        arguments=(),
+        folder=staged.folder,
+        shared=staged.shared,
+        temporary=staged.temporary,
+        readable=tuple(readable),
+        environment={},
+        limits=ResolvedLimits.of(settings, plan.limits),
+        network=plan.network,
+        door=callback_address(settings) if plan.token is not None else None,
+        stdin=staged.stdin,
+        folder_is_theirs=not staged.is_ours,
+    )
 
 
 def _reason(error: KnossosError | OSError) -> str:

@@ -184,8 +184,6 @@ class Runs:
         """
         nobodys = new_run_id()
         with contextlib.suppress(NoSuchRun):
-            self.get(nobodys)
-        with contextlib.suppress(NoSuchRun):
             self.begin(nobodys, 0)
         self._note(nobodys, Ending(RunOutcome.EXITED, 0), (), time.time(), 0)
         with self._database.writing() as connection:

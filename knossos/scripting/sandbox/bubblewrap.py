@@ -21,7 +21,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from knossos.scripting.sandbox import kernel, usage
@@ -32,7 +32,7 @@ from knossos.scripting.sandbox.running import Pipes, Sandboxed, returncode, sign
 from knossos.scripting.sandbox.seccomp import filter_program
 from knossos.scripting.sandbox.spawn import NOBODY, Stage, its_user, spawn, standard_input
 from knossos.scripting.sandbox.spec import CHANNEL, SandboxSpec, server_url
-from knossos.scripting.sandbox.view import GROUP, HOSTS, PASSWD, Data, Features, binds, options
+from knossos.scripting.sandbox.view import GROUP, HOSTS, PASSWD, Bind, Data, Features, binds, options
 from knossos.settings import Settings
 
 #: Seconds that bubblewrap may take to set up its namespaces.
@@ -139,15 +139,27 @@ def start(settings: Settings, spec: SandboxSpec, meanwhile: Callable[[], None]) 
                     give_away(folder)
             kernel.adopt_orphans()
             wires = opened.enter_context(_Wires(spec))
-            listed = options(spec, bound, stage.place, _DATA, features(program)) + wires.options
-            wires.file(_ARGS, b"".join(os.fsencode(option) + b"\0" for option in listed))
-            command = ["--args", str(_ARGS), "--", os.path.abspath(spec.program), *spec.arguments]
+            command = _command(spec, program, bound, stage, wires)
             with stage.entered():
                 monitor = spawn(program, command, {}, wires.theirs)
             wires.close_theirs()
         except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
             raise SandboxFailed(f"The sandbox cannot be made: {error}") from error
         return _set_up(settings, spec, wires, monitor, meanwhile)
+
+
+def rehearse(settings: Settings, spec: SandboxSpec) -> None:
+    """Go through what `start` prepares, and start nothing."""
+    bound = binds(spec)
+    with _Wires(spec) as wires:
+        _command(spec, locate(settings), bound, Stage([bind.source for bind in bound]), wires)
+
+
+def _command(spec: SandboxSpec, program: str, bound: Iterable[Bind], stage: Stage, wires: _Wires) -> list[str]:
+    """The arguments of bubblewrap; most of them wait in a file."""
+    listed = options(spec, bound, stage.place, _DATA, features(program)) + wires.options
+    wires.file(_ARGS, b"".join(os.fsencode(option) + b"\0" for option in listed))
+    return ["--args", str(_ARGS), "--", os.path.abspath(spec.program), *spec.arguments]
 
 
 def _set_up(
