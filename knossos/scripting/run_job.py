@@ -158,7 +158,7 @@ class _RunJob:
             self._tokens.end(plan.run_id)
         # One that was given up meanwhile, as its worker seemed lost, has its outcome: row and log must not differ.
         self._context.confirm()
-        self._runs.end(plan.run_id, ending, kept, plan.keep_seconds)
+        self._runs.end(plan.run_id, ending, kept, plan.keep_seconds, has_inputs=bool(plan.inputs))
         if ending.error:
             raise RunFailed(
                 f"{ending.error}{tail}",

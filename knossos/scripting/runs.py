@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import logging
 import secrets
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 
@@ -170,7 +171,7 @@ class Runs:
         What the database's library prepares for each statement is then there in every process that a worker forks.
         """
         plan = RunPlan(run_id=new_run_id(), kind=RunKind.SCRIPT, name="rehearsal", program="", keep_seconds=60)
-        self._accept(_accepted(plan, ANONYMOUS_OWNER, (), 0), None, 1)
+        self._accept(_accepted(plan, ANONYMOUS_OWNER, (), 0), None, sys.maxsize)
         try:
             self.begin(plan.run_id, 0)
             self.end(plan.run_id, Ending(RunOutcome.EXITED, 0), [KeptFile(0, FileRole.STDOUT, "stdout", 0, "none")])
@@ -335,17 +336,20 @@ class Runs:
         files: Iterable[KeptFile],
         keep_seconds: float | None = None,
         ended_at: float | None = None,
+        *,
+        has_inputs: bool = True,
     ) -> bool:
         """Note what came of a run, and when (None: now). False where that was noted: the first counts.
 
-        Of one that was removed in the meantime nothing stays.
+        Of one that was removed in the meantime nothing stays. The files that came with the call go; where it is known
+        that there were none (``has_inputs``), the storage is not asked.
         """
         now = time.time() if ended_at is None else ended_at
         keep = self._settings.script_result_lifetime if keep_seconds is None else keep_seconds
         noted, is_gone, due = self._note(run_id, ending, files, now, keep)
         if is_gone:
             self._storage.delete_below(run_prefix(run_id))
-        elif noted:
+        elif noted and has_inputs:
             try:
                 self.discard_inputs(run_id)
             except StorageUnavailable as error:  # they go with the run; what came of it stands, and is to be told

@@ -13,12 +13,22 @@ import pytest
 
 from chaos.storage_door import Door
 from knossos import tracing
-from knossos.database import Database
+from knossos.database import Base, Database
 from knossos.jobs import Engine, JobRecord, JobState
-from knossos.scripting import housekeeping, runs
+from knossos.jobs.rq_worker import EngineWorker
+from knossos.scripting import housekeeping, run_job, runs
 from knossos.scripting.metadata import RunLimits
 from knossos.scripting.plan import FileRole, InputFile, RunKind, RunOutcome, RunPlan, TokenPlan
-from knossos.scripting.run_records import Ending, NoSuchRun, Run, TooManyRuns, inputs_prefix, new_run_id, run_prefix
+from knossos.scripting.run_records import (
+    ANONYMOUS_OWNER,
+    Ending,
+    NoSuchRun,
+    Run,
+    TooManyRuns,
+    inputs_prefix,
+    new_run_id,
+    run_prefix,
+)
 from knossos.scripting.runs import Runs
 from knossos.scripting.tokens import RunTokenExpired, RunTokens
 from knossos.settings import Settings
@@ -129,6 +139,25 @@ def test_a_script_knows_its_run_and_the_request_behind_it_for_logs_of_its_own(
     with tracing.at_request("behind-it"):
         run = bench.finish('echo "$KNOSSOS_RUN $KNOSSOS_REQUEST"\n')
     assert bench.output(run)[0] == f"{run.run_id} behind-it\n"
+
+
+def test_what_is_rehearsed_works_and_leaves_nothing(bench: Bench) -> None:
+    """Runs of everybody may wait meanwhile; and where a rehearsal fails, nobody hears of it."""
+    bench.submit("exit 0")
+    plan = RunPlan(run_id=new_run_id(), kind=RunKind.SCRIPT, name="x", program="/bin/true", keep_seconds=60)
+    bench.runs.submit(plan, owner=ANONYMOUS_OWNER, title="x", shown=())
+
+    def all_there_is() -> object:
+        with bench.database.snapshot() as connection:
+            tables = [connection.execute(table.select()).all() for table in Base.metadata.sorted_tables]
+        return tables, sorted(bench.engine.redis.keys()), sorted(bench.settings.data_path.rglob("*"))
+
+    run_job.prepare(bench.settings)
+    before = all_there_is()
+    run_job.prepare(bench.settings)
+    run_job.rehearse(bench.settings)
+    EngineWorker(bench.engine, ("default",))._rehearse()
+    assert all_there_is() == before
 
 
 def test_a_run_that_has_its_outcome_already_is_not_started(

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from knossos.scripting.sandbox import (
     ResolvedLimits,
     SandboxFailed,
     SandboxMissing,
+    bubblewrap,
     check,
     inside,
     kernel,
@@ -265,6 +267,27 @@ def test_what_is_done_while_the_sandbox_is_made_is_over_before_the_script_begins
             running.close()
 
     assert any_place.as_user(work) == "I was there before"
+
+
+def test_what_is_done_meanwhile_may_take_longer_than_the_sandbox_may(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that restarts is waited for."""
+    spec = place.spec(place.script(SHELL + "echo begun"))
+    passed = [0.0]
+    monkeypatch.setattr(bubblewrap, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
+
+    def take_long() -> None:
+        passed[0] += 2 * bubblewrap.SETUP_SECONDS
+
+    def work() -> str:
+        running = start(place.settings, spec, take_long)
+        try:
+            return watch(running, spec).stdout
+        finally:
+            running.close()
+
+    assert place.as_user(work) == "begun\n"
 
 
 @pytest.mark.parametrize("kind", [ValueError, OSError, SandboxFailed, KeyboardInterrupt])

@@ -166,12 +166,12 @@ def _set_up(
     settings: Settings, spec: SandboxSpec, wires: _Wires, monitor: int, meanwhile: Callable[[], None]
 ) -> Bubblewrapped:
     """Do what is to be done while bubblewrap is at it and then waits, and let it go on."""
-    deadline = time.monotonic() + SETUP_SECONDS
     interrupted: BaseException | None = None
     try:
         meanwhile()
     except BaseException as error:  # it is raised when it is known which process is to be ended
         interrupted = error
+    deadline = time.monotonic() + SETUP_SECONDS
     try:
         init = _first_process(wires.info, deadline)
         running = Bubblewrapped(spec, wires.pipes, server_url(settings, spec.network, spec.door), monitor, init)
