@@ -36,6 +36,7 @@ from knossos.storage import Storage, StorageUnavailable
 from tests.conftest import StartWorker
 from tests.support.processes import wait_for
 from tests.support.s3 import S3Server, behind_a_door
+from tests.support.sandbox import in_a_child
 
 
 def ended(engine: Engine, ticket: int) -> JobRecord:
@@ -156,7 +157,7 @@ def test_what_is_rehearsed_works_and_leaves_nothing(bench: Bench) -> None:
     before = all_there_is()
     run_job.prepare(bench.settings)
     run_job.rehearse(bench.settings)
-    EngineWorker(bench.engine, ("default",))._rehearse()
+    in_a_child(lambda: EngineWorker(Engine(bench.settings), ("default",))._rehearse())
     assert all_there_is() == before
 
 
