@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import secrets
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -39,6 +38,7 @@ from knossos.scripting.run_records import (
     brief_of,
     inputs_prefix,
     load_run,
+    new_run,
     new_run_id,
     run_prefix,
 )
@@ -50,9 +50,6 @@ from knossos.storage import Storage, StorageUnavailable
 FUNCTION = "knossos.scripting.run_job.run"
 #: Runs that one page of a history has.
 PAGE = 100
-
-#: Random bytes in the name of a SHARED_DIR: whoever knows a link to it was given it.
-SHARED_NAME_BYTES = 16
 
 #: What lists of runs read.
 _BRIEF = (
@@ -101,7 +98,7 @@ class Runs:
         Raises:
             TooManyRuns: the owner's others have to end first.
         """
-        run = _accepted(plan, owner, shown, self._settings.task_lifetime)
+        run = new_run(plan, owner, shown, self._settings.task_lifetime)
         spec = JobSpec(
             function=function,
             kind=plan.kind,
@@ -171,7 +168,7 @@ class Runs:
         What the database's library prepares for each statement is then there in every process that a worker forks.
         """
         plan = RunPlan(run_id=new_run_id(), kind=RunKind.SCRIPT, name="rehearsal", program="", keep_seconds=60)
-        self._accept(_accepted(plan, ANONYMOUS_OWNER, (), 0), None, sys.maxsize)
+        self._accept(new_run(plan, ANONYMOUS_OWNER, (), 0), None, sys.maxsize)
         try:
             self.begin(plan.run_id, 0)
             self.end(plan.run_id, Ending(RunOutcome.EXITED, 0), [KeptFile(0, FileRole.STDOUT, "stdout", 0, "none")])
@@ -430,30 +427,6 @@ class Runs:
             row = session.get(ScriptRun, run_id)
             if row is not None:
                 session.delete(row)
-
-
-def _accepted(plan: RunPlan, owner: str, shown: Sequence[str], task_lifetime: float) -> Run:
-    """The run of a plan that is being accepted."""
-    now = time.time()
-    return Run(
-        run_id=plan.run_id,
-        ticket=None,
-        kind=plan.kind,
-        name=plan.name,
-        owner=owner,
-        arguments=tuple(shown),
-        created_at=now,
-        started_at=None,
-        ended_at=None,
-        expires_at=now + task_lifetime + plan.keep_seconds,
-        outcome=None,
-        exit_code=None,
-        signal=None,
-        error="",
-        dropped_bytes=0,
-        shared_name=secrets.token_hex(SHARED_NAME_BYTES),
-        files=(),
-    )
 
 
 def _ending_of(record: JobRecord | None) -> Ending:
