@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
@@ -34,9 +35,10 @@ from knossos.scripting.tokens import RunTokenExpired, RunTokens
 from knossos.settings import Settings
 from knossos.storage import Storage, StorageUnavailable
 from tests.conftest import StartWorker
-from tests.support.processes import wait_for
+from tests.support.processes import is_alive, wait_for
 from tests.support.s3 import S3Server, behind_a_door
 from tests.support.sandbox import in_a_child
+from tests.support.submitting import children
 
 
 def ended(engine: Engine, ticket: int) -> JobRecord:
@@ -175,6 +177,29 @@ def test_a_run_that_has_its_outcome_already_is_not_started(
     assert bench.runs.get(run.run_id).outcome is RunOutcome.LOST
     assert not (tmp_path / "begun").exists()
     bench.database.close()
+
+
+def test_a_run_whose_process_is_killed_before_it_has_begun_has_one_outcome_and_leaves_nothing(
+    bench: Bench, start_worker: StartWorker
+) -> None:
+    """Its sandbox is being made then, and waits."""
+    run, ticket = bench.submit('echo begun > "$SHARED_DIR/a"')
+
+    def in_the_making() -> list[int]:
+        found = [worker.popen.pid]
+        for _ in range(3):  # the horse, bubblewrap, and the first process in the sandbox
+            found += children(found[-1])[:1]
+        return found[1:] if len(found) == 4 else []
+
+    with bench.database.writing():  # nobody else writes meanwhile
+        worker = start_worker(scripts=True)
+        waiting = wait_for(in_the_making, "a sandbox")
+        os.kill(waiting[0], signal.SIGKILL)
+        wait_for(lambda: not any(is_alive(pid) for pid in waiting), "the end of all of it")
+    assert ended(bench.engine, ticket).state is JobState.FAILED
+    run = bench.runs.get(run.run_id)
+    assert (run.outcome, run.started_at, run.files) == (RunOutcome.LOST, None, ())
+    wait_for(lambda: not list(bench.settings.work_folder.glob("*")), "the end of what the run had on the worker's disk")
 
 
 def test_a_run_that_cannot_be_staged_has_begun_and_failed(bench: Bench, start_worker: StartWorker) -> None:
