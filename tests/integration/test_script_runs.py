@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -133,6 +134,38 @@ def test_output_exit_code_and_shared_files_are_kept(bench: Bench, start_worker: 
     }
     assert any("b is not kept: it is a symbolic link" in event.data.get("text", "") for event in events)
     wait_for(lambda: not list(bench.settings.work_folder.glob("*")), "the end of what the run had on the worker's disk")
+
+
+def test_a_run_goes_its_whole_way_on_either_database(
+    settings: Settings, database_url: str, tmp_path: Path, start_worker: StartWorker
+) -> None:
+    use = settings.model_copy(update={"database": database_url, "script_owner_runs": 1})
+    bench = Bench(use, tmp_path)
+    script = 'echo "$1"; echo shared > "$SHARED_DIR/a"'
+    waiting, ticket = bench.submit(script, token=TokenPlan())
+    assert (waiting.ticket, waiting.started_at, waiting.outcome) == (ticket, None, None)
+    with pytest.raises(TooManyRuns):
+        bench.submit(script)
+    start_worker(scripts=True, use=use)
+    ended(bench.engine, ticket)
+    run = bench.runs.get(waiting.run_id)
+    assert (run.outcome, run.exit_code, run.error, run.dropped_bytes) == (RunOutcome.EXITED, 0, "", 0)
+    assert waiting.created_at <= (run.started_at or 0) <= (run.ended_at or 0) < run.expires_at
+    assert [(file.number, file.role, file.name) for file in run.files] == [
+        (0, FileRole.SHARED, "a"),
+        (1, FileRole.STDOUT, "stdout"),
+    ]
+    assert bench.output(run)[0].startswith("--auth-token=")
+    assert run == dataclasses.replace(
+        waiting,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        expires_at=run.expires_at,
+        outcome=RunOutcome.EXITED,
+        exit_code=0,
+        files=run.files,
+    )
+    bench.database.close()
 
 
 def test_a_script_knows_its_run_and_the_request_behind_it_for_logs_of_its_own(
