@@ -1,9 +1,8 @@
 """What crosses from those who start a run to the worker that runs it, and what comes of it.
 
 A plan holds no secret but the name of its SHARED_DIR, to which whoever knows it is let: where the script gets a token,
-the worker issues it as the run begins. Paths in a plan are
-paths of the operator's (a script, a home template, a folder to copy); names that users chose are checked before a
-plan is made (`arguments.py`, `staging.py`).
+the worker issues it as the run begins. Paths in a plan are paths of the operator's (a script, a home template, a folder
+to copy); names that users chose are checked before a plan is made (`arguments.py`, `staging.py`).
 """
 
 from __future__ import annotations
