@@ -101,6 +101,12 @@ class Database:
             yield session
 
     @contextmanager
+    def writing(self) -> Iterator[sqlalchemy.Connection]:
+        """As `session`, for those who have statements to say and no objects: quicker."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
     def reading(self) -> Iterator[Session]:
         """A transaction that only reads. Nobody waits for it, and it waits for nobody."""
         engine = self.engine.execution_options(**{_READING: True})

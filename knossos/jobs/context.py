@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ class JobContext:
         self._checked = time.monotonic()
         self._signals_asked = self._checked
         self._signals_seen: dict[Signal, int] = {}
+        self._afterwards: list[Callable[[], None]] = []
 
     @property
     def workspace(self) -> Path:
@@ -153,9 +154,15 @@ class JobContext:
             for kind in list(self._waiting):
                 self._write(kind, self._waiting.pop(kind), only_last=True)
 
+    def afterwards(self, do: Callable[[], None]) -> None:
+        """Have something done once the outcome stands: nobody waits for it. It is not, where the process is killed."""
+        self._afterwards.append(do)
+
     def close(self) -> None:
         """Remove the folder. The engine calls it when the outcome stands: nobody has to wait for that."""
         self._workspace.close()
+        for do in self._afterwards:
+            do()
         counts.deliver(self.engine.redis)
 
     def _log(self, level: str, text: str) -> None:

@@ -7,9 +7,11 @@ replaced. They are RQ's internals: the version is pinned, and the integration te
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from rq.job import Job, JobStatus
+from rq.utils import utcformat
 
 from knossos.jobs import limits
 from knossos.jobs.ledger import Ledger
@@ -43,6 +45,8 @@ class EngineJob(Job):
     attempts: int = 0
     #: Id of the execution that speaks for this job; "" where a caretaker does, for a worker that is gone.
     fence: str = ""
+    #: The hash that it was read from, with what its worker has written there as it began.
+    stored: dict[bytes, bytes]
     #: Why it failed, where that is known.
     failure: JobFailure | None = None
     #: True where its end was somebody's wish.
@@ -70,9 +74,20 @@ class EngineJob(Job):
         finally:
             self.context.finish()
 
+    def restore(self, raw_data: dict[bytes, bytes]) -> Any:
+        self.stored = raw_data
+        return super().restore(raw_data)
+
     def prepare_for_execution(self, worker_name: str, pipeline: Pipeline) -> None:
         """Begin. Whether the record allowed it shows when it is read back, before anything is run."""
         super().prepare_for_execution(worker_name, pipeline)
+        began = utcformat(cast(datetime, self.started_at)).encode()
+        self.stored |= {
+            b"status": JobStatus.STARTED.encode(),
+            b"worker_name": worker_name.encode(),
+            b"started_at": began,
+            b"last_heartbeat": began,
+        }
         self.ledger.start(self.ticket, self.fence, worker_name, pipeline)
 
     def _handle_failure(self, exc_string: str, pipeline: Pipeline, *args: Any, **kwargs: Any) -> None:

@@ -61,8 +61,9 @@ FULL_DISK_SECONDS = 1
 STOPPING_PATIENCE_SECONDS = 5
 #: Until when a job belongs to its worker, in Unix time, once both are known to be gone.
 GIVEN_UP = 0
-#: The number of no job: they are counted from 1.
+#: The number of no job, since they are counted from 1; and what Redis might have of it.
 NO_TICKET = 0
+NO_JOB = {"data": '["builtins.dict", null, [{}], {}]', "created_at": "2001-01-01T00:00:00.000000Z", "status": "started"}
 log = logging.getLogger("knossos.jobs")
 
 
@@ -290,6 +291,7 @@ class EngineWorker(Outcomes, Worker):
             attempt=ours.attempt,
             attempts=ours.attempts,
             request=tracing.request_id(),
+            stored={name.decode("latin-1"): value.decode("latin-1") for name, value in ours.stored.items()},
         )
         if ready and ready.give(assignment):
             self._horse_pid = ready.pid
@@ -307,7 +309,7 @@ class EngineWorker(Outcomes, Worker):
         self.executions.clear()  # of the job before it
 
     def _rehearse(self) -> None:
-        """Connect, and go through the scripts that every job needs, for one that is not there."""
+        """Connect, and go through what every job needs, for one that is not there."""
         patience = self.connection.get_retry()
         self.connection.set_retry(retry_policy(0))
         try:
@@ -315,19 +317,37 @@ class EngineWorker(Outcomes, Worker):
                 self.engine.ledger.succeed(NO_TICKET, "", None, pipeline)
                 pipeline.execute()
             self.engine.ledger.append(NO_TICKET, "none", 1, "log", {})
-            self.get_redis_server_version()  # type: ignore[no-untyped-call]
+            self._rehearse_a_job()
         finally:
             self.connection.set_retry(patience or retry_policy(self.engine.patience_seconds))
 
+    def _rehearse_a_job(self) -> None:
+        """Take one up, and put it down again; nothing of that is sent."""
+        given = spare.Assignment(str(NO_TICKET), "rehearsal", "none", 0, 1, 1, stored=NO_JOB)
+        job, execution = self._taken_up(spare.Assignment.from_bytes(given.as_bytes()))
+        assert not any(job.args)
+        with self.connection.pipeline() as pipeline:
+            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+            pipeline.reset()
+
     def _run_as_horse(self, given: spare.Assignment) -> None:
         tracing.at_job(int(given.job_id), given.request)
-        job = as_ours(EngineJob.fetch(given.job_id, connection=self.connection, serializer=SERIALIZER))
+        job, execution = self._taken_up(given)
+        self.executions[execution.id] = execution
+        self.main_work_horse(job, self.engine.queue(given.queue))
+
+    def _taken_up(self, given: spare.Assignment) -> tuple[EngineJob, Execution]:
+        """The job of an assignment, and its execution."""
+        job = EngineJob(given.job_id, connection=self.connection, serializer=SERIALIZER)
+        if given.stored:
+            job.restore({name.encode("latin-1"): value.encode("latin-1") for name, value in given.stored.items()})
+        else:
+            job.refresh()  # type: ignore[no-untyped-call]
         job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
         job.attempt, job.attempts = given.attempt, given.attempts
         execution = Execution(given.execution_id, given.job_id, self.connection, self.name)
         execution.created_at = datetime.fromtimestamp(given.created_at, UTC)
-        self.executions[execution.id] = execution
-        self.main_work_horse(job, self.engine.queue(given.queue))
+        return job, execution
 
     def setup_work_horse_signals(self) -> None:
         """In the horse: SIGTERM, which also comes when the worker dies, takes the whole process group along."""

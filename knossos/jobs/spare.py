@@ -16,16 +16,19 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-#: Bytes of an assignment at the most; the system writes so many in one piece.
-MAX_BYTES = 4096
+#: Bytes of an assignment with its job at the most. A pipe takes as many, so that no worker waits for a horse.
+MAX_BYTES = 48 * 1024
+#: What ends an assignment; JSON in one line has none.
+_END = b"\n"
 
 
 @dataclass(frozen=True)
 class Assignment:
     """What a horse is told of its job: its id, its queue, the execution, which began at that Unix time, the number of
-    this attempt and of all, and the id of the request that caused it ("" for none)."""
+    this attempt and of all, the id of the request that caused it ("" for none), and the job as Redis has it, each byte
+    a character (none of it where that would be too long: then it is read again)."""
 
     job_id: str
     queue: str
@@ -34,9 +37,10 @@ class Assignment:
     attempt: int
     attempts: int
     request: str = ""
+    stored: dict[str, str] = field(default_factory=dict)
 
     def as_bytes(self) -> bytes:
-        return json.dumps(dataclasses.asdict(self)).encode()
+        return json.dumps(vars(self), ensure_ascii=False).encode() + _END
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Assignment:
@@ -53,6 +57,8 @@ class Spare:
     def give(self, assignment: Assignment) -> bool:
         """Have it run a job. False where it has died; it is buried then."""
         data = assignment.as_bytes()
+        if len(data) > MAX_BYTES:
+            data = dataclasses.replace(assignment, stored={}).as_bytes()
         if len(data) <= MAX_BYTES and self._pipe is not None:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._pipe, data)
@@ -96,13 +102,24 @@ def make(
         os.setpgrp()
         begin()
         _rehearse(rehearsals, reading)
-        data = os.read(reading, MAX_BYTES)
+        data = _read(reading)
         os.close(reading)
         if data:  # else the worker has let go
             run(Assignment.from_bytes(data))
         code = 0
     finally:
         os._exit(code)
+
+
+def _read(reading: int) -> bytes:
+    """An assignment, whole; nothing where the other end was closed before that."""
+    data = b""
+    while not data.endswith(_END):
+        piece = os.read(reading, MAX_BYTES)
+        if not piece:
+            return b""
+        data += piece
+    return data
 
 
 def _rehearse(rehearsals: Iterable[Callable[[], None]], reading: int) -> None:

@@ -1,8 +1,8 @@
 """What crosses from those who start a run to the worker that runs it, and what comes of it.
 
-A plan holds no secret: where the script gets a token, the worker issues it as the run begins. Paths in a plan are
-paths of the operator's (a script, a home template, a folder to copy); names that users chose are checked before a
-plan is made (`arguments.py`, `staging.py`).
+A plan holds no secret but the name of its SHARED_DIR, to which whoever knows it is let: where the script gets a token,
+the worker issues it as the run begins. Paths in a plan are paths of the operator's (a script, a home template, a folder
+to copy); names that users chose are checked before a plan is made (`arguments.py`, `staging.py`).
 """
 
 from __future__ import annotations
@@ -122,6 +122,8 @@ class RunPlan(Model):
     rundir_in_arguments: bool = False
     #: None: the script gets no token; else ``--auth-token=...`` comes before the other arguments.
     token: TokenPlan | None = None
+    #: The last part of the path of its SHARED_DIR, a random name; "" where only the run's row has it.
+    shared_name: str = ""
     #: Files that come with the call, and the folder for them in the run's directory; "" for the directory itself.
     inputs: tuple[InputFile, ...] = ()
     inputs_folder: str = UPLOADS

@@ -18,13 +18,13 @@ from knossos import tally, tracing
 from knossos.database import Database
 from knossos.errors import KnossosError
 from knossos.jobs import Engine, JobCancelled, JobContext
-from knossos.scripting import channel, mail
+from knossos.scripting import channel, mail, sandbox
 from knossos.scripting.collect import Collector
 from knossos.scripting.helper_folder import provide
 from knossos.scripting.output import Output
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.process import Ended, Follower
-from knossos.scripting.run_records import Ending, KeptFile, Run
+from knossos.scripting.run_records import Ending, KeptFile, Run, new_run_id
 from knossos.scripting.runners.outputs import cut_results
 from knossos.scripting.runs import Runs
 from knossos.scripting.sandbox import (
@@ -38,7 +38,7 @@ from knossos.scripting.sandbox import (
     start,
 )
 from knossos.scripting.staging import CannotStage, Stage, stage, tell_client
-from knossos.scripting.tokens import RunTokens
+from knossos.scripting.tokens import RunTokens, new_text
 from knossos.settings import ROOT, Settings
 from knossos.storage import Storage, StorageUnavailable
 
@@ -81,11 +81,9 @@ def run(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     """
     plan = RunPlan.model_validate(payload)
     database = _database(context.settings)
-    try:
-        storage = Storage(context.settings, patience_seconds=PATIENCE_SECONDS)
-        return _RunJob(context, plan, database, storage).run()
-    finally:
-        database.close()
+    context.afterwards(database.close)
+    storage = Storage(context.settings, patience_seconds=PATIENCE_SECONDS)
+    return _RunJob(context, plan, database, storage).run()
 
 
 def prepare(settings: Settings) -> None:
@@ -110,6 +108,10 @@ def rehearse(settings: Settings) -> None:
         Runs(settings, database, Storage(settings), Engine(settings)).warm_up()
     finally:
         database.close()
+    nobodys = RunPlan(run_id=new_run_id(), kind=RunKind.SCRIPT, name="rehearsal", program="/bin/sh", keep_seconds=0)
+    plan = RunPlan.model_validate(nobodys.model_dump(mode="json"))
+    nowhere = Path("/nowhere")
+    sandbox.rehearse(settings, _spec(settings, plan, Stage(nowhere, nowhere / "shared", nowhere / "tmp")))
 
 
 def _database(settings: Settings) -> Database:
@@ -129,32 +131,34 @@ class _RunJob:
         self._mails = 0
         #: Bytes that were in the run's folders before it began.
         self._before = 0
+        #: The run as it began; None: that is not noted yet.
+        self._begun: Run | None = None
 
     def run(self) -> dict[str, Any]:
         plan = self._plan
-        row = self._runs.begin(plan.run_id, self._context.ticket)
         workspace = self._context.workspace
         kept: list[KeptFile] = []
         tail = ""
         try:
-            staged = stage(plan, workspace, row.shared_name, self._storage)
+            staged = stage(plan, workspace, plan.shared_name or self._begin().shared_name, self._storage)
         except CannotStage as error:
             ending = Ending(RunOutcome.FAILED, error=error.message)
         else:
             try:
                 with Output(workspace, self._limits.output_bytes, self._context.output) as output:
-                    ending = self._execute(row, staged, output)
+                    ending = self._execute(staged, output)
                 tail = _tail(output.paths[FileRole.STDERR]) if ending.error else ""
                 ending, kept = self._keep(staged, output, ending)
             except OSError as error:
                 ending = Ending(RunOutcome.FAILED, error=f"This server cannot run it: {_reason(error)}.")
             finally:
                 staged.remove()
+        self._begin()
         if plan.token is not None:
             self._tokens.end(plan.run_id)
         # One that was given up meanwhile, as its worker seemed lost, has its outcome: row and log must not differ.
         self._context.confirm()
-        self._runs.end(plan.run_id, ending, kept, plan.keep_seconds)
+        self._runs.end(plan.run_id, ending, kept, plan.keep_seconds, has_inputs=bool(plan.inputs))
         if ending.error:
             raise RunFailed(
                 f"{ending.error}{tail}",
@@ -165,12 +169,22 @@ class _RunJob:
             )
         return {"run_id": plan.run_id, "exit_code": ending.exit_code}
 
+    def _begin(self) -> Run:
+        """Note that the run begins, unless that is noted.
+
+        Raises:
+            NoSuchRun: it is gone, or has ended.
+        """
+        if self._begun is None:
+            self._begun = self._runs.begin(self._plan.run_id, self._context.ticket)
+        return self._begun
+
     # --- run --------------------------------------------------------------------------------------
 
-    def _execute(self, row: Run, staged: Stage, output: Output) -> Ending:
+    def _execute(self, staged: Stage, output: Output) -> Ending:
         """Start the program, and follow it to its end."""
         plan = self._plan
-        spec = self._spec(staged)
+        spec = _spec(self._settings, plan, staged)
         place = inside(self._settings, staged.folder, staged.shared, staged.temporary)
         server = server_url(self._settings, spec.network, spec.door)
         if server and plan.kind is RunKind.SCRIPT:
@@ -179,8 +193,8 @@ class _RunJob:
             argument.replace("$RUNDIR", place.folder) if plan.rundir_in_arguments else argument
             for argument in plan.arguments
         ]
+        token = new_text()
         if plan.token is not None:
-            token = self._tokens.issue(plan.token, plan.run_id)
             output.hide(token)
             arguments.insert(0, f"--auth-token={token}")
         environment = {
@@ -198,35 +212,20 @@ class _RunJob:
             "KNOSSOS_REQUEST": tracing.request_id(),
         }
         spec = dataclasses.replace(spec, arguments=tuple(arguments), environment=environment)
+
+        def meanwhile() -> None:
+            self._begin()
+            if plan.token is not None:
+                self._tokens.issue(plan.token, plan.run_id, token)
+
         try:
-            sandboxed = start(self._settings, spec)
+            sandboxed = start(self._settings, spec, meanwhile)
         except (SandboxFailed, SandboxMissing) as error:
             return Ending(RunOutcome.FAILED, error=error.message)
         try:
             return self._ending(self._follow(sandboxed, output), output)
         finally:
             sandboxed.close()
-
-    def _spec(self, staged: Stage) -> SandboxSpec:
-        plan, settings = self._plan, self._settings
-        helper = settings.data_path / HELPER_FOLDER
-        if not helper.is_dir():  # the worker has brought it up to date as it started
-            provide(helper)
-        readable = [helper, *(ROOT / path for path in (*settings.script_read_paths, *plan.read_paths))]
-        return SandboxSpec(
-            program=Path(plan.program),
-            arguments=(),
-            folder=staged.folder,
-            shared=staged.shared,
-            temporary=staged.temporary,
-            readable=tuple(readable),
-            environment={},
-            limits=self._limits,
-            network=plan.network,
-            door=callback_address(settings) if plan.token is not None else None,
-            stdin=staged.stdin,
-            folder_is_theirs=not staged.is_ours,
-        )
 
     def _follow(self, sandboxed: Sandboxed, output: Output) -> Ended:
         plan, most = self._plan, self._plan.folder_bytes
@@ -338,6 +337,28 @@ class _RunJob:
         if output.dropped and plan.source != "file":
             raise cut_results(plan, self._limits.output_bytes)
         collector.keep_results(plan, staged.folder, output.paths, self._context.workspace / "results.json")
+
+
+def _spec(settings: Settings, plan: RunPlan, staged: Stage) -> SandboxSpec:
+    """What the sandbox is told of a run, without its arguments and environment."""
+    helper = settings.data_path / HELPER_FOLDER
+    if not helper.is_dir():  # the worker has brought it up to date as it started
+        provide(helper)
+    readable = [helper, *(ROOT / path for path in (*settings.script_read_paths, *plan.read_paths))]
+    return SandboxSpec(
+        program=Path(plan.program),
+        arguments=(),
+        folder=staged.folder,
+        shared=staged.shared,
+        temporary=staged.temporary,
+        readable=tuple(readable),
+        environment={},
+        limits=ResolvedLimits.of(settings, plan.limits),
+        network=plan.network,
+        door=callback_address(settings) if plan.token is not None else None,
+        stdin=staged.stdin,
+        folder_is_theirs=not staged.is_ours,
+    )
 
 
 def _reason(error: KnossosError | OSError) -> str:

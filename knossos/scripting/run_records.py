@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
+import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from knossos.errors import KnossosError, NotFound
-from knossos.scripting.plan import FileRole, RunKind, RunOutcome
+from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.tables import ScriptFile, ScriptRun
 
 #: Owner of runs of those who are not logged in.
@@ -20,6 +24,9 @@ ANONYMOUS_OWNER = "anonymous"
 RUNS_PREFIX = "runs"
 
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+#: Random bytes in the name of a SHARED_DIR: whoever knows a link to it was given it.
+SHARED_NAME_BYTES = 16
 
 
 class NoSuchRun(NotFound):
@@ -103,13 +110,37 @@ class Ending:
     dropped_bytes: int = 0
 
 
+def new_run(plan: RunPlan, owner: str, shown: Sequence[str], task_lifetime: float) -> Run:
+    """The run of a plan that is being accepted."""
+    now = time.time()
+    return Run(
+        run_id=plan.run_id,
+        ticket=None,
+        kind=plan.kind,
+        name=plan.name,
+        owner=owner,
+        arguments=tuple(shown),
+        created_at=now,
+        started_at=None,
+        ended_at=None,
+        expires_at=now + task_lifetime + plan.keep_seconds,
+        outcome=None,
+        exit_code=None,
+        signal=None,
+        error="",
+        dropped_bytes=0,
+        shared_name=secrets.token_hex(SHARED_NAME_BYTES),
+        files=(),
+    )
+
+
 def load_run(session: Session, row: ScriptRun) -> Run:
     """A run with its files."""
     files = session.scalars(select(ScriptFile).where(ScriptFile.run_id == row.id).order_by(ScriptFile.number))
     return as_run(row, tuple(KeptFile(f.number, FileRole(f.role), f.name, f.size, f.key) for f in files))
 
 
-def as_run(row: ScriptRun, files: tuple[KeptFile, ...]) -> Run:
+def as_run(row: ScriptRun | Row[Any], files: tuple[KeptFile, ...]) -> Run:
     """A run, with these files."""
     return Run(
         run_id=row.id,

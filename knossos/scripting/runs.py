@@ -8,19 +8,20 @@ or not there; after its time row and files are gone.
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import logging
-import secrets
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 
 import redis
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from knossos.database import Database
 from knossos.jobs import Engine, JobNotFound, JobRecord, JobSpec, JobState, Limit
+from knossos.scripting import run_rows
 from knossos.scripting.notices.settling import settle
 from knossos.scripting.plan import FileRole, RunKind, RunOutcome, RunPlan
 from knossos.scripting.run_records import (
@@ -37,10 +38,11 @@ from knossos.scripting.run_records import (
     brief_of,
     inputs_prefix,
     load_run,
+    new_run,
     new_run_id,
     run_prefix,
 )
-from knossos.scripting.tables import ScriptFile, ScriptRun
+from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
 from knossos.storage import Storage, StorageUnavailable
 
@@ -48,9 +50,6 @@ from knossos.storage import Storage, StorageUnavailable
 FUNCTION = "knossos.scripting.run_job.run"
 #: Runs that one page of a history has.
 PAGE = 100
-
-#: Random bytes in the name of a SHARED_DIR: whoever knows a link to it was given it.
-SHARED_NAME_BYTES = 16
 
 #: What lists of runs read.
 _BRIEF = (
@@ -99,13 +98,13 @@ class Runs:
         Raises:
             TooManyRuns: the owner's others have to end first.
         """
-        row = self._row(plan, owner, shown)
+        run = new_run(plan, owner, shown, self._settings.task_lifetime)
         spec = JobSpec(
             function=function,
             kind=plan.kind,
             title=title,
             owner=owner,
-            payload=plan.model_dump(mode="json"),
+            payload=plan.model_copy(update={"shared_name": run.shared_name}).model_dump(mode="json"),
             queue=queue or self._settings.script_queue,
             # The run ends itself when its time is over; this is for one that cannot.
             timeout_seconds=(plan.limits.timeout_seconds or self._settings.script_timeout_seconds)
@@ -116,19 +115,27 @@ class Runs:
             limits=tuple(limits) or (self.owner_limit(owner),),
         )
         try:
-            self._refuse_too_many(owner)
-            with self._database.session() as session:
-                if accepting is not None:
-                    accepting(session)
-                session.add(row)
+            if not self._accept(run, accepting, self._settings.script_owner_runs):
+                self._refuse_too_many(owner)
+                self._accept(run, accepting)
             record = self._engine.submit(spec, then)
         except BaseException:
             self._delete(plan.run_id)
             raise
+        with self._database.writing() as connection:
+            run_rows.queued(connection, run.run_id, record.ticket)
+        return dataclasses.replace(run, ticket=record.ticket), record
+
+    def _accept(self, run: Run, accepting: Accepting | None, most: int | None = None) -> bool:
+        """Make the row. False, and nothing is made, where its owner seems to have ``most`` unended ones already."""
         with self._database.session() as session:
-            session.execute(update(ScriptRun).where(ScriptRun.id == plan.run_id).values(ticket=record.ticket))
-        row.ticket = record.ticket
-        return as_run(row, ()), record
+            connection = session.connection()
+            if most is not None and run_rows.count_unended(connection, run.owner) >= most:
+                return False
+            if accepting is not None:
+                accepting(session)
+            run_rows.add(connection, run)
+        return True
 
     def owner_limit(self, owner: str) -> Limit:
         """How many runs of an owner's may be under way at once, of all scripts and runners together."""
@@ -140,11 +147,10 @@ class Runs:
         return (*own, self.owner_limit(owner))
 
     def _refuse_too_many(self, owner: str) -> None:
+        """Raise TooManyRuns where as many runs of an owner's really are under way."""
         most = self._settings.script_owner_runs
         unended = ScriptRun.owner == owner, ScriptRun.outcome.is_(None)
         with self._database.reading() as session:
-            if (session.scalar(select(func.count()).select_from(ScriptRun).where(*unended)) or 0) < most:
-                return
             rows = session.scalars(select(ScriptRun).where(*unended)).all()
         # Those whose worker was lost do not count, and nobody may have looked at them yet. All are asked for at once:
         # of many that come at the same second, each that is refused would ask for each of them.
@@ -156,27 +162,13 @@ class Runs:
                 f"{most} runs are queued or running already. Wait until some have ended.", owner=owner, most=most
             )
 
-    def _row(self, plan: RunPlan, owner: str, shown: Sequence[str]) -> ScriptRun:
-        now = time.time()
-        return ScriptRun(
-            id=plan.run_id,
-            kind=plan.kind,
-            name=plan.name,
-            owner=owner,
-            arguments=json.dumps(list(shown)),
-            created_at=now,
-            expires_at=now + self._settings.task_lifetime + plan.keep_seconds,
-            shared_name=secrets.token_hex(SHARED_NAME_BYTES),
-        )
-
     def rehearse(self) -> None:
         """Go through the life of a run that never was, and leave nothing of it.
 
         What the database's library prepares for each statement is then there in every process that a worker forks.
         """
         plan = RunPlan(run_id=new_run_id(), kind=RunKind.SCRIPT, name="rehearsal", program="", keep_seconds=60)
-        with self._database.session() as session:
-            session.add(self._row(plan, ANONYMOUS_OWNER, ()))
+        self._accept(new_run(plan, ANONYMOUS_OWNER, (), 0), None, sys.maxsize)
         try:
             self.begin(plan.run_id, 0)
             self.end(plan.run_id, Ending(RunOutcome.EXITED, 0), [KeptFile(0, FileRole.STDOUT, "stdout", 0, "none")])
@@ -190,10 +182,10 @@ class Runs:
         """
         nobodys = new_run_id()
         with contextlib.suppress(NoSuchRun):
-            self.get(nobodys)
-        with contextlib.suppress(NoSuchRun):
             self.begin(nobodys, 0)
         self._note(nobodys, Ending(RunOutcome.EXITED, 0), (), time.time(), 0)
+        with self._database.writing() as connection:
+            settle(connection, nobodys, RunOutcome.EXITED, 0, time.time())
 
     def discard_inputs(self, run_id: str) -> None:
         """Remove the files that came with a call: the run has ended, or will not be."""
@@ -328,12 +320,11 @@ class Runs:
         Raises:
             NoSuchRun: it is gone, or has ended.
         """
-        with self._database.session() as session:
-            row = session.get(ScriptRun, run_id)
-            if row is None or row.outcome is not None:
-                raise NoSuchRun("There is no such run (any more).", run_id=run_id)
-            row.ticket, row.started_at = ticket, time.time()
-            return as_run(row, ())
+        with self._database.writing() as connection:
+            begun = run_rows.begin(connection, run_id, ticket, time.time())
+        if begun is None:
+            raise NoSuchRun("There is no such run (any more).", run_id=run_id)
+        return begun
 
     def end(
         self,
@@ -342,17 +333,20 @@ class Runs:
         files: Iterable[KeptFile],
         keep_seconds: float | None = None,
         ended_at: float | None = None,
+        *,
+        has_inputs: bool = True,
     ) -> bool:
         """Note what came of a run, and when (None: now). False where that was noted: the first counts.
 
-        Of one that was removed in the meantime nothing stays.
+        Of one that was removed in the meantime nothing stays. The files that came with the call go; where it is known
+        that there were none (``has_inputs``), the storage is not asked.
         """
         now = time.time() if ended_at is None else ended_at
         keep = self._settings.script_result_lifetime if keep_seconds is None else keep_seconds
         noted, is_gone, due = self._note(run_id, ending, files, now, keep)
         if is_gone:
             self._storage.delete_below(run_prefix(run_id))
-        elif noted:
+        elif noted and has_inputs:
             try:
                 self.discard_inputs(run_id)
             except StorageUnavailable as error:  # they go with the run; what came of it stands, and is to be told
@@ -365,26 +359,13 @@ class Runs:
         self, run_id: str, ending: Ending, files: Iterable[KeptFile], ended_at: float, keep_seconds: float
     ) -> tuple[bool, bool, list[str]]:
         """Whether it was noted; where not, whether because there is no such run; and the notices that are due."""
-        values = {
-            "ended_at": ended_at,
-            "expires_at": ended_at + keep_seconds,
-            "outcome": ending.outcome,
-            "exit_code": ending.exit_code,
-            "signal": ending.signal,
-            "error": ending.error,
-            "dropped_bytes": ending.dropped_bytes,
-        }
         due: list[str] = []
-        with self._database.session() as session:
-            query = update(ScriptRun).where(ScriptRun.id == run_id, ScriptRun.outcome.is_(None)).values(**values)
-            noted = session.execute(query.returning(ScriptRun.id)).scalar() is not None
-            is_gone = not noted and session.get(ScriptRun, run_id) is None
+        with self._database.writing() as connection:
+            noted = run_rows.end(connection, run_id, ending, ended_at, ended_at + keep_seconds)
+            is_gone = not noted and not run_rows.is_there(connection, run_id)
             if noted:
-                due = settle(session, run_id, ending.outcome, ending.exit_code, ended_at)
-                session.add_all(
-                    ScriptFile(run_id=run_id, number=f.number, role=f.role, name=f.name, size=f.size, key=f.key)
-                    for f in files
-                )
+                due = settle(connection, run_id, ending.outcome, ending.exit_code, ended_at)
+                run_rows.keep(connection, run_id, files)
         return noted, is_gone, due
 
     def _tell(self, notices: list[str]) -> None:

@@ -15,12 +15,12 @@ import secrets
 import time
 from collections.abc import Callable
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from knossos.accounts import Account
 from knossos.accounts.accounts import as_account
 from knossos.accounts.tables import User
-from knossos.database import Database
+from knossos.database import Base, Database
 from knossos.errors import AccessDenied
 from knossos.scripting.access import ANONYMOUS, Caller, caller_of
 from knossos.scripting.plan import TokenPlan
@@ -35,6 +35,13 @@ SECRET_BYTES = 32
 #: A longer text is no token.
 MAX_TOKEN_CHARS = 200
 
+_TOKENS = Base.metadata.tables[ScriptToken.__tablename__]
+_ISSUE = insert(_TOKENS)
+_END = (
+    update(_TOKENS)
+    .where(_TOKENS.c.run_id == bindparam("run"), _TOKENS.c.expires_at > bindparam("until"))
+    .values(expires_at=bindparam("until"))
+)
 _CHECK = (
     select(
         ScriptToken.run_id,
@@ -51,6 +58,11 @@ _CHECK = (
 )
 
 
+def new_text() -> str:
+    """The text of a token that nobody has yet; it is good once it is issued."""
+    return PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+
+
 class RunTokenExpired(AccessDenied):
     """The token was good once: its run is over, its time, or its uses."""
 
@@ -65,25 +77,25 @@ class RunTokens:
         self._database = database
         self._find_run = find_run
 
-    def issue(self, token: TokenPlan, run_id: str) -> str:
-        """The text of a new token for a run that begins. It is not to be had again."""
+    def issue(self, token: TokenPlan, run_id: str, text: str = "") -> str:
+        """Make a token for a run that begins, of a text of `new_text` where there is one. Answers its text, which is
+        not to be had again."""
         # No run goes on for longer than TASK_LIFETIME; its end makes the token void much earlier.
         lifetime = self._settings.task_lifetime
         if token.expires_after_seconds is not None:
             lifetime = min(lifetime, token.expires_after_seconds)
-        text = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
-        with self._database.session() as session:
-            session.add(
-                ScriptToken(
-                    secret_hash=_hash(text),
-                    run_id=run_id,
-                    user_id=token.user_id,
-                    roles=None if token.roles is None else json.dumps(sorted(token.roles)),
-                    permissions=json.dumps(list(token.permissions)),
-                    expires_at=time.time() + lifetime,
-                    uses_left=token.max_replays,
-                )
-            )
+        text = text or new_text()
+        values = {
+            "secret_hash": _hash(text),
+            "run_id": run_id,
+            "user_id": token.user_id,
+            "roles": None if token.roles is None else json.dumps(sorted(token.roles)),
+            "permissions": json.dumps(list(token.permissions)),
+            "expires_at": time.time() + lifetime,
+            "uses_left": token.max_replays,
+        }
+        with self._database.writing() as connection:
+            connection.execute(_ISSUE, values)
         return text
 
     def check(self, text: str) -> Caller:
@@ -118,9 +130,8 @@ class RunTokens:
     def end(self, run_id: str) -> None:
         """The run has ended: its tokens are good for SCRIPT_TOKEN_GRACE_SECONDS from now, and not longer."""
         until = time.time() + self._settings.script_token_grace_seconds
-        query = update(ScriptToken).where(ScriptToken.run_id == run_id, ScriptToken.expires_at > until)
-        with self._database.session() as session:
-            session.execute(query.values(expires_at=until))
+        with self._database.writing() as connection:
+            connection.execute(_END, {"run": run_id, "until": until})
 
     def purge(self) -> int:
         """Remove tokens that are void; how many."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import string
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from knossos.jobs import Engine, JobNotFinished, JobNotFound, JobState, Limit, S
 from knossos.jobs.retention import purge
 from knossos.settings import Settings
 from tests.support.processes import Process, is_alive, wait_for
-from tests.support.submitting import begun, ended, kinds, spec
+from tests.support.submitting import begun, children, ended, kinds, spec
 
 StartWorker = Callable[..., Process]
 
@@ -26,6 +29,26 @@ def test_a_job_runs_and_its_result_can_be_read_again_and_again(engine: Engine, s
     assert [engine.result(ticket), engine.result(ticket)] == [{"number": 7}] * 2
     assert record.runtime is not None
     assert kinds(engine.events(ticket)) == ["state", "state", "done"]
+
+
+def test_a_job_reaches_its_function_as_it_is_whatever_its_size(engine: Engine, start_worker: StartWorker) -> None:
+    start_worker()
+    for text in ('a\nb\0\x1f äöü 😀 \\ "', "".join(random.choices(string.printable, k=200_000))):
+        ticket = engine.submit(spec("echo", text=text)).ticket
+        assert ended(engine, ticket).state is JobState.SUCCEEDED
+        assert engine.result(ticket) == {"text": text}
+
+
+def test_a_job_is_read_once(engine: Engine, start_worker: StartWorker) -> None:
+    """Its worker has it; the horse that waits for it is told."""
+    worker = start_worker()
+    wait_for(lambda: len(children(worker.popen.pid)) == 1, "a horse without a job")
+    with engine.redis.monitor() as monitor:
+        ticket = engine.submit(spec("echo")).ticket
+        assert ended(engine, ticket).state is JobState.SUCCEEDED
+        engine.redis.echo("the end")
+        asked = takewhile(lambda command: command != "ECHO the end", (one["command"] for one in monitor.listen()))
+        assert sum(command == f"HGETALL rq:job:{ticket}" for command in asked) == 1
 
 
 def test_a_job_that_waits_has_a_place_and_no_result(engine: Engine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import shutil
 import signal
 import time
@@ -13,19 +15,31 @@ import pytest
 
 from chaos.storage_door import Door
 from knossos import tracing
-from knossos.database import Database
+from knossos.database import Base, Database
 from knossos.jobs import Engine, JobRecord, JobState
-from knossos.scripting import housekeeping, runs
+from knossos.jobs.rq_worker import EngineWorker
+from knossos.scripting import housekeeping, run_job, runs
 from knossos.scripting.metadata import RunLimits
 from knossos.scripting.plan import FileRole, InputFile, RunKind, RunOutcome, RunPlan, TokenPlan
-from knossos.scripting.run_records import Ending, NoSuchRun, Run, TooManyRuns, inputs_prefix, new_run_id, run_prefix
+from knossos.scripting.run_records import (
+    ANONYMOUS_OWNER,
+    Ending,
+    NoSuchRun,
+    Run,
+    TooManyRuns,
+    inputs_prefix,
+    new_run_id,
+    run_prefix,
+)
 from knossos.scripting.runs import Runs
 from knossos.scripting.tokens import RunTokenExpired, RunTokens
 from knossos.settings import Settings
 from knossos.storage import Storage, StorageUnavailable
 from tests.conftest import StartWorker
-from tests.support.processes import wait_for
+from tests.support.processes import is_alive, wait_for
 from tests.support.s3 import S3Server, behind_a_door
+from tests.support.sandbox import in_a_child
+from tests.support.submitting import children
 
 
 def ended(engine: Engine, ticket: int) -> JobRecord:
@@ -122,6 +136,38 @@ def test_output_exit_code_and_shared_files_are_kept(bench: Bench, start_worker: 
     wait_for(lambda: not list(bench.settings.work_folder.glob("*")), "the end of what the run had on the worker's disk")
 
 
+def test_a_run_goes_its_whole_way_on_either_database(
+    settings: Settings, database_url: str, tmp_path: Path, start_worker: StartWorker
+) -> None:
+    use = settings.model_copy(update={"database": database_url, "script_owner_runs": 1})
+    bench = Bench(use, tmp_path)
+    script = 'echo "$1"; echo shared > "$SHARED_DIR/a"'
+    waiting, ticket = bench.submit(script, token=TokenPlan())
+    assert (waiting.ticket, waiting.started_at, waiting.outcome) == (ticket, None, None)
+    with pytest.raises(TooManyRuns):
+        bench.submit(script)
+    start_worker(scripts=True, use=use)
+    ended(bench.engine, ticket)
+    run = bench.runs.get(waiting.run_id)
+    assert (run.outcome, run.exit_code, run.error, run.dropped_bytes) == (RunOutcome.EXITED, 0, "", 0)
+    assert waiting.created_at <= (run.started_at or 0) <= (run.ended_at or 0) < run.expires_at
+    assert [(file.number, file.role, file.name) for file in run.files] == [
+        (0, FileRole.SHARED, "a"),
+        (1, FileRole.STDOUT, "stdout"),
+    ]
+    assert bench.output(run)[0].startswith("--auth-token=")
+    assert run == dataclasses.replace(
+        waiting,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        expires_at=run.expires_at,
+        outcome=RunOutcome.EXITED,
+        exit_code=0,
+        files=run.files,
+    )
+    bench.database.close()
+
+
 def test_a_script_knows_its_run_and_the_request_behind_it_for_logs_of_its_own(
     bench: Bench, start_worker: StartWorker
 ) -> None:
@@ -129,6 +175,82 @@ def test_a_script_knows_its_run_and_the_request_behind_it_for_logs_of_its_own(
     with tracing.at_request("behind-it"):
         run = bench.finish('echo "$KNOSSOS_RUN $KNOSSOS_REQUEST"\n')
     assert bench.output(run)[0] == f"{run.run_id} behind-it\n"
+
+
+def test_what_is_rehearsed_works_and_leaves_nothing(bench: Bench) -> None:
+    """Runs of everybody may wait meanwhile; and where a rehearsal fails, nobody hears of it."""
+    bench.submit("exit 0")
+    plan = RunPlan(run_id=new_run_id(), kind=RunKind.SCRIPT, name="x", program="/bin/true", keep_seconds=60)
+    bench.runs.submit(plan, owner=ANONYMOUS_OWNER, title="x", shown=())
+
+    def all_there_is() -> object:
+        with bench.database.snapshot() as connection:
+            tables = [connection.execute(table.select()).all() for table in Base.metadata.sorted_tables]
+        return tables, sorted(bench.engine.redis.keys()), sorted(bench.settings.data_path.rglob("*"))
+
+    run_job.prepare(bench.settings)
+    before = all_there_is()
+    run_job.prepare(bench.settings)
+    run_job.rehearse(bench.settings)
+    in_a_child(lambda: EngineWorker(Engine(bench.settings), ("default",))._rehearse())
+    assert all_there_is() == before
+
+
+def test_a_run_that_has_its_outcome_already_is_not_started(
+    site: Settings, tmp_path: Path, start_worker: StartWorker
+) -> None:
+    settings = site.model_copy(update={"script_sandbox": "none"})
+    bench = Bench(settings, tmp_path)
+    run, ticket = bench.submit(f"touch {tmp_path}/begun")
+    assert bench.runs.end(run.run_id, Ending(RunOutcome.LOST, error="Its worker seemed lost."), ())
+    start_worker(scripts=True, use=settings)
+    failure = ended(bench.engine, ticket).failure
+    assert failure is not None
+    assert failure.code == "no_such_run"
+    assert bench.runs.get(run.run_id).outcome is RunOutcome.LOST
+    assert not (tmp_path / "begun").exists()
+    bench.database.close()
+
+
+def test_a_run_whose_process_is_killed_before_it_has_begun_has_one_outcome_and_leaves_nothing(
+    bench: Bench, start_worker: StartWorker
+) -> None:
+    """Its sandbox is being made then, and waits."""
+    run, ticket = bench.submit('echo begun > "$SHARED_DIR/a"')
+
+    def in_the_making() -> list[int]:
+        found = [worker.popen.pid]
+        for _ in range(3):  # the horse, bubblewrap, and the first process in the sandbox
+            found += children(found[-1])[:1]
+        return found[1:] if len(found) == 4 else []
+
+    with bench.database.writing():  # nobody else writes meanwhile
+        worker = start_worker(scripts=True)
+        waiting = wait_for(in_the_making, "a sandbox")
+        os.kill(waiting[0], signal.SIGKILL)
+        wait_for(lambda: not any(is_alive(pid) for pid in waiting), "the end of all of it")
+    assert ended(bench.engine, ticket).state is JobState.FAILED
+    run = bench.runs.get(run.run_id)
+    assert (run.outcome, run.started_at, run.files) == (RunOutcome.LOST, None, ())
+    wait_for(lambda: not list(bench.settings.work_folder.glob("*")), "the end of what the run had on the worker's disk")
+
+
+def test_a_run_that_cannot_be_staged_has_begun_and_failed(bench: Bench, start_worker: StartWorker) -> None:
+    start_worker(scripts=True)
+    run = bench.finish("exit 0", template=str(bench.folder / "missing"))
+    assert (run.outcome, run.started_at is None) == (RunOutcome.FAILED, False)
+
+
+def test_a_task_of_an_older_version_does_not_say_the_name_of_what_is_shared(
+    bench: Bench, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(RunPlan, "model_copy", lambda plan, **_: plan)
+        run, ticket = bench.submit('basename "$SHARED_DIR"')
+    assert bench.engine.payload(ticket)["shared_name"] == ""
+    start_worker(scripts=True)
+    ended(bench.engine, ticket)
+    assert bench.output(bench.runs.get(run.run_id))[0] == f"{run.shared_name}\n"
 
 
 def test_a_run_that_fails_says_how_and_repeats_the_end_of_its_errors(bench: Bench, start_worker: StartWorker) -> None:

@@ -12,7 +12,7 @@ from knossos.scripting.sandbox.errors import SandboxFailed, SandboxMissing
 from knossos.scripting.sandbox.limits import ResolvedLimits
 from knossos.scripting.sandbox.running import Sandboxed
 from knossos.scripting.sandbox.spec import CHANNEL, Inside, SandboxSpec, inside, server_url
-from knossos.scripting.sandbox.starting import check, start
+from knossos.scripting.sandbox.starting import check, rehearse, start
 
 __all__ = [
     "CHANNEL",
@@ -24,6 +24,7 @@ __all__ = [
     "Sandboxed",
     "check",
     "inside",
+    "rehearse",
     "server_url",
     "start",
 ]

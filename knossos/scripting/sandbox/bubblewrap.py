@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from knossos.scripting.sandbox import kernel, usage
@@ -31,7 +32,7 @@ from knossos.scripting.sandbox.running import Pipes, Sandboxed, returncode, sign
 from knossos.scripting.sandbox.seccomp import filter_program
 from knossos.scripting.sandbox.spawn import NOBODY, Stage, its_user, spawn, standard_input
 from knossos.scripting.sandbox.spec import CHANNEL, SandboxSpec, server_url
-from knossos.scripting.sandbox.view import GROUP, HOSTS, PASSWD, Data, Features, binds, options
+from knossos.scripting.sandbox.view import GROUP, HOSTS, PASSWD, Bind, Data, Features, binds, options
 from knossos.settings import Settings
 
 #: Seconds that bubblewrap may take to set up its namespaces.
@@ -126,30 +127,50 @@ class Bubblewrapped(Sandboxed):
         os.write(gate, b"1")
 
 
-def start(settings: Settings, spec: SandboxSpec) -> Bubblewrapped:
+def start(settings: Settings, spec: SandboxSpec, meanwhile: Callable[[], None]) -> Bubblewrapped:
     """Start a script in bubblewrap. See `starting.start`."""
-    program = locate(settings)
-    bound = binds(spec)
-    stage = Stage([bind.source for bind in bound])
-    try:
-        if stage.used:
-            for folder in (spec.shared, spec.temporary, *(() if spec.folder_is_theirs else (spec.folder,))):
-                give_away(folder)
-        kernel.adopt_orphans()
-        with _Wires(spec) as wires:
-            listed = options(spec, bound, stage.place, _DATA, features(program)) + wires.options
-            wires.file(_ARGS, b"".join(os.fsencode(option) + b"\0" for option in listed))
-            command = ["--args", str(_ARGS), "--", os.path.abspath(spec.program), *spec.arguments]
+    with contextlib.ExitStack() as opened:
+        try:
+            program = locate(settings)
+            bound = binds(spec)
+            stage = Stage([bind.source for bind in bound])
+            if stage.used:
+                for folder in (spec.shared, spec.temporary, *(() if spec.folder_is_theirs else (spec.folder,))):
+                    give_away(folder)
+            kernel.adopt_orphans()
+            wires = opened.enter_context(_Wires(spec))
+            command = _command(spec, program, bound, stage, wires)
             with stage.entered():
                 monitor = spawn(program, command, {}, wires.theirs)
             wires.close_theirs()
-            return _set_up(settings, spec, wires, monitor)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
-        raise SandboxFailed(f"The sandbox cannot be made: {error}") from error
+        except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+            raise SandboxFailed(f"The sandbox cannot be made: {error}") from error
+        return _set_up(settings, spec, wires, monitor, meanwhile)
 
 
-def _set_up(settings: Settings, spec: SandboxSpec, wires: _Wires, monitor: int) -> Bubblewrapped:
-    """Do what is to be done while bubblewrap waits, and let it go on."""
+def rehearse(settings: Settings, spec: SandboxSpec) -> None:
+    """Go through what `start` prepares, and start nothing."""
+    bound = binds(spec)
+    with _Wires(spec) as wires:
+        _command(spec, locate(settings), bound, Stage([bind.source for bind in bound]), wires)
+
+
+def _command(spec: SandboxSpec, program: str, bound: Iterable[Bind], stage: Stage, wires: _Wires) -> list[str]:
+    """The arguments of bubblewrap; most of them wait in a file."""
+    listed = options(spec, bound, stage.place, _DATA, features(program)) + wires.options
+    wires.file(_ARGS, b"".join(os.fsencode(option) + b"\0" for option in listed))
+    return ["--args", str(_ARGS), "--", os.path.abspath(spec.program), *spec.arguments]
+
+
+def _set_up(
+    settings: Settings, spec: SandboxSpec, wires: _Wires, monitor: int, meanwhile: Callable[[], None]
+) -> Bubblewrapped:
+    """Do what is to be done while bubblewrap is at it and then waits, and let it go on."""
+    interrupted: BaseException | None = None
+    try:
+        meanwhile()
+    except BaseException as error:  # it is raised when it is known which process is to be ended
+        interrupted = error
     deadline = time.monotonic() + SETUP_SECONDS
     try:
         init = _first_process(wires.info, deadline)
@@ -157,9 +178,12 @@ def _set_up(settings: Settings, spec: SandboxSpec, wires: _Wires, monitor: int) 
     except OSError as error:
         os.kill(monitor, signal.SIGKILL)
         os.waitpid(monitor, 0)
-        raise SandboxFailed(f"The sandbox cannot be made: {_messages(wires.pipes.stderr) or error}") from error
+        said = _messages(wires.pipes.stderr)
+        raise interrupted or SandboxFailed(f"The sandbox cannot be made: {said or error}") from error
     wires.keep_pipes()
     try:
+        if interrupted is not None:
+            raise interrupted
         if spec.door is not None and not spec.network:
             running.open_door(spec.door)  # while bubblewrap is still at it
         if not _hangs_up(wires.ready, deadline):
@@ -170,7 +194,7 @@ def _set_up(settings: Settings, spec: SandboxSpec, wires: _Wires, monitor: int) 
         running.wait(SETUP_SECONDS)
         said = _messages(wires.pipes.stderr)
         running.close()
-        if isinstance(error, OSError | SandboxFailed):
+        if error is not interrupted and isinstance(error, OSError | SandboxFailed):
             raise SandboxFailed(f"The sandbox cannot be made: {said or error}") from error
         raise
     return running

@@ -33,10 +33,14 @@ HOST = (
 _log = logging.getLogger(__name__)
 
 
-def start(settings: Settings, spec: SandboxSpec) -> Sandboxed:
+def start(settings: Settings, spec: SandboxSpec, meanwhile: Callable[[], None] = lambda: None) -> Sandboxed:
     """Start a script. To be called by a thread that lives as long as the script shall.
 
     The caller reads its three descriptors, looks at the clock, ``memory_bytes`` and ``disk_bytes``, and closes it.
+
+    Args:
+        meanwhile: is done while the sandbox is being made, and is over before the script begins. What it raises comes
+            out; the script has not begun then, and nothing is left of it.
 
     Raises:
         SandboxMissing: bubblewrap is not there.
@@ -44,11 +48,27 @@ def start(settings: Settings, spec: SandboxSpec) -> Sandboxed:
     """
     if not os.access(spec.program, os.X_OK):
         raise SandboxFailed(f"{spec.program.name} is not a program that can be run", path=str(spec.program))
+
+    def check_and_go_on() -> None:
+        _check_first_line(settings, spec)
+        meanwhile()
+
+    if settings.script_sandbox == "none":
+        check_and_go_on()
+        return plain.start(settings, spec)
+    return bubblewrap.start(settings, spec, check_and_go_on)
+
+
+def rehearse(settings: Settings, spec: SandboxSpec) -> None:
+    """Go through what `start` decides, and start nothing; the folders of the run need not be there."""
+    _check_first_line(settings, spec)
+    if settings.script_sandbox != "none":
+        bubblewrap.rehearse(settings, spec)
+
+
+def _check_first_line(settings: Settings, spec: SandboxSpec) -> None:
     if wrong := what_is_wrong(spec.program, _finds(settings, spec)):
         raise SandboxFailed(f"{spec.program.name} cannot be run: {wrong}", path=str(spec.program))
-    if settings.script_sandbox == "none":
-        return plain.start(settings, spec)
-    return bubblewrap.start(settings, spec)
 
 
 def _finds(settings: Settings, spec: SandboxSpec) -> Callable[[str], bool]:
