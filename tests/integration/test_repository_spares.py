@@ -238,14 +238,15 @@ def test_a_list_that_is_written_without_its_holes_is_hashed_from_the_beginning(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(list_update, "FEW_HOLES", 1024)
-    inodes_of(world, 8)
-    for number in range(4):
-        size = (world.public / "repo.json").stat().st_size
+    inodes_of(world, 12)
+    whole = (world.public / "repo.json").stat().st_size
+    for number in range(5):
         world.delete("alpha", f"1.{number}.0")
         world.bring_up()
-        append(world, 8 + number)
-    assert (world.public / "repo.json").stat().st_size < size + 2 * len(LONG)
-    assert world.names() == sorted(f"alpha 1.{number}.0" for number in range(4, 12))
+        assert len(world.names()) == 11 - number
+    assert (world.public / "repo.json").stat().st_size < whole - 2 * len(LONG)
+    append(world, 12)
+    assert world.names() == sorted(f"alpha 1.{number}.0" for number in range(5, 13))
 
 
 # --- damage, other versions, power cuts -------------------------------------------------------------
