@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,18 @@ class World:
 
     def names(self) -> list[str]:
         """Ids and versions in ``repo.json``, checked to be those of ``repo_minimal.json``."""
+        full, minimal = self.names_in_each()
+        assert full == minimal
+        return full
+
+    def names_in_each(self) -> tuple[list[str], list[str]]:
+        """Ids and versions in the one list and the other, which get their names one after the other. It is checked that
+        no list lies in the storage under any sum but its own."""
+        for path in self.public.glob("repo*-*.json"):
+            assert path.stem.rpartition("-")[2] == hashlib.blake2b(path.read_bytes()).hexdigest()[:64]
         full = strict_mods.repository((self.public / "repo.json").read_bytes())
         minimal = strict_mods.minimal_repository((self.public / "repo_minimal.json").read_bytes())
-        assert named(full) == named(minimal)
-        return named(full)
+        return named(full), named(minimal)
 
     def mod(self, mod_id: str, version: str) -> dict[str, Any]:
         mods = strict_mods.repository((self.public / "repo.json").read_bytes())

@@ -1,8 +1,8 @@
 """What is where in this machine's build: an SQLite file beside the lists.
 
-Owns the record of one build: the files, the change they hold, and the line of each release in each list. A build is
-replaced in one transaction, so it is the old one or the new one whenever a process is killed. It costs nothing but
-time to lose it.
+Owns the record of one build: the files, the change they hold, the line of each release in each list, and the state of
+each list's sum at some of its places. A build is replaced in one transaction, so it is the old one or the new one
+whenever a process is killed. It costs nothing but time to lose it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from knossos.publishing.repository.resumable_sum import Checkpoint
+from knossos.publishing.repository.spares import Spare
 
 #: Counts up when the files change for other reasons than their contents do.
 FORMAT: Final = 1
@@ -29,6 +32,11 @@ CREATE TABLE IF NOT EXISTS entries (
     PRIMARY KEY (list, release_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_offset ON entries (list, offset);
+CREATE TABLE IF NOT EXISTS checkpoints (
+    list TEXT NOT NULL, offset INTEGER NOT NULL, state BLOB NOT NULL, PRIMARY KEY (list, offset)
+) WITHOUT ROWID;
+-- A state holds some bytes of its file, and what was taken back must not stay.
+PRAGMA secure_delete = ON;
 """
 
 
@@ -41,6 +49,10 @@ class BuiltFile(BaseModel):
     size: int
     holes: int
     blake2b: str
+    #: Of which kind the checkpoints of its sum are. An older program, which leaves them as they are, drops this.
+    checkpoints: str = ""
+    #: Older files that are a beginning of this one, newest first.
+    spares: tuple[Spare, ...] = ()
 
 
 class Build(BaseModel):
@@ -56,6 +68,11 @@ class Build(BaseModel):
     #: Since then the machine has not been switched off, so what was written is what is read.
     boot: str
     files: dict[ListName, BuiltFile]
+
+    def without_spares(self) -> Build:
+        """For a machine that was switched off: what a spare holds may have been on its way to the disk."""
+        files = {name: file.model_copy(update={"spares": ()}) for name, file in self.files.items()}
+        return self.model_copy(update={"files": files})
 
 
 class Index:
@@ -94,6 +111,7 @@ class Index:
         """Forget everything."""
         self._connection.execute("DELETE FROM build")
         self._connection.execute("DELETE FROM entries")
+        self._connection.execute("DELETE FROM checkpoints")
 
     def place(self, name: ListName, release_id: int) -> tuple[int, int] | None:
         """Offset and length of a release's line."""
@@ -125,4 +143,19 @@ class Index:
         self._connection.executemany(
             "UPDATE entries SET offset = ?2 WHERE list = ?3 AND release_id = ?1",
             ((release_id, offset, name) for release_id, offset in moved),
+        )
+
+    def checkpoint(self, name: ListName, end: int) -> Checkpoint | None:
+        """The last checkpoint that stands for bytes before ``end`` only."""
+        found = self._connection.execute(
+            "SELECT offset, state FROM checkpoints WHERE list = ? AND offset <= ? ORDER BY offset DESC LIMIT 1",
+            [name, end],
+        ).fetchone()
+        return Checkpoint(*found) if found else None
+
+    def replace_checkpoints(self, name: ListName, start: int, checkpoints: Iterable[Checkpoint]) -> None:
+        """Keep those up to ``start``, and have these after it."""
+        self._connection.execute("DELETE FROM checkpoints WHERE list = ? AND offset > ?", [name, start])
+        self._connection.executemany(
+            "INSERT INTO checkpoints VALUES (?, ?, ?)", ((name, offset, state) for offset, state in checkpoints)
         )

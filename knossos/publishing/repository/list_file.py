@@ -3,7 +3,8 @@
 Each line is a comma and an entry. A removed entry is overwritten with spaces, which JSON allows between entries, so
 nothing of it stays; the comma of the first entry that is left is a space as well. What follows is in its place still.
 A file that anybody may read is never changed: it is cloned, and the clone is. On file systems that share blocks between
-files the clone costs nothing, on others the kernel copies.
+files the clone costs nothing; on others the kernel copies, or an older file that nobody has any more is brought up
+(`spares`).
 """
 
 from __future__ import annotations
@@ -62,6 +63,15 @@ class ListFile:
             for offset, length in parts:
                 _copy(old.fileno(), new.fileno(), offset, length)
             end = new.tell()
+        return cls(path, end)
+
+    @classmethod
+    def of_spare(cls, source: Path, path: Path, stays: int, end: int) -> Self:
+        """A copy of a list that ends at ``end``, in a file that has its first ``stays`` bytes already."""
+        with open(source, "rb", buffering=0) as old, open(path, "r+b", buffering=0) as new:
+            new.truncate(stays)
+            new.seek(stays)
+            _copy(old.fileno(), new.fileno(), stays, end - stays)
         return cls(path, end)
 
     def append(self, entry: bytes) -> tuple[int, int]:

@@ -1,8 +1,10 @@
 """This machine's build of the lists: made once from all releases, then brought up by what has changed.
 
-Owns ``<data_path>/repository``. What always holds: the files that the index names are whole and of one and the same
-change, whenever a process is killed; a file that the index named once is never written to again, so it may be
-published by giving it another name. Two processes of a machine do not build at once (`locked`).
+Owns ``<data_path>/repository``. What always holds: the files that the index names as a build's are whole and of one and
+the same change, whenever a process is killed; such a file is not written to while it has any other name or anybody has
+it open, also when newer ones have come, so it may be published by giving it another name (`spares`); and it gets
+another name of its own before it is written to, so whatever has its old name is whole. Two processes of a machine do
+not build at once (`locked`).
 """
 
 from __future__ import annotations
@@ -12,11 +14,9 @@ import fcntl
 import hashlib
 import logging
 import os
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -27,20 +27,15 @@ from knossos.database import Database
 from knossos.publishing.changes import is_undone, last_change
 from knossos.publishing.repository.entries import changed_since, lines
 from knossos.publishing.repository.errors import RepositoryBusy
-from knossos.publishing.repository.index import LISTS, Build, BuiltFile, Index, ListName
-from knossos.publishing.repository.list_file import HEAD, TAIL, ListFile, joined
+from knossos.publishing.repository.index import LISTS, Build, BuiltFile, Index
+from knossos.publishing.repository.list_file import HEAD, TAIL
+from knossos.publishing.repository.list_update import ListUpdate
+from knossos.publishing.repository.resumable_sum import HASHLIB_NAME
 from knossos.publishing.tables import Release
 from knossos.settings import Settings
 
-#: The part of a list that may be holes; and how much of them is never worth writing a list anew.
-MOST_HOLES = 0.25
-FEW_HOLES = 64 * 1024
-
 #: Seconds between two looks whether another process has finished.
 LOCK_PAUSE_SECONDS = 0.02
-
-#: OpenSSL's is faster than Python's own, where there is one.
-_BLAKE2B = "blake2b512" if "blake2b512" in hashlib.algorithms_available else "blake2b"
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +112,7 @@ class LocalBuild:
         elif not all(self._is_whole(file, build.boot) for file in build.files.values()):
             reason = "its files are damaged"
         if reason is None:
-            return build
+            return build if build.boot == _boot() else build.without_spares()
         _log.warning("the last build of the repository cannot be used: %s", reason)
         return None
 
@@ -132,110 +127,39 @@ class LocalBuild:
                 if opened.read() != TAIL:
                     return False
                 opened.seek(0)
-                return boot == _boot() or hashlib.file_digest(opened, _BLAKE2B).hexdigest() == file.blake2b
+                return boot == _boot() or hashlib.file_digest(opened, HASHLIB_NAME).hexdigest() == file.blake2b
         except OSError:
             return False
 
     def _update(self, index: Index, session: Session, build: Build | None, change: int, check: Check) -> Build:
         with ExitStack() as stack:
-            update = _Update(self, index, build, stack)
+            updates = {
+                name: ListUpdate(name, self.folder, index, build.files[name] if build else None, stack)
+                for name in LISTS
+            }
             newest = build.newest if build else None
             for changed in changed_since(session, build.change if build else -1):
                 check()
                 found = lines(changed.document, self._base) if changed.document else {}
-                for name in LISTS:
-                    update.apply(name, changed.release_id, found.get(name))
+                for name, update in updates.items():
+                    update.apply(changed.release_id, found.get(name))
                 # What was committed after ``change`` was read is applied once more the next time.
                 if changed.change <= change:
                     newest = (changed.release_id, changed.change)
-            files = {name: update.finish(name, check) for name in LISTS}
+            files = {}
+            for name, update in updates.items():
+                check()
+                files[name] = update.finish()
+            check()
         return Build(base_url=self._base, change=change, newest=newest, boot=_boot(), files=files)
 
     def _sweep(self, build: Build) -> None:
         """Remove what neither the index nor a build on its way names."""
         names = {file.name for file in build.files.values()}
+        names.update(spare.name for file in build.files.values() for spare in file.spares)
         for path in self.folder.glob("*.json"):
             if path.name not in names:
                 path.unlink(missing_ok=True)
-
-
-class _Update:
-    """Writes the next files. A list in which nothing changes keeps its file."""
-
-    def __init__(self, local: LocalBuild, index: Index, build: Build | None, stack: ExitStack) -> None:
-        self._local = local
-        self._index = index
-        self._build = build
-        self._stack = stack
-        self._open: dict[ListName, tuple[Path, ListFile]] = {}
-        self._holes: dict[ListName, int] = {name: build.files[name].holes if build else 0 for name in LISTS}
-
-    def apply(self, name: ListName, release_id: int, entry: bytes | None) -> None:
-        """Give a release its line in a list, or none."""
-        place = self._index.place(name, release_id)
-        if place is None and entry is None:
-            return
-        file = self._file(name)
-        if place is not None:
-            file.blank(*place)
-            self._holes[name] += place[1]
-            self._index.remove(name, release_id)
-        if entry is not None:
-            self._index.put(name, release_id, file.append(entry))
-
-    def finish(self, name: ListName, check: Check) -> BuiltFile:
-        if self._build is not None and name not in self._open:
-            return self._build.files[name]
-        check()
-        size = self._file(name).finish(self._index.first(name))
-        if self._holes[name] > max(FEW_HOLES, size * MOST_HOLES):
-            size = self._compact(name)
-        path = self._open[name][0]
-        check()
-        return BuiltFile(name=path.name, size=size, holes=self._holes[name], blake2b=_settled_sum(path))
-
-    def _file(self, name: ListName) -> ListFile:
-        if name not in self._open:
-            path = self._new_path(name)
-            if self._build is None:
-                file = ListFile.create(path)
-            else:
-                old = self._build.files[name]
-                file = ListFile.clone(self._local.path(old), path, old.size - len(TAIL))
-            self._open[name] = path, self._stack.enter_context(file)
-        return self._open[name][1]
-
-    def _compact(self, name: ListName) -> int:
-        """Write the list without its holes."""
-        source, path = self._open[name][0], self._new_path(name)
-        places = self._index.places(name)
-        parts = joined([(0, len(HEAD)), *((offset, length) for _, offset, length in places)])
-        file = self._stack.enter_context(ListFile.of_parts(source, path, parts))
-        offset, moved = len(HEAD), []
-        for release_id, _, length in places:
-            moved.append((release_id, offset))
-            offset += length
-        self._index.move(name, moved)
-        self._holes[name] = 0
-        self._open[name] = path, file
-        return file.finish(self._index.first(name))
-
-    def _new_path(self, name: ListName) -> Path:
-        return self._local.folder / f"{name}-{secrets.token_hex(8)}.json"
-
-
-def _settled_sum(path: Path) -> str:
-    """BLAKE2b-512 of a file as hex: all of it is read, at the speed of memory. Meanwhile the disk gets the file."""
-
-    def settle() -> None:
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-
-    with ThreadPoolExecutor(1) as other, open(path, "rb", buffering=0) as file:
-        settled = other.submit(settle)
-        found = hashlib.file_digest(file, _BLAKE2B).hexdigest()
-        settled.result()
-    return found
 
 
 def _same_past(session: Session, build: Build) -> bool:

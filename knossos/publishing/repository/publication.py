@@ -13,6 +13,7 @@ back (deleted, made private) is not kept: then the files before go at once.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import re
@@ -31,7 +32,8 @@ from knossos.publishing.changes import ROW
 from knossos.publishing.offering import DELETED
 from knossos.publishing.repository.errors import RepositoryBusy
 from knossos.publishing.repository.index import FORMAT, LISTS, Build, ListName
-from knossos.publishing.repository.local_build import LocalBuild
+from knossos.publishing.repository.local_build import Check, LocalBuild
+from knossos.publishing.repository.resumable_sum import HASHLIB_NAME
 from knossos.publishing.repository.signature import Signer
 from knossos.publishing.tables import ChangeCounter, Release
 from knossos.storage import UNFINISHED_PREFIX, NoSuchObject, Storage
@@ -159,6 +161,25 @@ class Publication:
                 self._sign(name, file.blake2b, published.change, signer)
                 if self._storage.folder:
                     _give_name(self._storage.folder / (file.key(name) + SIGNATURE), f"{name}.json{SIGNATURE}")
+        return True
+
+    def is_sound(self, check: Check) -> bool:
+        """Whether the lists have the sums that they are published under; all of them is read."""
+        published = self.load()
+        for name, file in published.files.items() if published else ():
+            found = hashlib.new(HASHLIB_NAME)
+            try:
+                with contextlib.closing(self._storage.read(file.key(name))) as pieces:
+                    for piece in pieces:
+                        check()
+                        found.update(piece)
+                sound = found.hexdigest() == file.blake2b
+            except NoSuchObject:
+                sound = False
+            # What is not the present one any more may be gone.
+            if not sound and (now := self.load()) and file.key(name) in now.present_keys:
+                _log.error("%s of the repository is not what it was signed as", name)
+                return False
         return True
 
     def sweep(self) -> int:

@@ -68,7 +68,10 @@ class Repository:
             return written
 
     def sign_again(self, *, check: Check = _nothing) -> bool:
-        """Sign the present files with the time of now, as whoever cannot be cheated with old ones wants to see."""
+        """Sign the present files with the time of now, as whoever cannot be cheated with old ones wants to see. They
+        are read first: their sums are put together from what was hashed before, and no wrong one may stay."""
+        if not self._publication.is_sound(check):
+            self.rebuild(check=check)
         with self._local.locked(PATIENCE_SECONDS, check):
             return self._publication.sign_again(Signer.of(self._settings))
 
