@@ -18,7 +18,7 @@ import sqlalchemy
 from knossos.database import Database
 from knossos.jobs.connection import connect
 from knossos.settings import Settings
-from knossos.storage import Storage, blob_key
+from knossos.storage import Storage, StorageRefuses, blob_key
 
 #: Seconds after which a part that says nothing counts as not there.
 PATIENCE_SECONDS = 4.0
@@ -79,6 +79,14 @@ class Parts:
             raise NotReady(f"the tables are at {found or 'nothing'} and should be at {wanted}: run ./launch.sh setup")
 
     def storage(self) -> None:
+        try:
+            self._look_into_storage()
+        except StorageRefuses as error:
+            raise NotReady(
+                "refuses this server: are the keys in STORAGE_OPTIONS, their rights, and the clock of this machine right?"
+            ) from error
+
+    def _look_into_storage(self) -> None:
         known = self._some_files()
         if known and not any(self._storage.head(key) for key in known):
             raise NotReady("none of the files that the database knows is there: is what STORAGE names mounted?")
