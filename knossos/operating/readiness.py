@@ -83,7 +83,7 @@ class Parts:
             self._look_into_storage()
         except StorageRefuses as error:
             raise NotReady(
-                "refuses this server: are the keys in STORAGE_OPTIONS, their rights, and the clock of this machine right?"
+                "refuses this server: are the keys in STORAGE_OPTIONS, their rights and this machine's clock right?"
             ) from error
 
     def _look_into_storage(self) -> None:

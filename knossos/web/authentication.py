@@ -259,7 +259,7 @@ def _session_for(record: JobRecord) -> Session | None:
 
 def _find(ticket: int) -> JobRecord:
     try:
-        return services().engine.find(ticket)
+        return services().engine.find(ticket, withheld=True)  # whoever asks is looked at next
     except JobNotFound as error:
         # In the same words as for one that the caller may not see: the text must not tell them apart.
         raise _no_such_task(ticket) from error
