@@ -39,6 +39,8 @@ format: py-env ## Bring the code into shape
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
+# make answers 2 for whatever goes wrong in these three; `py-env/bin/python -m benchmarks|chaos|fuzz` answer 3 where something is to
+# be installed, and 1 for what they found.
 bench: system ## Measure the figures that the server must reach, beside their peers, in at most 10 minutes
 	@./launch.sh environment requirements-dev.txt requirements-bench.txt
 	$(PYTHON) -m benchmarks $(ARGS)

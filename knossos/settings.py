@@ -129,6 +129,9 @@ class Settings(BaseModel):
     workers: Few = 1
     #: Seconds for which a finished task and its result stay readable at least.
     result_lifetime: Seconds = 600
+    #: Seconds for which a failed task stays on the operator's page at least. Everybody else loses sight of it when
+    #: cron.py runs after RESULT_LIFETIME, as of all others.
+    failed_lifetime: Seconds = 86400
     #: Seconds after which an unfinished task is given up.
     task_lifetime: Seconds = 86400
     #: Seconds that one conversion may take.

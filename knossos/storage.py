@@ -64,6 +64,10 @@ _MODE = 0o644
 
 _KEY = re.compile(r"(?!\.)[A-Za-z0-9._-]+(/(?!\.)[A-Za-z0-9._-]+)*")
 
+#: How obstore says that a store refuses, whatever was asked; and what the store's answer calls the reason.
+_REFUSED = "403 Forbidden"
+_CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,60})</Code>")
+
 _log = logging.getLogger(__name__)
 
 
@@ -77,6 +81,10 @@ class StorageUnavailable(MissingDependency):
     """The storage does not answer, or cannot do what was asked: its disk is full, a right is missing."""
 
     code = "storage_unavailable"
+
+
+class StorageRefuses(StorageUnavailable):
+    """The object store answers, and does not let this server do that: only the operator can cure it."""
 
 
 @dataclass(frozen=True)
@@ -420,9 +428,19 @@ def _object_errors(key: str) -> Iterator[None]:
     except (NotFoundError, FileNotFoundError) as error:
         raise NoSuchObject(f"{key} is not stored", key=key) from error
     except (BaseError, OSError) as error:
-        _unavailable(key, str(error).partition("\n")[0], error)
+        _unavailable(key, _reason(error), error, StorageRefuses if _REFUSED in str(error) else StorageUnavailable)
 
 
-def _unavailable(key: str, reason: str, error: Exception) -> NoReturn:
+def _reason(error: Exception) -> str:
+    """For the log: the first line, and what the store calls it, which stands in the lines after that."""
+    first, _, rest = str(error).partition("\n")
+    code = found[1] if (found := _CODE.search(rest)) else ""
+    meaning = " (the clock of this machine is not the store's: set it right)" if code == "RequestTimeTooSkewed" else ""
+    return f"{first} {code}{meaning}".rstrip()
+
+
+def _unavailable(
+    key: str, reason: str, error: Exception, kind: type[StorageUnavailable] = StorageUnavailable
+) -> NoReturn:
     _log.error("storage: %s: %s", key, reason)
-    raise StorageUnavailable("The storage does not answer as it should. Try again later.", needed="storage") from error
+    raise kind("The storage does not answer as it should. Try again later.", needed="storage") from error

@@ -34,6 +34,9 @@ class OwnedTask(Protocol):
     @property
     def token(self) -> str: ...
 
+    @property
+    def withheld(self) -> bool: ...
+
 
 def owner_of_key(key: str) -> str:
     """The owner's name for tasks that were submitted with that API key; it does not give the key away."""
@@ -47,6 +50,8 @@ def owner_of_account(name: str) -> str:
 
 def may_control(record: OwnedTask, *, token: str | None, session: Session | None) -> bool:
     """Whether the caller may stop the task: its token, its owner's session, or an operator's."""
+    if record.withheld:
+        return session is not None and session.is_operator
     if token and hmac.compare_digest(record.token.encode(), token.encode("utf-8", "surrogatepass")):
         return bool(record.token)
     if session is None:
@@ -56,7 +61,7 @@ def may_control(record: OwnedTask, *, token: str | None, session: Session | None
 
 def may_watch(record: OwnedTask, *, token: str | None, session: Session | None, settings: Settings) -> bool:
     """Whether the caller may see the task's status, watch it and answer its questions."""
-    is_open = settings.open_watch and record.kind == OPEN_KIND
+    is_open = settings.open_watch and record.kind == OPEN_KIND and not record.withheld
     return is_open or may_control(record, token=token, session=session)
 
 

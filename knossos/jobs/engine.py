@@ -24,7 +24,7 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 
 from knossos import tracing
-from knossos.jobs import keys, limits
+from knossos.jobs import keys, limits, scripts
 from knossos.jobs.connection import ANSWER_SECONDS, connect
 from knossos.jobs.errors import JobNotFinished, JobNotFound
 from knossos.jobs.events import Event, parse_entry
@@ -77,7 +77,8 @@ class Engine:
     @property
     def keep_seconds(self) -> int:
         """How long Redis keeps an ended job by itself: cron, which removes it at RESULT_LIFETIME, may run daily."""
-        return round(self.settings.result_lifetime + self.settings.task_lifetime)
+        settings = self.settings
+        return round(max(settings.result_lifetime + settings.task_lifetime, settings.failed_lifetime))
 
     def queue(self, name: str) -> ReliableQueue:
         """RQ's queue of that name."""
@@ -159,10 +160,10 @@ class Engine:
 
     # --- look -------------------------------------------------------------------------------------
 
-    def find(self, ticket: int) -> JobRecord:
-        """The job's record. Raises JobNotFound."""
+    def find(self, ticket: int, *, withheld: bool = False) -> JobRecord:
+        """The job's record. Raises JobNotFound; also for one that is only kept for operators, unless it may be such."""
         records = self._read([ticket])
-        if not records:
+        if not records or (records[0].withheld and not withheld):
             raise JobNotFound(f"There is no task {ticket}.", ticket=ticket)
         return records[0]
 
@@ -339,12 +340,22 @@ class Engine:
             # RQ's list of what was cancelled would only grow, and nobody asks for it.
             self.redis.zrem(self.queue(job.origin).canceled_job_registry.key, str(ticket))
 
+    def withhold(self, records: Collection[JobRecord]) -> None:
+        """Keep failed jobs for operators only: for all others they are removed."""
+        with self.redis.pipeline(transaction=False) as pipeline:
+            for record in records:
+                for index in (keys.TASKS, keys.tasks_of(record.owner), keys.tasks_of_kind(record.kind)):
+                    pipeline.zrem(index, str(record.ticket))
+                # One that is forgotten at this moment must not come back as a hash without a record.
+                pipeline.eval(scripts.WITHHOLD, 1, keys.task(record.ticket))
+            pipeline.execute()
+
     def forget(self, ticket: int) -> None:
         """Delete a job with its result and its events. One that still runs is cancelled by that."""
         indices = [keys.TASKS, keys.OPEN, keys.ENDED]
         with contextlib.suppress(JobNotFound):
             self.cancel(ticket, "Forgotten.")
-            record = self.find(ticket)
+            record = self.find(ticket, withheld=True)
             indices += [keys.tasks_of(record.owner), keys.tasks_of_kind(record.kind)]
         with contextlib.suppress(NoSuchJobError, InvalidJobOperation):
             EngineJob.fetch(str(ticket), connection=self.redis, serializer=SERIALIZER).delete()

@@ -20,8 +20,9 @@ knossos:task:<ticket>      hash     the record (see ``records.py``) and the book
                                     ``cancel_failure``, ``then``, ``line`` and ``limits`` (where it waits for what),
                                     ``request`` (id of the request that submitted it), ``again`` (the task as which it
                                     was started once more), ``terminate`` and ``kill`` (how often somebody wished that
-                                    its program gets that signal, in this attempt); expires when its task has ended for
-                                    long enough; the scripts of ``scripts.py``
+                                    its program gets that signal, in this attempt), ``withheld`` (there: kept for
+                                    operators only; ``Engine.withhold``); expires when its task has ended for long
+                                    enough; the scripts of ``scripts.py``
 knossos:events:<ticket>    stream   what happened, oldest first; lives as long as the record; scripts
 knossos:result:<ticket>    string   the result as JSON, deflated; lives as long as the record; scripts
 knossos:answer:<t>:<q>     list     answers to question q of task t; an hour; ``Engine.answer``

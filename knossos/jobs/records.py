@@ -87,6 +87,8 @@ class JobRecord:
     request: str = ""
     #: Ticket of the job as which it was started once more; None where it was not.
     again: int | None = None
+    #: Whether its time is over for all but operators, who still want to know why it failed.
+    withheld: bool = False
 
     @property
     def runtime(self) -> float | None:
@@ -119,4 +121,5 @@ class JobRecord:
             worker=text.get("worker") or None,
             request=text.get("request", ""),
             again=int(text["again"]) if text.get("again") else None,
+            withheld="withheld" in text,
         )

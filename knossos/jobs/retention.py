@@ -14,6 +14,7 @@ from typing import Any
 
 from knossos.jobs import keys, workspace
 from knossos.jobs.engine import PAGE, Engine
+from knossos.jobs.states import JobState
 from knossos.jobs.stray_keys import sweep
 
 
@@ -39,23 +40,28 @@ class Purged:
 def purge(engine: Engine, now: float | None = None) -> Purged:
     """Remove ended jobs older than RESULT_LIFETIME; give up unfinished ones older than TASK_LIFETIME.
 
+    Those that failed stay for operators, and for nobody else, until FAILED_LIFETIME has passed.
+
     ``now`` is the Unix time to judge by (default: the clock's). Also removes index entries, results and event streams
     that belong to no job, and work folders whose process is gone.
     """
     at = time.time() if now is None else now
     settings = engine.settings
-    removed = _remove_ended(engine, at - settings.result_lifetime)
+    removed = _remove_ended(engine, at - settings.result_lifetime, at - settings.failed_lifetime)
     expired = _give_up(engine, at - settings.task_lifetime)
     return Purged(removed, expired, sweep(engine), tuple(left.name for left in workspace.sweep(settings.work_folder)))
 
 
-def _remove_ended(engine: Engine, before: float) -> tuple[int, ...]:
+def _remove_ended(engine: Engine, before: float, failed_before: float) -> tuple[int, ...]:
     removed = []
     for tickets in _aged(engine, keys.ENDED, before):
-        there = {record.ticket for record in engine.records(tickets)}
-        for ticket in tickets:
+        there = {record.ticket: record for record in engine.records(tickets)}
+        kept = [one for one in there.values() if one.state is JobState.FAILED and (one.ended_at or 0) >= failed_before]
+        engine.withhold([record for record in kept if not record.withheld])
+        gone = set(tickets) - {record.ticket for record in kept}
+        for ticket in gone:
             engine.forget(ticket)
-        removed += [ticket for ticket in tickets if ticket in there]
+        removed += [ticket for ticket in tickets if ticket in gone and ticket in there]
     return tuple(removed)
 
 

@@ -247,3 +247,9 @@ if redis.call('HGET', KEYS[3], 'status') ~= 'queued' then return 0 end
 redis.call('LPUSH', KEYS[2], ARGV[1])
 return 1
 """
+
+#: KEYS[1] a record: mark it as kept for operators only, where it is (still) there.
+WITHHOLD = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('HSET', KEYS[1], 'withheld', 1) end
+return 0
+"""

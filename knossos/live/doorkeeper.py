@@ -19,7 +19,7 @@ from knossos.accounts.access import may_control, may_watch
 from knossos.errors import AccessDenied
 from knossos.jobs import keys
 from knossos.jobs.records import JobRecord
-from knossos.scripting.credentials import Credentials, scope_to_see
+from knossos.scripting.credentials import Credentials, Holder, scope_to_see, scope_to_steer
 from knossos.settings import Settings
 
 _TICKET = re.compile(r"[1-9]\d{0,17}", re.ASCII)
@@ -27,10 +27,12 @@ _TICKET = re.compile(r"[1-9]\d{0,17}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A job that the client may watch. ``may_cancel``: it has shown its token, or is its owner or an operator."""
+    """A job that the client may watch. ``may_cancel``: it has shown its token, or is its owner or an operator; like
+    ``may_answer`` not by a token of an account that was given for looking only."""
 
     record: JobRecord
     may_cancel: bool
+    may_answer: bool = True
 
 
 def parse_ticket(text: str) -> int | None:
@@ -71,18 +73,24 @@ class Doorkeeper:
             return None
         if may_control(record, token=token, session=None):
             return Admission(record, may_cancel=True)
-        session = None
+        seeing: Session | None = None
+        steering: Session | None = None
         if cookie or bearer:
             loop = asyncio.get_running_loop()
-            session = await loop.run_in_executor(self._threads, self._session, record, cookie, bearer)
-        if not may_watch(record, token=token, session=session, settings=self._settings):
+            holder = await loop.run_in_executor(self._threads, self._holder, cookie, bearer)
+            if holder is not None:
+                seeing = holder.session_if(scope_to_see(record.kind))
+                steering = holder.session_if(scope_to_steer(record.kind))
+        if not may_watch(record, token=token, session=seeing, settings=self._settings):
             return None
-        return Admission(record, may_control(record, token=token, session=session))
+        return Admission(
+            record,
+            may_cancel=may_control(record, token=token, session=steering),
+            may_answer=may_watch(record, token=token, session=steering, settings=self._settings),
+        )
 
-    def _session(self, record: JobRecord, cookie: str | None, bearer: str | None) -> Session | None:
-        """Who asks, if what they have may be used for such jobs."""
+    def _holder(self, cookie: str | None, bearer: str | None) -> Holder | None:
         try:
-            holder = self._credentials.of_token(bearer) if bearer else self._credentials.of_cookie(cookie or "")
+            return self._credentials.of_token(bearer) if bearer else self._credentials.of_cookie(cookie or "")
         except AccessDenied:
             return None
-        return None if holder is None else holder.session_if(scope_to_see(record.kind))

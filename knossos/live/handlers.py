@@ -268,6 +268,8 @@ class InteractiveHandler(WatcherHandler):
         match said:
             case _ if admission is None:
                 watcher.tell("log_message", "ERROR: You may not do that any more. Log in, and open the page again.")
+            case Answer() if not admission.may_answer:
+                watcher.tell("log_message", "ERROR: This token was given for looking only; it answers no question.")
             case Answer(text):
                 question = self.live.hub.question(watcher.ticket)
                 if not await self._call(watcher, self.live.engine.answer, text, question):

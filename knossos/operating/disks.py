@@ -55,7 +55,8 @@ def folders(settings: Settings) -> list[tuple[str, Path]]:
 
 
 def disks(engine: Engine) -> list[Disk]:
-    """All folders that are there. Where their contents were not counted lately, that begins now, aside."""
+    """All folders that are there. Where their contents were not counted lately, that begins now, aside; while Redis is
+    away they are not."""
     counted = _counted(engine)
     found = []
     for name, folder in folders(engine.settings):
@@ -70,10 +71,15 @@ def disks(engine: Engine) -> list[Disk]:
 
 def _counted(engine: Engine) -> dict[str, tuple[int | None, bool]]:
     key = keys.sizes_of(socket.gethostname())
-    kept: Any = engine.redis.get(key)
-    if kept:
-        return {name: (used, whole) for name, (used, whole) in json.loads(kept).items()}
-    if engine.redis.set(f"{key}:counting", 1, nx=True, ex=round(COUNT_SECONDS * len(folders(engine.settings)))):
+    try:
+        kept: Any = engine.redis.get(key)
+        if kept:
+            return {name: (used, whole) for name, (used, whole) in json.loads(kept).items()}
+        lock = f"{key}:counting"
+        begins = engine.redis.set(lock, 1, nx=True, ex=round(COUNT_SECONDS * len(folders(engine.settings))))
+    except RedisError:
+        return {}
+    if begins:
         threading.Thread(target=_count, args=(engine, key), name="disks", daemon=True).start()
     return {}
 

@@ -37,7 +37,7 @@ def retry(engine: Engine, audit: Audit, ticket: int, by: Actor) -> JobRecord:
         JobNotFound: there is no such job (any more).
         InvalidInput: it may not be started once more, or has been.
     """
-    record = engine.find(ticket)
+    record = engine.find(ticket, withheld=True)
     if record.state is not JobState.FAILED:
         raise InvalidInput(f"Task {ticket} has not failed: it is {record.state}.")
     if record.again is not None:
@@ -59,7 +59,7 @@ def delete(engine: Engine, audit: Audit, ticket: int, by: Actor) -> None:
         JobNotFound: there is no such job (any more).
         InvalidInput: it has not failed.
     """
-    record = engine.find(ticket)
+    record = engine.find(ticket, withheld=True)
     if record.state is not JobState.FAILED:
         raise InvalidInput(f"Task {ticket} has not failed: it is {record.state}.")
     engine.forget(ticket)

@@ -18,12 +18,14 @@ import sqlalchemy
 from knossos.database import Database
 from knossos.jobs.connection import connect
 from knossos.settings import Settings
-from knossos.storage import Storage
+from knossos.storage import Storage, StorageRefuses, blob_key
 
 #: Seconds after which a part that says nothing counts as not there.
 PATIENCE_SECONDS = 4.0
 #: What is asked for in an object store; nothing need be there.
 _ABSENT_KEY = "readiness/nothing"
+#: How many of the newest and of the oldest files are looked for: some may be removed at this moment.
+_SOME_FILES = 3
 
 _log = logging.getLogger(__name__)
 
@@ -77,9 +79,33 @@ class Parts:
             raise NotReady(f"the tables are at {found or 'nothing'} and should be at {wanted}: run ./launch.sh setup")
 
     def storage(self) -> None:
+        try:
+            self._look_into_storage()
+        except StorageRefuses as error:
+            raise NotReady(
+                "refuses this server: are the keys in STORAGE_OPTIONS, their rights and this machine's clock right?"
+            ) from error
+
+    def _look_into_storage(self) -> None:
+        known = self._some_files()
+        if known and not any(self._storage.head(key) for key in known):
+            raise NotReady("none of the files that the database knows is there: is what STORAGE names mounted?")
         self._storage.check()
         if self._storage.folder is None:
             self._storage.head(_ABSENT_KEY)
+
+    def _some_files(self) -> list[str]:
+        """Keys of the files that were stored last and first; none where the database does not say: `database` does."""
+        from knossos.publishing.tables import Blob
+
+        try:
+            with self._database.reading() as session:
+                found: list[str] = []
+                for order in (Blob.created_at.desc(), Blob.created_at):
+                    found += session.scalars(sqlalchemy.select(Blob.sha256).order_by(order).limit(_SOME_FILES))
+        except sqlalchemy.exc.SQLAlchemyError:
+            return []
+        return [blob_key(sha256) for sha256 in dict.fromkeys(found)]
 
     def of_server(self) -> dict[str, Callable[[], None]]:
         """What the HTTP server needs, and a worker too."""

@@ -14,6 +14,7 @@ from knossos.accounts.tokens import Identity
 from knossos.publishing import mods
 from knossos.publishing.digests import digest_of
 from knossos.publishing.documents import ReleaseDocument
+from knossos.publishing.errors import NoSuchMod
 from knossos.publishing.mods import ModFacts
 from knossos.publishing.offering import PUBLISHED
 from knossos.publishing.refusals import duplicated, missing, refusal
@@ -97,7 +98,11 @@ def _mod_of(session: Session, identity: Identity, data: dict[str, Any]) -> ModFa
     except ValueError as error:
         of_id = InputProblem("id", str(error), "invalid id")
         raise refusal([of_id, *(one for one in read_release(data)[1] if one.path != "id")]) from error
-    mod = mods.get(session, sent)
+    try:
+        mod = mods.get(session, sent)
+    except NoSuchMod as error:
+        hint = "A mod is made once before its first release: by mod/create, or on /publish."
+        raise NoSuchMod(f"{error.message} {hint}", mod_id=sent) from error
     require(session, identity, mod.id, TeamRole.UPLOADER)
     return mods.facts_of(mod)
 

@@ -95,3 +95,9 @@ def scope_to_see(kind: str) -> Scope:
     if kind == RunKind.HOME:
         return Scope.SCRIPTS
     return Scope.RUN if kind in list(RunKind) else Scope.READ
+
+
+def scope_to_steer(kind: str) -> Scope:
+    """What a token needs to end such a task, or to answer its question: that it may see one is not enough."""
+    seen = scope_to_see(kind)
+    return Scope.RELEASE if seen is Scope.READ else seen

@@ -6,11 +6,12 @@ paths of one step, numbers are in order, a value that is set beforehand is one t
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from knossos import timed_patterns
 
 #: The largest whole number that a browser holds exactly, and the largest other one that a field takes.
 MAX_INTEGER = 2**53 - 1
@@ -91,9 +92,9 @@ class TextField(FieldBase):
     def _agree(self) -> Self:
         if self.pattern is not None:
             try:
-                re.compile(self.pattern)
-            except (re.error, RecursionError, OverflowError) as error:
-                raise ValueError(f"pattern is no regular expression: {error}") from error
+                timed_patterns.read(self.pattern, ascii_only=True)
+            except ValueError as error:
+                raise ValueError(f"pattern: {error}") from error
         if len(self.value) > self.max_length:
             raise ValueError("value is longer than max_length")
         return self

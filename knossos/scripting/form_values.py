@@ -6,12 +6,14 @@ that is not required is no mistake: it is "" as a text, None as a number, a day,
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Collection
 from datetime import date
 from typing import Any
 
+from knossos import timed_patterns
 from knossos.scripting.form_fields import (
     MAX_INTEGER,
     MAX_NUMBER,
@@ -36,6 +38,8 @@ WHOLE_NUMBER = "Expected a whole number, such as 3."
 NUMBER = "Expected a number, such as 2.5."
 DAY = "Expected a day, such as 2024-05-31."
 TEXT = "Expected a text."
+
+_log = logging.getLogger(__name__)
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,16}")
@@ -115,9 +119,17 @@ def _text(field: TextField, sent: Any) -> str:
     if len(text) > field.max_length:
         raise WrongValue(f"At most {field.max_length} characters.")
     # As in browsers, \d and its like stand for ASCII only.
-    if field.pattern is not None and not _is_blank(text) and not re.fullmatch(field.pattern, text, re.ASCII):
+    if field.pattern is not None and not _is_blank(text) and not _has_form(field.pattern, text):
         raise WrongValue("This does not have the form that is expected.")
     return text
+
+
+def _has_form(pattern: str, text: str) -> bool:
+    try:
+        return timed_patterns.is_all(pattern, text)
+    except TimeoutError as error:
+        _log.warning("a text would keep the pattern of a form busy for too long: %s", pattern)
+        raise WrongValue("This takes too long to check.") from error
 
 
 def _is_blank(text: str) -> bool:

@@ -24,7 +24,7 @@ from knossos.accounts.openid import BearerExpired, InvalidHeader
 from knossos.accounts.tokens import Identity, Scope, TokenExpired, identity_of
 from knossos.errors import AccessDenied
 from knossos.jobs import JobNotFound, JobRecord
-from knossos.scripting.credentials import Holder, scope_to_see
+from knossos.scripting.credentials import Holder, scope_to_see, scope_to_steer
 from knossos.scripting.tokens import RunTokenExpired
 from knossos.web.addresses import origin_of
 from knossos.web.services import services
@@ -236,6 +236,7 @@ def watched_task(ticket: int) -> JobRecord:
     record = _find(ticket)
     if not may_watch(record, token=task_token(), session=_session_for(record), settings=services().settings):
         raise _no_such_task(ticket)
+    _require_scope(record)
     return record
 
 
@@ -244,7 +245,16 @@ def controlled_task(ticket: int) -> JobRecord:
     record = _find(ticket)
     if not controls(record):
         raise _no_such_task(ticket)
+    _require_scope(record)
     return record
+
+
+def _require_scope(record: JobRecord) -> None:
+    """For what ends a task or answers its question: raise AccessDenied where that is asked for by a token that may only
+    see it. Who has shown the task's own token, or finds it open, needs none."""
+    holder = None if request.method in SAFE_METHODS else token_holder()
+    if holder is not None and not may_watch(record, token=task_token(), session=None, settings=services().settings):
+        holder.require(scope_to_steer(record.kind))
 
 
 def controls(record: JobRecord) -> bool:
@@ -259,7 +269,7 @@ def _session_for(record: JobRecord) -> Session | None:
 
 def _find(ticket: int) -> JobRecord:
     try:
-        return services().engine.find(ticket)
+        return services().engine.find(ticket, withheld=True)  # whoever asks is looked at next
     except JobNotFound as error:
         # In the same words as for one that the caller may not see: the text must not tell them apart.
         raise _no_such_task(ticket) from error

@@ -1,7 +1,7 @@
 """/operator: what the workers do, what waits, what failed, how full the disks are. For operators only.
 
 The page is whole without scripts; with them its middle is fetched anew every few seconds. What an operator does there
-is a plain form, and stands in the audit log.
+is a plain form, and stands in the audit log. While Redis is away the page says so, with what does not lie there.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import redis
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from knossos.accounts.audit import Actor
-from knossos.jobs import JobNotFound, overview
+from knossos.jobs import Engine, JobNotFound, overview
 from knossos.operating import disks, failed_jobs
 from knossos.operating.versions import versions
 from knossos.web.authentication import (
@@ -73,7 +74,19 @@ def _back(done: str) -> AnyResponse:
 
 
 def _state() -> dict[str, Any]:
+    """What the page shows; ``redis_away`` says why half of it is not there, since that half is in Redis."""
     engine = services().impatient
+    try:
+        state = _of_redis(engine)
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        state = {"redis_away": "says nothing" if isinstance(error, redis.TimeoutError) else "does not answer"}
+    return state | {
+        "disks": disks.disks(engine),
+        "versions": versions(engine, services().database),
+    }
+
+
+def _of_redis(engine: Engine) -> dict[str, Any]:
     memory: dict[str, Any] = engine.redis.info("memory")
     return {
         "now": time.time(),
@@ -86,8 +99,6 @@ def _state() -> dict[str, Any]:
         "retry_does": failed_jobs.what_a_retry_does,
         "no_retry": failed_jobs.NO_RETRY,
         "deletion": failed_jobs.DELETION,
-        "disks": disks.disks(engine),
-        "versions": versions(engine, services().database),
         "redis_used": int(memory.get("used_memory", 0)),
         "redis_limit": int(memory.get("maxmemory", 0)),
     }

@@ -12,7 +12,11 @@ async function update() {
   const answer = await fetch(middle.dataset.url, { headers: { Accept: "text/html" }, redirect: "error" });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const part of fresh.querySelectorAll("section[id]")) {
+  const parts = [...fresh.querySelectorAll("section[id]")];
+  const ids = (sections) => sections.map((section) => section.id).join();
+  // While Redis is away there are others, and what was known before is not true any more.
+  if (ids(parts) !== ids([...middle.querySelectorAll("section[id]")])) middle.replaceChildren(...parts);
+  for (const part of parts) {
     const shown = document.getElementById(part.id);
     if (shown && shown.innerHTML !== part.innerHTML && !shown.contains(document.activeElement)) {
       shown.replaceChildren(...part.childNodes);

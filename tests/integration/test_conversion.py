@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from knossos.packaging.archives import SevenZip
+from knossos.packaging.conversion import ConversionFailed
 from knossos.settings import Settings
 from tests.support.archives import seven, split, zip_of
 from tests.support.conversions import MIRROR_URL, Place, file, installed, mod, sums
@@ -173,6 +174,23 @@ def test_a_link_into_the_mirror_is_read_from_disk_and_replaced(place: Place, ser
     again = [f"{MIRROR_URL}/mymod/1.0.0/a.zip"]
     out = place.convert(mod([{"filename": "a.zip", "urls": again}]))
     assert out["mods"][0]["packages"][0]["files"][0]["urls"] == again
+
+
+def test_a_file_has_to_be_the_one_that_the_description_says(place: Place, server: FileServer) -> None:
+    old, new = zip_of({"a": b"old"}), zip_of({"a": b"something new"})
+    link, other = server.file("/core.zip", old), server.file("/other/core.zip", new)
+    place.convert(mod({"name": "Core", "files": [file(link)]}))
+    for said in ({"filesize": len(new)}, {"md5sum": sums(new)["md5sum"].upper()}, {"checksum": sums(new)["checksum"]}):
+        described = mod({"name": "Core", "files": [file(link, **said)]})
+        with pytest.raises(ConversionFailed, match=r"another file than is meant: it has .*the description says"):
+            place.convert(described)
+        described["packages"][0]["files"][0]["urls"] = [link, other]
+        ((package,),) = [one["packages"] for one in place.convert(described)["mods"]]
+        assert package["files"][0]["filesize"] == len(new)
+        mirrored = [url for url in package["files"][0]["urls"] if url.startswith(MIRROR_URL)]
+        described["packages"][0]["files"][0]["urls"] = [f"{MIRROR_URL}/mymod/1.0.0/core.zip", *mirrored]
+        ((package,),) = [one["packages"] for one in place.convert(described)["mods"]]
+        assert package["files"][0]["checksum"] == sums(new)["checksum"]  # the first one there is the old one
 
 
 def test_a_link_into_the_mirror_that_is_gone_leaves_the_other_links(place: Place, server: FileServer) -> None:

@@ -258,6 +258,21 @@ def test_bytes_of_two_links_never_mix(server: FileServer, bench: Bench) -> None:
     assert ranges(server, "/second") == [None]
 
 
+def test_a_link_that_gives_another_file_counts_as_failed(server: FileServer, bench: Bench) -> None:
+    wrong, good = server.file("/wrong", BIG), server.file("/good", SMALL)
+
+    def accepts(size: int, md5: str, sha256: str) -> str | None:
+        return None if (size, md5, sha256) == (len(SMALL), *hashes(SMALL)) else f"has {size} bytes"
+
+    assert bench.downloader.fetch([wrong, good], bench.target, accepts=accepts).url == good
+    assert bench.target.read_bytes() == SMALL
+    bench.target.unlink()
+    with pytest.raises(DownloadFailed, match=f"another file than is meant: it has {len(BIG)} bytes"):
+        bench.downloader.fetch([wrong], bench.target, accepts=accepts)
+    assert not bench.target.exists()
+    assert ranges(server, "/wrong") == [None, None]  # once each: it will not become another one
+
+
 def test_when_all_links_fail_each_is_named_with_its_reason(server: FileServer, bench: Bench) -> None:
     gone = server.status("/gone", 404)
     page = server.page("/page", "<html>Please log in</html>")

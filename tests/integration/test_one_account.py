@@ -17,7 +17,7 @@ from knossos.accounts.audit import Actor
 from knossos.accounts.sessions import expire
 from knossos.accounts.tokens import Scope, Tokens
 from knossos.database import Database
-from knossos.jobs import Engine, JobState
+from knossos.jobs import Engine, JobState, keys
 from knossos.scripting.plan import RunKind, TokenPlan
 from knossos.scripting.run_records import new_run_id
 from knossos.scripting.tables import ScriptRun
@@ -307,6 +307,39 @@ def test_the_account_page_offers_the_scopes_and_those_of_operators_to_operators(
     olga = add_account(database, "olga", "operator")
     operator.set_cookie(COOKIE_NAME, services_of(client).sessions.issue(olga))
     assert 'value="users"' in operator.get("/account").text
+
+
+def test_a_token_that_was_given_for_looking_ends_no_task_and_answers_no_question(
+    client: FlaskClient, settings: Settings, engine: Engine, dora: Account
+) -> None:
+    job = PlayedJob(engine, owner="account:dora").start()
+    job.ask("q1", "https://example.org/captcha.png")
+    looking, ending = (
+        bearer(token_of(client, dora, Scope.READ)),
+        bearer(token_of(client, dora, Scope.RELEASE, Scope.READ)),
+    )
+    address = f"/api/tasks/{job.ticket}"
+    assert client.get(address, headers=looking).status_code == 200
+    for path, sent in (("cancel", {}), ("answer", {"value": "abc"})):
+        refused = client.post(f"{address}/{path}", data=sent, headers=looking)
+        assert (refused.status_code, "scope release" in refused.text) == (403, True)
+
+    async def work() -> None:
+        async with live_server(settings) as server:
+            watcher = await server.watch(job.ticket, headers=looking, room="inter")
+            watcher.connection.write_message('["captcha_response", ["abc"]]')
+            await watcher.until_line("This token was given for looking only; it answers no question.")
+            watcher.connection.write_message('["cancel", []]')
+            await watcher.until_line("Only those who have the task's token may cancel it.")
+
+    asyncio.run(asyncio.wait_for(work(), 60))
+    assert engine.find(job.ticket).state is JobState.RUNNING
+    assert not engine.redis.exists(keys.answer(job.ticket, "q1"))
+    assert client.post(f"{address}/answer", data={"value": "abc"}, headers=ending).status_code == 200
+    assert client.post(f"{address}/cancel", headers=ending).status_code == 200
+    # Whoever has the task's own token needs no other.
+    other = PlayedJob(engine, owner="account:dora").start()
+    assert client.post(f"/api/tasks/{other.ticket}/cancel?token={other.token}", headers=looking).status_code == 200
 
 
 # --- tokens of runs --------------------------------------------------------------------------------------

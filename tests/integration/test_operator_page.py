@@ -20,6 +20,7 @@ from tests.conftest import StartWorker
 from tests.support import scenes
 from tests.support.people import session_of
 from tests.support.processes import wait_for
+from tests.support.redis_server import free_port
 from tests.support.scenes import PlayedJob
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
@@ -52,6 +53,20 @@ def test_the_page_is_for_operators_alone(client: FlaskClient, settings: Settings
     client.delete_cookie(COOKIE_NAME)
     answer = client.get("/operator")
     assert (answer.status_code, "/login" in answer.headers["Location"]) == (303, True)
+
+
+def test_while_redis_is_away_it_says_so_and_shows_the_rest(client: FlaskClient, settings: Settings) -> None:
+    away = settings.model_copy(update={"redis": f"redis://:a-secret@127.0.0.1:{free_port()}/0"})
+    visitor = create_app(away, Engine(away, patience_seconds=0)).test_client()
+    visitor.set_cookie(COOKIE_NAME, session_of(settings, "olga", "operator"))
+    for path in ("/operator", "/operator/live"):
+        answer = visitor.get(path)
+        assert answer.status_code == 200
+        assert "Redis does not answer" in answer.text
+        assert str(settings.data_path) in answer.text
+        assert "SQLite" in answer.text
+        assert "No worker is there" not in answer.text
+        assert "a-secret" not in answer.text
 
 
 def test_another_site_cannot_delete_a_task(client: FlaskClient, engine: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import re
@@ -15,7 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from knossos import tracing
 from knossos.database import Database
 from knossos.jobs import Engine, JobSpec
+from knossos.publishing.blobs import Blobs
 from knossos.settings import ROOT, Settings
+from knossos.storage import Storage
 from knossos.web import create_app
 from tests.conftest import StartWorker
 from tests.support.live import live_server
@@ -49,6 +52,31 @@ def test_what_is_missing_is_named_without_addresses(with_tables: Settings) -> No
     answer = create_app(settings, Engine(settings, patience_seconds=0)).test_client().get("/ready")
     wrong = {"redis": "does not answer", "storage": "does not answer"}
     assert (answer.status_code, answer.json) == (503, {"ready": False, "parts": FINE | wrong})
+
+
+def test_a_storage_that_is_not_mounted_is_not_ready(with_tables: Settings, engine: Engine, tmp_path: Path) -> None:
+    storage, picture = Path(with_tables.storage_url), tmp_path / "picture"
+    database = Database(with_tables)
+    blobs = Blobs(database, Storage(with_tables))
+    for content in (b"one", b"two", b"three"):
+        picture.write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        blobs.adopt(picture, sha256=sha256, size=len(content), content_type="image/png", owner_id=None)
+        picture.unlink()
+    client = create_app(with_tables, engine).test_client()
+    assert client.get("/ready").status_code == 200
+    storage.rename(tmp_path / "elsewhere")
+    for _ in range(2):  # what the first look does must not satisfy the second
+        answer = client.get("/ready")
+        assert answer.status_code == 503
+        assert answer.json is not None
+        assert answer.json["parts"]["storage"].endswith("is what STORAGE names mounted?")
+    storage.mkdir()  # what was mounted over
+    assert client.get("/ready").status_code == 503
+    storage.rmdir()
+    (tmp_path / "elsewhere").rename(storage)
+    assert client.get("/ready").status_code == 200
+    database.close()
 
 
 def test_tables_that_are_too_old_are_not_ready(settings: Settings, engine: Engine) -> None:

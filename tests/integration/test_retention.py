@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from knossos.jobs import Engine, JobNotFound, JobSpec, JobState, keys
+from knossos.accounts import COOKIE_NAME
+from knossos.accounts.access import owner_of_account
+from knossos.jobs import Engine, JobFailure, JobNotFound, JobSpec, JobState, keys
 from knossos.jobs.retention import purge
 from knossos.jobs.workspace import Workspace
 from knossos.settings import Settings
+from knossos.web import create_app
+from tests.support.people import session_of
 from tests.support.processes import Process, wait_for, write_settings
+from tests.support.scenes import PlayedJob
 
 SPEC = JobSpec(function="tests.support.jobs.echo", kind="test", title="t", owner="key:a")
 
@@ -31,6 +36,41 @@ def test_a_result_stays_for_its_lifetime_and_then_goes(engine: Engine, start_wor
     assert purge(engine, ended_at + lifetime + 1).removed == (ticket,)
     with pytest.raises(JobNotFound):
         engine.result(ticket)
+
+
+def test_a_failed_job_stays_a_day_for_operators_and_for_nobody_else(
+    settings: Settings, engine: Engine, sqlite_template: Path
+) -> None:
+    settings.data_path.mkdir(exist_ok=True)
+    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
+    owner = owner_of_account("dora")
+    job = PlayedJob(engine, kind="conversion", owner=owner).start()
+    job.fail(JobFailure(code="x", message="It broke."))
+    engine.redis.zadd(engine.queue("default").failed_job_registry.key, {str(job.ticket): 4e9})
+    ended_at = engine.find(job.ticket).ended_at
+    assert ended_at is not None
+    for _ in range(2):
+        assert purge(engine, ended_at + settings.result_lifetime + 1).removed == ()
+    assert engine.redis.ttl(keys.task(job.ticket)) >= settings.failed_lifetime
+
+    client = create_app(settings.model_copy(update={"open_watch": True}), engine).test_client()
+    fields = {"ticket": str(job.ticket), "token": job.token}
+    assert client.post("/api/converter/retrieve", data=fields).json == {
+        "json": None, "success": False, "finished": True, "found": False,
+    }  # fmt: skip
+    address = f"/api/converter/get_status/{job.ticket}?token={job.token}"
+    assert client.get(address).status_code == 404
+    client.set_cookie(COOKIE_NAME, session_of(settings, "dora"))
+    assert client.get(address).status_code == 404
+    assert engine.list_jobs(owner) == engine.list_jobs() == engine.list_jobs(kind="conversion") == []
+
+    client.set_cookie(COOKIE_NAME, session_of(settings, "olga", "operator"))
+    assert client.get(address).json["state"] == "DONE"
+    assert "It broke." in client.get("/operator").text
+    assert client.get(f"/watch/{job.ticket}").status_code == 200
+
+    assert purge(engine, ended_at + settings.failed_lifetime + 1).removed == (job.ticket,)
+    assert not engine.redis.exists(keys.task(job.ticket), keys.events(job.ticket))
 
 
 def test_an_unfinished_job_is_given_up_after_its_lifetime(engine: Engine) -> None:

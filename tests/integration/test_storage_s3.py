@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -20,6 +21,7 @@ from knossos.publishing.repository.repository import Repository
 from knossos.settings import Settings
 from knossos.storage import OBJECT_PIECE_BYTES, Storage, StorageUnavailable, blob_key
 from knossos.web import create_app
+from tests.support.file_server import Answer, FileServer
 from tests.support.processes import wait_for, worker_process, write_settings
 from tests.support.s3 import S3Server, behind_a_door
 
@@ -47,6 +49,35 @@ def store(blobs: Blobs, folder: Path) -> None:
     path = folder / "incoming"
     path.write_bytes(BYTES)
     blobs.adopt(path, sha256=SHA256, size=len(BYTES), content_type=ANY_FILE, owner_id=None)
+
+
+def test_a_store_that_refuses_is_told_from_one_that_is_away(
+    settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {**settings.storage_options, "secret_access_key": "another one"}
+    refused = settings.model_copy(update={"storage_options": options})
+    answer = create_app(refused, engine).test_client().get("/ready")
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert answer.json["parts"]["storage"].startswith("refuses this server: are the keys in STORAGE_OPTIONS")
+    with pytest.raises(StorageUnavailable):
+        Storage(refused).put_bytes("public/a", b"a")
+    assert "403 Forbidden" in caplog.text
+    assert "SignatureDoesNotMatch" in caplog.text
+    assert "another one" not in caplog.text + answer.text
+
+
+def test_a_clock_that_the_store_does_not_believe_is_named_in_the_log(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    skewed = b"<?xml?>\n<Error><Code>RequestTimeTooSkewed</Code><Message>Too far.</Message></Error>"
+    with FileServer() as store:
+        place = urlsplit(settings.storage)
+        store.handle(f"/{place.netloc}{place.path}/public/a", lambda request: Answer(403, body=skewed))
+        options = {**settings.storage_options, "endpoint": store.url("")}
+        with pytest.raises(StorageUnavailable):
+            Storage(settings.model_copy(update={"storage_options": options})).put_bytes("public/a", b"a")
+    assert "RequestTimeTooSkewed (the clock of this machine is not the store's: set it right)" in caplog.text
 
 
 def test_what_nothing_uses_is_collected_and_can_be_stored_again(

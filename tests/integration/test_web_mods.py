@@ -181,6 +181,13 @@ def test_only_the_team_may_publish(dora: Caller, named: Named) -> None:
     assert named("olga", "operator").json("release", sent())["result"]
 
 
+def test_a_release_of_a_mod_that_is_not_there_says_what_comes_first(dora: Caller) -> None:
+    for path in ("release/preflight", "release/dry_run", "release"):
+        answer = dora.json(path, sent() | {"id": "nobodys"}, status=404)
+        assert (answer["result"], answer["reason"]) == (False, "not found")
+        assert "A mod is made once before its first release: by mod/create" in answer["message"]
+
+
 def test_a_release_goes_out_and_its_version_is_taken(dora: Caller, named: Named) -> None:
     assert dora.json("release/preflight", sent())["result"]
     assert dora.json("release", sent())["result"]

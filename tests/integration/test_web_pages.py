@@ -490,7 +490,7 @@ def test_errors_are_json_for_programs_and_a_page_for_people(client: FlaskClient)
 def test_what_nobody_foresaw_says_nothing_of_the_inside(
     client: FlaskClient, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def explode(ticket: int) -> None:
+    def explode(ticket: int, **how: object) -> None:
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(engine, "find", explode)

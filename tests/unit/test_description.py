@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from knossos.packaging.description import ConversionRequest, DescriptionInvalid, description_schema, parse_request
+from knossos.packaging.description.sums import Expected
 
 
 def a_mod(**changes: Any) -> dict[str, Any]:
@@ -57,6 +58,32 @@ def test_both_forms_of_files_come_out_the_same() -> None:
     assert files[0].urls == ["https://one.example/x/a.7z", "https://two.example/y/a.7z"]
     assert files[0].dest == "data"
     assert files[1].is_archive is False
+
+
+def test_what_a_file_has_to_be_may_be_said_in_both_forms() -> None:
+    said = {"filesize": 7, "md5sum": "AB" * 16, "checksum": ["sha256", "CD" * 32]}
+    pair = [["https://one.example"], {"b.7z": said}]
+    (mod,) = parse(with_files(a_file(**said), pair, a_file(filename="c.7z", filesize=0, md5sum=""))).mods
+    first, second, third = mod.packages[0].files
+    assert first.expected == second.expected == Expected(7, "ab" * 16, "cd" * 32)
+    assert third.expected.difference(5, "ab" * 16, "cd" * 32) is None
+    assert set(third.model_dump()) == {"filename", "is_archive", "dest", "urls", "filesize"}
+
+
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [
+        ({"filesize": -1}, "filesize"),
+        ({"filesize": "7"}, "filesize"),
+        ({"md5sum": "ab"}, "md5sum"),
+        ({"checksum": ["md5", "ab" * 16]}, "checksum"),
+        ({"checksum": "ab" * 32}, "checksum"),
+    ],
+)
+def test_a_sum_that_is_none_is_refused(said: dict[str, Any], path: str) -> None:
+    with pytest.raises(DescriptionInvalid) as caught:
+        parse(with_files(a_file(**said)))
+    assert [error["path"] for error in caught.value.errors] == [f"packages.0.files.0.{path}"]
 
 
 def test_a_file_name_in_the_pair_form_is_quoted_in_its_link() -> None:

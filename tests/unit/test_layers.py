@@ -13,7 +13,7 @@ from knossos.settings import ROOT
 
 #: From the ground up; a room imports from its own floor only itself, and from the floors below.
 FLOORS = (
-    {"errors", "hashing_aside", "line_patterns", "tally", "tracing"},
+    {"errors", "hashing_aside", "line_patterns", "tally", "timed_patterns", "tracing"},
     {"setting_kinds"},
     {"settings"},
     {"settings_file"},

@@ -97,6 +97,19 @@ def test_what_is_missing_is_named_with_its_place() -> None:
     assert refusal(body_runner("$.v"), body={"v": None}) == ("body.$.v", "expected a value for V, not null")
 
 
+@pytest.mark.parametrize("pattern", ["(x+x+)+y", "(?=(a+)+b)a", r"([ax]*)*\1y", "(a+)+$"])
+def test_no_path_keeps_a_pattern_busy(pattern: str) -> None:
+    file = runner("$A", path_args=[{"env_var_name": "A", "path_regex": pattern}])
+    for letter in "ax":  # Python's own expressions would take longer than the world is old
+        assert refusal(file, letter * 499 + "!")[0] == "path"
+
+
+def test_a_pattern_means_what_it_means_to_python() -> None:
+    pattern = r"(?!x)\w+(?=/)"
+    file = runner("$A", path_args=[{"env_var_name": "A", "path_regex": pattern}])
+    assert arguments(file, "Zürich/1") == ["Zürich"]
+
+
 def test_an_optional_group_that_matches_nothing_is_a_missing_value() -> None:
     file = runner("$A", path_args=[{"env_var_name": "A", "path_regex": "x(y)?", "path_regex_match_group": 1}])
     assert refusal(file, "x")[0] == "path"

@@ -74,7 +74,7 @@ class Acquirer:
         missing: MirrorLinkInvalid | None = None
         for link in own:
             try:
-                return self._from_mirror(link)
+                return self._from_mirror(item, link)
             except MirrorLinkInvalid as error:
                 missing = error
                 self.reporter.warning(error.message)
@@ -134,29 +134,33 @@ class Acquirer:
                 place.symlink_to(source.path)
         return places[0]
 
-    def _from_mirror(self, link: str) -> Source:
+    def _from_mirror(self, item: Item, link: str) -> Source:
         if self.mirror is None:
             raise MirrorLinkInvalid(f"{link}: nothing is mirrored here", link=link)
         path = self.mirror.locate(link)
         file = self.mirror.file(path)
         if file is None:
             raise MirrorLinkInvalid(f"{link}: there is no such file in the mirror (any more)", link=link)
-        return self._of_record(self.mirror, self.mirror.index.hashes(path, file, check=self.check))
+        record = self.mirror.index.hashes(path, file, check=self.check)
+        if difference := item.file.expected.difference(record.size, record.md5, record.sha256):
+            raise MirrorLinkInvalid(f"{link}: another file than is meant: it {difference}", link=link)
+        return self._of_record(self.mirror, record)
 
     def _download(self, item: Item, links: Sequence[str]) -> Source:
-        target = self._folder(item) / item.file.filename
+        target, accepts = self._folder(item) / item.file.filename, item.file.expected.difference
         got = self.downloader.fetch(
             links,
             target,
             self._known,
             lambda done, total: self.board.downloading(item, done, total),
             on_wait=lambda text: self.board.waiting(item, text),
+            accepts=accepts,
         )
         if not got.not_modified:
             return Source(got.path, got.size, got.md5, got.sha256, got)
         record = self.mirror.index.find(got.sha256) if self.mirror is not None else None
         if self.mirror is None or record is None:  # it was removed from the mirror in this very moment
-            got = self.downloader.fetch(links, target)
+            got = self.downloader.fetch(links, target, accepts=accepts)
             return Source(got.path, got.size, got.md5, got.sha256, got)
         return self._of_record(self.mirror, record, got)
 

@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from knossos.packaging.description import environment as env
-from knossos.packaging.description import names, versions
+from knossos.packaging.description import names, sums, versions
 from knossos.packaging.description.links import web_link
 
 
@@ -55,6 +55,10 @@ def _named(path: str, check: Callable[[str], str]) -> str:
         raise ValueError(f'"{path[:100]}": {error}') from error
 
 
+def _is_none(value: Any) -> bool:
+    return value is None
+
+
 def _blank_is_none(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
@@ -64,6 +68,7 @@ _PLAIN_IN_LINKS = "!$&'()*+,;=:@"
 
 Link = Annotated[str, AfterValidator(web_link)]
 OptionalLink = Annotated[Link | None, BeforeValidator(_blank_is_none)]
+OptionalMd5 = Annotated[Annotated[str, AfterValidator(sums.md5_sum)] | None, BeforeValidator(_blank_is_none)]
 OptionalDay = Annotated[Annotated[str, AfterValidator(_day)] | None, BeforeValidator(_blank_is_none)]
 ModId = Annotated[str, AfterValidator(names.mod_id)]
 Title = Annotated[str, AfterValidator(_title)]
@@ -92,18 +97,27 @@ class Part(BaseModel):
         return field is None or field.is_required() or field.get_default(call_default_factory=True) is None
 
 
-class ModFile(Part):
+class FileOptions(Part):
+    """What is said of a file besides its name and links. Size (bytes) and sums need not be: where they are, the file
+    that comes has to be that one. In the result they are always there, so they stay out of what is written here."""
+
+    is_archive: bool = True
+    dest: Folder = ""
+    filesize: Annotated[int, Field(ge=0)] | None = Field(default=None, exclude_if=_is_none)
+    md5sum: OptionalMd5 = Field(default=None, exclude_if=_is_none)
+    checksum: Annotated[list[str], AfterValidator(sums.checksum)] | None = Field(default=None, exclude_if=_is_none)
+
+    @property
+    def expected(self) -> sums.Expected:
+        """What the file has to be."""
+        return sums.Expected(self.filesize, self.md5sum, self.checksum[1] if self.checksum else None)
+
+
+class ModFile(FileOptions):
     """One file of a package: an archive that is unpacked to ``dest``, or a file that is put there as it is."""
 
     filename: FileName
-    is_archive: bool = True
-    dest: Folder = ""
     urls: list[Link] = Field(min_length=1)
-
-
-class PairOptions(Part):
-    is_archive: bool = True
-    dest: Folder = ""
 
 
 class EnvironmentCheck(Part):
@@ -127,7 +141,7 @@ if TYPE_CHECKING:
 else:
     # A file object, or the older pair [[base link, ...], {file name: options}].
     _Pair = Annotated[
-        tuple[Annotated[list[Link], Field(min_length=1)], dict[FileName, PairOptions]],
+        tuple[Annotated[list[Link], Field(min_length=1)], dict[FileName, FileOptions]],
         Strict(False),
     ]
     _EitherFile = Annotated[
@@ -144,7 +158,7 @@ else:
             bases, options = item
             for name, chosen in options.items():
                 urls = [f"{base.rstrip('/')}/{quote(name, safe=_PLAIN_IN_LINKS)}" for base in bases]
-                found.append(ModFile(filename=name, is_archive=chosen.is_archive, dest=chosen.dest, urls=urls))
+                found.append(ModFile(filename=name, urls=urls, **chosen.model_dump()))
         return found
 
     Files = Annotated[list[_EitherFile], AfterValidator(_in_one_form)]

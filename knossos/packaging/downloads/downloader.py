@@ -43,6 +43,8 @@ QUIET_AFTER = 3.0
 OnProgress = Callable[[int, int | None], None]
 #: What is waited for, in a few words: "trying again in 4 s: the server answers 500".
 OnWait = Callable[[str], None]
+#: Given size, MD5 and SHA-256: why this is not the file that is meant; None: it is.
+Accepts = Callable[[int, str, str], str | None]
 #: What is known of a link: nothing, one file, or a function that looks it up.
 Known = KnownFile | Callable[[str], KnownFile | None] | None
 
@@ -159,6 +161,7 @@ class Downloader:
         *,
         on_wait: OnWait | None = None,
         allow_pages: bool = False,
+        accepts: Accepts | None = None,
     ) -> Downloaded:
         """Download one file from the first of its links that gives it.
 
@@ -170,6 +173,8 @@ class Downloader:
             on_progress: called up to ten times a second with the bytes so far and the size (None: unknown).
             on_wait: called about twice a second while nothing comes, and between two tries.
             allow_pages: whether a web page is what is expected.
+            accepts: given size, MD5 and SHA-256 of what a link gave, why it is not the file that is meant ("has ...");
+                None: it is. Links that give another file count as failed.
         Raises:
             DownloadFailed: every link failed; it tells how each.
             NotEnoughSpace: the file does not fit on the disk.
@@ -195,14 +200,18 @@ class Downloader:
                         continue
                     if number:
                         self._pause(link, PAUSES[min(number, len(PAUSES)) - 1], waits)
-                    found = self._try(link, transfer, target, known, begun)
+                    found = self._try(link, transfer, target, known, begun, accepts or _anything)
                     if found is not None:
                         return found
         raise _all_failed(target.name, links)
 
-    def _try(self, link: _Link, transfer: Transfer, target: Path, known: Known, begun: _Begun) -> Downloaded | None:
+    def _try(
+        self, link: _Link, transfer: Transfer, target: Path, known: Known, begun: _Begun, accepts: Accepts
+    ) -> Downloaded | None:
         """One try of one link, and more of them as long as each gets further. None: it failed, `link` knows why."""
         of_link = known(link.url) if callable(known) else known if known and known.url == link.url else None
+        if of_link is not None and accepts(of_link.size, of_link.md5, of_link.sha256):
+            of_link = None  # it may give the right file by now
         before = transfer.progress_of(link.url)
         begun.trying(link.url)
         while True:
@@ -219,6 +228,10 @@ class Downloader:
             if not fresh and of_link is not None:
                 return Downloaded(target, not_modified=True, **of_link.model_dump(exclude={"version"}))
             md5, sha256 = transfer.hashes()
+            if difference := accepts(transfer.done, md5, sha256):
+                transfer.discard()
+                self._note(link, LinkRefused(f"another file than is meant: it {difference}"))
+                return None
             return Downloaded(
                 target, transfer.done, md5, sha256, link.url, transfer.etag, transfer.last_modified, not_modified=False
             )
@@ -269,6 +282,10 @@ def _all_failed(name: str, links: Sequence[_Link]) -> DownloadFailed:
     lines.append("Open the links in a browser, and replace those that do not give the file itself.")
     details = [{"url": without_password(link.url), "reason": link.shown, "code": link.code} for link in links]
     return DownloadFailed("\n".join(lines), file=name, links=details)
+
+
+def _anything(*_: object) -> None:
+    """For callers who do not know what is right."""
 
 
 def _ignore(*_: object) -> None:

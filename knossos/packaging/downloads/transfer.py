@@ -96,6 +96,11 @@ class Transfer:
         """MD5 and SHA-256 of the finished file."""
         return self._hashes.result()
 
+    def discard(self) -> None:
+        """Forget the finished file: it is not the one that is meant."""
+        self._complete = False
+        self._start_over()
+
     def run(self, url: str, open_link: Opener, known: KnownFile | None) -> bool:
         """Try the link once: True when the file is complete, False when it is still what `known` describes.
 

@@ -8,6 +8,7 @@ at its place: ``path``, ``query.<name>``, ``body`` or ``body.<JSONPath>``.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 
 from jsonpath import JSONPathError
 
+from knossos import timed_patterns
 from knossos.errors import InvalidInput
 from knossos.scripting.runners.body_matches import TooManyLooks, values_at
 from knossos.scripting.runners.json_paths import compiled_path
@@ -22,7 +24,7 @@ from knossos.scripting.runners.model import RUNDIR, BodyArg, Inputs, RunnerFile,
 from knossos.scripting.runners.strict_json import read_json
 from knossos.setting_kinds import MIB
 
-#: Most characters of the path that follows the endpoint: what regular expressions of an operator have to bear.
+#: Most characters of the path that follows the endpoint.
 MAX_PATH_CHARS = 500
 #: Most values (members, items) of a body: a few bytes of JSON may take hundreds in memory.
 MAX_BODY_VALUES = 100_000
@@ -30,6 +32,9 @@ MAX_BODY_VALUES = 100_000
 MAX_ARGUMENT_BYTES = 32 * 4096 - 1
 #: What begins like an option and is none.
 _NUMBER = re.compile(r"-([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,19 @@ def _from_path(inputs: Inputs, path: str) -> Iterator[Value]:
     if len(path) > MAX_PATH_CHARS:
         _refuse("path", f"expected at most {MAX_PATH_CHARS} characters")
     for one in inputs.path_args:
-        match = re.match(one.path_regex, path)
+        match = _match(one.path_regex, path)
         text = None if match is None else match.group(one.path_regex_match_group)
         if text is None:
             _refuse("path", f"expected what matches {one.path_regex}, for {one.env_var_name}")
         yield Value(one.env_var_name, "path", (text,), one.allow_options)
+
+
+def _match(pattern: str, path: str) -> timed_patterns.Match | None:
+    try:
+        return timed_patterns.match(pattern, path)
+    except TimeoutError:
+        _log.warning("a path would keep a runner's path_regex busy for too long: %s", pattern)
+        _refuse("path", f"it takes too long to be compared with {pattern}")
 
 
 def _from_query(inputs: Inputs, query: Mapping[str, Sequence[str]]) -> Iterator[Value]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from knossos import timed_patterns
 from knossos.scripting.metadata import RunLimits, Seconds
 from knossos.scripting.plan import CsvColumn
 from knossos.scripting.runners.json_paths import compiled_path
@@ -52,10 +53,7 @@ def _inside(path: str) -> str:
 
 
 def _regex(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"expected a regular expression: {error}") from error
+    timed_patterns.read(pattern)
     return pattern
 
 
@@ -89,7 +87,7 @@ class PathArg(Input):
 
     @model_validator(mode="after")
     def _has_the_group(self) -> Self:
-        groups = re.compile(self.path_regex).groups
+        groups = timed_patterns.read(self.path_regex).groups
         if self.path_regex_match_group > groups:
             raise ValueError(f"path_regex_match_group: path_regex has {groups} groups")
         return self
