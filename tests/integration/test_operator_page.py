@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +69,22 @@ def test_while_redis_is_away_it_says_so_and_shows_the_rest(client: FlaskClient, 
         assert "SQLite" in answer.text
         assert "No worker is there" not in answer.text
         assert "a-secret" not in answer.text
+
+
+def test_a_redis_that_says_nothing_is_asked_once(client: FlaskClient, settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mute = settings.model_copy(update={"redis": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"})
+        visitor = create_app(mute, Engine(mute, patience_seconds=0)).test_client()
+        visitor.set_cookie(COOKIE_NAME, session_of(settings, "olga", "operator"))
+        answer = visitor.get("/operator")
+        assert (answer.status_code, "Redis says nothing" in answer.text) == (200, True)
+        silent.settimeout(0.5)
+        connections = 0
+        with contextlib.suppress(TimeoutError):
+            while True:
+                silent.accept()[0].close()
+                connections += 1
+        assert connections == 1
 
 
 def test_another_site_cannot_delete_a_task(client: FlaskClient, engine: Engine) -> None:
