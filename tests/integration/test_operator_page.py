@@ -15,6 +15,7 @@ from knossos.accounts import COOKIE_NAME
 from knossos.accounts.audit import Audit
 from knossos.database import Database
 from knossos.jobs import Engine, JobFailure, JobNotFound, JobRecord, JobSpec, JobState
+from knossos.jobs.retention import purge
 from knossos.operating.disks import disks
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
@@ -137,6 +138,23 @@ def test_a_retry_makes_a_new_task_once_and_is_in_the_audit_log(
     assert f"task {again}" in client.get("/operator").text
     (entry,) = Audit(Database(settings)).latest(subject=f"task:{failed.ticket}")
     assert (entry.actor, entry.action, entry.details) == ("olga", "task.retry", {"kind": "mail", "again": again})
+
+
+def test_a_failed_task_that_cron_has_kept_for_operators_is_retried_and_deleted_as_before(
+    client: FlaskClient, engine: Engine, start_worker: StartWorker
+) -> None:
+    failed = failed_job(engine, start_worker, "mail", payload={"to": "nobody"})
+    purge(engine, (failed.ended_at or 0) + engine.settings.result_lifetime + 1)
+    assert engine.find(failed.ticket, withheld=True).withheld
+    path = f"/operator/tasks/{failed.ticket}"
+    assert client.post(f"{path}/retry", headers=OURS).headers["Location"] == "/operator?done=retry"
+    again = engine.find(failed.ticket, withheld=True).again
+    assert again is not None
+    assert engine.payload(again) == {"to": "nobody"}
+    engine.wait(again, 45)
+    assert client.post(f"{path}/delete", headers=OURS).headers["Location"] == "/operator?done=delete"
+    with pytest.raises(JobNotFound):
+        engine.find(failed.ticket, withheld=True)
 
 
 def test_what_others_wait_for_or_may_begin_once_only_is_not_retried(
