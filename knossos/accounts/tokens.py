@@ -46,7 +46,7 @@ class Scope(StrEnum):
     READ = "read"
     #: Store files and images.
     UPLOAD = "upload"
-    #: Publish, change and delete releases.
+    #: Publish, change and delete releases; end tasks and answer their questions.
     RELEASE = "release"
     #: Create and change mods, teams and webhooks.
     MANAGE = "manage"

@@ -54,10 +54,10 @@ def folders(settings: Settings) -> list[tuple[str, Path]]:
     return found
 
 
-def disks(engine: Engine) -> list[Disk]:
+def disks(engine: Engine, *, ask_redis: bool = True) -> list[Disk]:
     """All folders that are there. Where their contents were not counted lately, that begins now, aside; while Redis is
-    away they are not."""
-    counted = _counted(engine)
+    away, or is not to be asked, that is not known."""
+    counted = _counted(engine) if ask_redis else {}
     found = []
     for name, folder in folders(engine.settings):
         try:

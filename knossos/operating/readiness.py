@@ -95,13 +95,13 @@ class Parts:
             self._storage.head(_ABSENT_KEY)
 
     def _some_files(self) -> list[str]:
-        """Keys of the files that were stored last and first; none where the database does not say: `database` does."""
+        """Keys of the files that were wanted last and first; none where the database does not say: `database` does."""
         from knossos.publishing.tables import Blob
 
         try:
             with self._database.reading() as session:
                 found: list[str] = []
-                for order in (Blob.created_at.desc(), Blob.created_at):
+                for order in (Blob.touched_at.desc(), Blob.touched_at):  # which has an index
                     found += session.scalars(sqlalchemy.select(Blob.sha256).order_by(order).limit(_SOME_FILES))
         except sqlalchemy.exc.SQLAlchemyError:
             return []

@@ -30,13 +30,13 @@ ABSENT = "not there"
 _programs: tuple[float, dict[str, str]] | None = None
 
 
-def versions(engine: Engine, database: Database) -> dict[str, str]:
+def versions(engine: Engine, database: Database, *, ask_redis: bool = True) -> dict[str, str]:
     """By name, in the order in which they are shown."""
     return {
         "Knossos": __version__,
         "Python": platform.python_version(),
         "RQ": version("rq"),
-        "Redis": _redis(engine),
+        "Redis": _redis(engine) if ask_redis else ABSENT,
         "Database": _database(database),
         **_of_programs(engine.settings),
     }

@@ -38,7 +38,7 @@ LIFETIMES = {"30": "in 30 days", "90": "in 90 days", "365": "in a year", "": "ne
 SCOPES = {
     Scope.READ: "see what you see, private mods too",
     Scope.UPLOAD: "upload files and images",
-    Scope.RELEASE: "publish, change and delete releases",
+    Scope.RELEASE: "publish, change and delete releases, and end tasks",
     Scope.MANAGE: "create and change mods, teams and webhooks",
     Scope.RUN: "run scripts and runners that you may run, and have their results",
     Scope.SCRIPTS: "send scripts of your own, watch and end them",

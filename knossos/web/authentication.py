@@ -144,7 +144,7 @@ def refuse_other_sites() -> None:
 
 
 def refuse_runs() -> None:
-    """For what outlasts a run: raise AccessDenied where a script asks for it with its token."""
+    """For what outlasts a run, or is its caller's alone: raise AccessDenied where a script asks for it."""
     holder = cookie_holder()
     if holder is not None and holder.by_run:
         raise AccessDenied("A script may not do that in its caller's name.")
@@ -170,7 +170,13 @@ def page_operator() -> Account:
 
 
 def page_account() -> Account:
-    """The account of a page's visitor. Somebody who is not logged in is led to do that, and then back to the page."""
+    """The account of a page's visitor. Somebody who is not logged in is led to do that, and then back to the page.
+
+    Raises:
+        AccessDenied: it is a script, with the token of its run: such pages show what is its caller's alone, such as
+            the files of their home.
+    """
+    refuse_runs()
     session = current_session()
     if session is None:
         page = request.full_path if request.method in SAFE_METHODS else _page_before()

@@ -80,9 +80,11 @@ def _state() -> dict[str, Any]:
         state = _of_redis(engine)
     except (redis.ConnectionError, redis.TimeoutError) as error:
         state = {"redis_away": "says nothing" if isinstance(error, redis.TimeoutError) else "does not answer"}
+    # Where it says nothing, each further question would cost as much time again.
+    ask_redis = "redis_away" not in state
     return state | {
-        "disks": disks.disks(engine),
-        "versions": versions(engine, services().database),
+        "disks": disks.disks(engine, ask_redis=ask_redis),
+        "versions": versions(engine, services().database, ask_redis=ask_redis),
     }
 
 

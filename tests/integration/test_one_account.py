@@ -360,6 +360,26 @@ def test_the_token_of_a_run_sees_runs_and_does_nothing_that_outlasts_its_own(
         assert "script" in answer.text
 
 
+PERSONAL = [
+    *("/home/", "/home/secret.txt", "/account", "/jobs", "/jobs/new", "/schedules", "/schedules/new", "/runs"),
+    *("/audit", "/operator", "/operator/live", "/users"),
+]
+
+
+@pytest.mark.parametrize("path", PERSONAL)
+def test_a_script_does_not_see_the_pages_that_are_its_callers_alone(
+    client: FlaskClient, settings: Settings, database: Database, path: str
+) -> None:
+    olga = add_account(database, "olga", "operator")
+    client.set_cookie(COOKIE_NAME, services_of(client).sessions.issue(olga))
+    assert client.put("/api/files/secret.txt", data=b"hush").status_code == 200
+    assert client.get(path).status_code == 200
+    token = RunTokens(settings, database).issue(TokenPlan(user_id=olga.user_id), add_run(database, "account:olga"))
+    client.set_cookie(COOKIE_NAME, token)
+    answer = client.get(path)
+    assert (answer.status_code, "hush" in answer.text) == (403, False)
+
+
 def test_tokens_and_sessions_watch_what_they_may_see(
     client: FlaskClient, settings: Settings, engine: Engine, database: Database, dora: Account
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from knossos.accounts import COOKIE_NAME
 from knossos.accounts.audit import Audit
 from knossos.database import Database
 from knossos.jobs import Engine, JobFailure, JobNotFound, JobRecord, JobSpec, JobState
+from knossos.jobs.retention import purge
 from knossos.operating.disks import disks
 from knossos.settings import Settings
 from knossos.web import create_app, third_party
@@ -69,6 +72,22 @@ def test_while_redis_is_away_it_says_so_and_shows_the_rest(client: FlaskClient, 
         assert "a-secret" not in answer.text
 
 
+def test_a_redis_that_says_nothing_is_asked_once(client: FlaskClient, settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mute = settings.model_copy(update={"redis": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"})
+        visitor = create_app(mute, Engine(mute, patience_seconds=0)).test_client()
+        visitor.set_cookie(COOKIE_NAME, session_of(settings, "olga", "operator"))
+        answer = visitor.get("/operator")
+        assert (answer.status_code, "Redis says nothing" in answer.text) == (200, True)
+        silent.settimeout(0.5)
+        connections = 0
+        with contextlib.suppress(TimeoutError):
+            while True:
+                silent.accept()[0].close()
+                connections += 1
+        assert connections == 1
+
+
 def test_another_site_cannot_delete_a_task(client: FlaskClient, engine: Engine) -> None:
     job = PlayedJob(engine).start()
     job.fail(JobFailure(code="x", message="y"))
@@ -119,6 +138,23 @@ def test_a_retry_makes_a_new_task_once_and_is_in_the_audit_log(
     assert f"task {again}" in client.get("/operator").text
     (entry,) = Audit(Database(settings)).latest(subject=f"task:{failed.ticket}")
     assert (entry.actor, entry.action, entry.details) == ("olga", "task.retry", {"kind": "mail", "again": again})
+
+
+def test_a_failed_task_that_cron_has_kept_for_operators_is_retried_and_deleted_as_before(
+    client: FlaskClient, engine: Engine, start_worker: StartWorker
+) -> None:
+    failed = failed_job(engine, start_worker, "mail", payload={"to": "nobody"})
+    purge(engine, (failed.ended_at or 0) + engine.settings.result_lifetime + 1)
+    assert engine.find(failed.ticket, withheld=True).withheld
+    path = f"/operator/tasks/{failed.ticket}"
+    assert client.post(f"{path}/retry", headers=OURS).headers["Location"] == "/operator?done=retry"
+    again = engine.find(failed.ticket, withheld=True).again
+    assert again is not None
+    assert engine.payload(again) == {"to": "nobody"}
+    engine.wait(again, 45)
+    assert client.post(f"{path}/delete", headers=OURS).headers["Location"] == "/operator?done=delete"
+    with pytest.raises(JobNotFound):
+        engine.find(failed.ticket, withheld=True)
 
 
 def test_what_others_wait_for_or_may_begin_once_only_is_not_retried(

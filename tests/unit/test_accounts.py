@@ -265,6 +265,7 @@ class Task:
     kind: str = "conversion"
     owner: str = access.owner_of_account("Modder")
     token: str = "a" * 30
+    withheld: bool = False
 
 
 MODDER, STRANGER = Session(Account(1, "modder")), Session(Account(2, "stranger"))
@@ -304,6 +305,14 @@ def test_open_watch_opens_conversions_only(tmp_path: Path, kind: str) -> None:
     settings = Settings(data_path=tmp_path, open_watch=True)
     assert not access.may_watch(Task(kind=kind), token=None, session=STRANGER, settings=settings)
     assert access.may_watch(Task(kind=kind), token=None, session=MODDER, settings=settings)
+
+
+def test_what_is_kept_for_operators_opens_to_nobody_else(tmp_path: Path) -> None:
+    settings = Settings(data_path=tmp_path, open_watch=True)
+    task = Task(withheld=True)
+    for token, session, allowed in ((task.token, None, False), (task.token, MODDER, False), (None, OPERATOR, True)):
+        assert access.may_control(task, token=token, session=session) is allowed
+        assert access.may_watch(task, token=token, session=session, settings=settings) is allowed
 
 
 def test_a_task_without_a_token_does_not_open_to_an_empty_one() -> None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_SAID = "the description, which need not say it, says"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -36,9 +37,9 @@ class Expected:
     def difference(self, size: int, md5: str, sha256: str) -> str | None:
         """What a file is instead, in words that follow "the file ..."; None where it is the one."""
         if self.size and self.size != size:
-            return f"has {size:,} bytes; the description says {self.size:,}"
+            return f"has {size:,} bytes; {_SAID} {self.size:,}"
         if self.sha256 is not None and self.sha256 != sha256:
-            return f"has the SHA-256 {sha256}; the description says {self.sha256}"
+            return f"has the SHA-256 {sha256}; {_SAID} {self.sha256}"
         if self.md5 is not None and self.md5 != md5:
-            return f"has the MD5 {md5}; the description says {self.md5}"
+            return f"has the MD5 {md5}; {_SAID} {self.md5}"
         return None

@@ -48,6 +48,10 @@ HARMLESS = {
     *(signal.SIGTTIN, signal.SIGTTOU, signal.SIGURG, signal.SIGWINCH),
 }
 
+#: Signals that are only sent on purpose. Where we have sent none, what looks like one of
+#: them is the exit code of a script that ended by itself, as shells and what handles Ctrl-C end (130, 143).
+ON_PURPOSE = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
+
 INSTALL = (
     "install bubblewrap (apt install bubblewrap), or give its path in BUBBLEWRAP; "
     "SCRIPT_SANDBOX = 'none' runs scripts with all that this server's user may do"
@@ -68,6 +72,7 @@ class Bubblewrapped(Sandboxed):
         self._init_descriptor = os.pidfd_open(init)
         self._descriptors.append(self._init_descriptor)
         self._inner_proc: int | None = None
+        self._terminated = False
 
     @property
     def ended(self) -> int:
@@ -78,6 +83,7 @@ class Bubblewrapped(Sandboxed):
         found = self._proc()
         if found is None:
             return
+        self._terminated = True
         proc, numbers = found
         for number in numbers:
             with contextlib.suppress(OSError):
@@ -94,7 +100,7 @@ class Bubblewrapped(Sandboxed):
         # Ours, where bubblewrap ended first.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._init, 0)
-        return told(returncode(status))
+        return told(returncode(status), self._terminated)
 
     def _proc(self) -> tuple[int, list[str]] | None:
         """The sandbox's own /proc, which has exactly its processes."""
@@ -341,8 +347,13 @@ def features(program: str) -> Features:
     return Features("--disable-userns" in known, "--size" in known)
 
 
-def told(code: int) -> int:
-    """What bubblewrap's exit code says of the program: negative for a signal that ended it."""
+def told(code: int, terminated: bool) -> int:
+    """What bubblewrap's exit code says of the program: negative for a signal that ended it.
+
+    Args:
+        terminated: whether we have sent SIGTERM.
+    """
     number = code - SIGNAL_BASE
-    is_signal = number in signal.valid_signals() and number < signal.SIGRTMIN and number not in HARMLESS
+    chosen = HARMLESS | (ON_PURPOSE - ({signal.SIGTERM} if terminated else set()))
+    is_signal = number in signal.valid_signals() and number < signal.SIGRTMIN and number not in chosen
     return -number if is_signal else code
