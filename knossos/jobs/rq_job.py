@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from rq.job import Job, JobStatus
-from rq.utils import utcformat
 
 from knossos.jobs import limits
 from knossos.jobs.ledger import Ledger
@@ -45,7 +44,7 @@ class EngineJob(Job):
     attempts: int = 0
     #: Id of the execution that speaks for this job; "" where a caretaker does, for a worker that is gone.
     fence: str = ""
-    #: The hash that it was read from, with what its worker has written there as it began.
+    #: The hash that it was read from.
     stored: dict[bytes, bytes]
     #: Why it failed, where that is known.
     failure: JobFailure | None = None
@@ -81,14 +80,13 @@ class EngineJob(Job):
     def prepare_for_execution(self, worker_name: str, pipeline: Pipeline) -> None:
         """Begin. Whether the record allowed it shows when it is read back, before anything is run."""
         super().prepare_for_execution(worker_name, pipeline)
-        began = utcformat(cast(datetime, self.started_at)).encode()
-        self.stored |= {
-            b"status": JobStatus.STARTED.encode(),
-            b"worker_name": worker_name.encode(),
-            b"started_at": began,
-            b"last_heartbeat": began,
-        }
         self.ledger.start(self.ticket, self.fence, worker_name, pipeline)
+
+    def began(self, at: datetime, worker_name: str) -> None:
+        """Know what its worker has written down: that it has begun."""
+        self.started_at = self.last_heartbeat = at
+        self.worker_name = worker_name
+        self._status = JobStatus.STARTED
 
     def _handle_failure(self, exc_string: str, pipeline: Pipeline, *args: Any, **kwargs: Any) -> None:
         end = self.ledger.cancelled if self.was_cancelled else self.ledger.fail

@@ -240,14 +240,23 @@ class EngineWorker(Outcomes, Worker):
     def _make_spare(self) -> None:
         if self._spare is None:
             try:
-                self._spare = spare.make(self._begin_as_horse, self._rehearsals, self._run_as_horse)
+                self._spare = spare.make(self._begin_as_horse, self._rehearsals, self._take_up, self._run_as_horse)
             except OSError as error:  # too many processes; perhaps not any more when there is a job
                 log.warning("no horse can be made beforehand: %s", error)
 
+    def _end_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.end()
+            self._spare = None
+
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Begin a job, and have it run."""
+        """Begin a job, and have it run. Its horse takes it up meanwhile."""
+        if self._spare is not None:
+            stored = {name.decode("latin-1"): value.decode("latin-1") for name, value in as_ours(job).stored.items()}
+            self._spare.announce(spare.Announcement(job.id, stored))
         execution = self.prepare_execution(job)
         if not as_ours(job).attempt:
+            self._end_spare()
             self._drop(job, execution)
             tracing.at_no_job()
             return
@@ -284,14 +293,11 @@ class EngineWorker(Outcomes, Worker):
         ready, self._spare = self._spare, None
         execution, ours = cast(Execution, self.execution), as_ours(job)
         assignment = spare.Assignment(
-            job_id=job.id,
-            queue=queue.name,
             execution_id=execution.id,
             created_at=execution.created_at.timestamp(),
             attempt=ours.attempt,
             attempts=ours.attempts,
             request=tracing.request_id(),
-            stored={name.decode("latin-1"): value.decode("latin-1") for name, value in ours.stored.items()},
         )
         if ready and ready.give(assignment):
             self._horse_pid = ready.pid
@@ -323,31 +329,38 @@ class EngineWorker(Outcomes, Worker):
 
     def _rehearse_a_job(self) -> None:
         """Take one up, and put it down again; nothing of that is sent."""
-        given = spare.Assignment(str(NO_TICKET), "rehearsal", "none", 0, 1, 1, stored=NO_JOB)
-        job, execution = self._taken_up(spare.Assignment.from_bytes(given.as_bytes()))
-        assert not any(job.args)
+        known = spare.Announcement(str(NO_TICKET), NO_JOB)
+        job = self._take_up(spare.Announcement.from_bytes(known.as_bytes()))
+        execution = self._execution_of(job, spare.Assignment("none", 0, 1, 1))
         with self.connection.pipeline() as pipeline:
             self.cleanup_execution(job, pipeline=pipeline, execution=execution)
             pipeline.reset()
 
-    def _run_as_horse(self, given: spare.Assignment) -> None:
-        tracing.at_job(int(given.job_id), given.request)
-        job, execution = self._taken_up(given)
-        self.executions[execution.id] = execution
-        self.main_work_horse(job, self.engine.queue(given.queue))
-
-    def _taken_up(self, given: spare.Assignment) -> tuple[EngineJob, Execution]:
-        """The job of an assignment, and its execution."""
-        job = EngineJob(given.job_id, connection=self.connection, serializer=SERIALIZER)
-        if given.stored:
-            job.restore({name.encode("latin-1"): value.encode("latin-1") for name, value in given.stored.items()})
+    def _take_up(self, known: spare.Announcement) -> EngineJob:
+        """In the horse: the job that was announced, which has not begun."""
+        job = EngineJob(known.job_id, connection=self.connection, serializer=SERIALIZER)
+        if known.stored:
+            job.restore({name.encode("latin-1"): value.encode("latin-1") for name, value in known.stored.items()})
         else:
             job.refresh()  # type: ignore[no-untyped-call]
         job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
+        with contextlib.suppress(Exception):  # the job itself will say what is wrong
+            job.func, job.args  # noqa: B018 - looked up and read
+        return job
+
+    def _execution_of(self, job: EngineJob, given: spare.Assignment) -> Execution:
+        """In the horse: the execution of a job that has begun."""
         job.attempt, job.attempts = given.attempt, given.attempts
-        execution = Execution(given.execution_id, given.job_id, self.connection, self.name)
+        execution = Execution(given.execution_id, job.id, self.connection, self.name)
         execution.created_at = datetime.fromtimestamp(given.created_at, UTC)
-        return job, execution
+        job.began(execution.created_at, self.name)
+        return execution
+
+    def _run_as_horse(self, job: EngineJob, given: spare.Assignment) -> None:
+        tracing.at_job(job.ticket, given.request)
+        execution = self._execution_of(job, given)
+        self.executions[execution.id] = execution
+        self.main_work_horse(job, self.engine.queue(job.origin))
 
     def setup_work_horse_signals(self) -> None:
         """In the horse: SIGTERM, which also comes when the worker dies, takes the whole process group along."""
@@ -409,9 +422,8 @@ class EngineWorker(Outcomes, Worker):
 
     def teardown(self) -> None:
         """The loop has ended; the horse that waits is not needed any more."""
-        if not self.is_horse and self._spare is not None:
-            self._spare.end()
-            self._spare = None
+        if not self.is_horse:
+            self._end_spare()
         super().teardown()  # type: ignore[no-untyped-call]
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:

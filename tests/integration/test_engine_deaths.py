@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from knossos.jobs import Engine, JobState
+from knossos.jobs import Engine, JobState, spare
 from knossos.jobs.rq_worker import DEQUEUE_SECONDS
 from knossos.settings import Settings
 from tests.support.processes import Process, is_alive, wait_for, write_settings
@@ -214,6 +214,25 @@ def test_a_job_for_which_no_process_can_be_made_waits_and_has_used_up_no_retry(
         assert ended(engine, ticket).state is JobState.SUCCEEDED
     finally:
         worker.end()
+
+
+@pytest.mark.parametrize("announced", [1, 2])
+def test_a_horse_runs_the_one_job_that_was_announced_and_no_other(tmp_path: Path, announced: int) -> None:
+    """One that knows of a job which was not begun is of no use any more."""
+
+    def run(job: str, given: spare.Assignment) -> None:
+        (tmp_path / job).write_text(given.execution_id)
+
+    ready = spare.make(lambda: None, (), lambda known: known.job_id, run)
+    for number in range(announced):
+        ready.announce(spare.Announcement(f"job-{number}", {}))
+    assert ready.give(spare.Assignment("its execution", 0, 1, 1)) is (announced == 1)
+    if announced == 1:
+        os.waitpid(ready.pid, 0)
+    assert not is_alive(ready.pid)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == (
+        {"job-0": "its execution"} if announced == 1 else {}
+    )
 
 
 def test_a_horse_that_waits_ends_with_a_worker_that_is_killed(start_worker: StartWorker) -> None:
