@@ -13,7 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -303,6 +303,22 @@ def test_states_that_cannot_be_used_make_no_wrong_sum(world: World, damage: Call
     for number in range(5, 8):
         append(world, number)
         assert len(world.names()) == number + 1
+
+
+def test_a_list_that_the_disk_does_not_take_is_no_build(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    inodes_of(world, 6)
+    before = world.names()
+
+    def refuse(_: Path) -> NoReturn:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(list_update, "_settle", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            append(world, 6)
+    assert world.names() == before
+    world.bring_up()
+    assert len(world.names()) == 7
 
 
 def test_a_machine_that_was_switched_off_trusts_no_spare(world: World) -> None:
