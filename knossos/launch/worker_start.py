@@ -21,11 +21,12 @@ def work(settings: Settings, queues: tuple[str, ...]) -> int:
     from knossos.homes import scheduling
     from knossos.packaging.self_test import self_test
     from knossos.publishing import ingest, webhook_delivery  # noqa: F401
-    from knossos.publishing.repository.job import catch_up_apart
+    from knossos.publishing.repository import job as repository_job
     from knossos.scripting import startup
 
     startup.check(settings)
     self_test(settings)
-    catch_up_apart(settings)
+    repository_job.catch_up_apart(settings)
+    repository_job.prepare(settings)
     database.be_patient(DATABASE_PATIENCE_SECONDS)
     return worker.run(settings, queues, startup.rehearsals(settings), beside=lambda: scheduling.tick(settings))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +13,7 @@ import pytest
 
 from knossos.database import Database
 from knossos.errors import EXIT_OK
-from knossos.jobs import Engine, JobContext, JobState
+from knossos.jobs import Engine, JobContext, JobSpec, JobState
 from knossos.publishing.changes import next_change
 from knossos.publishing.repository import job
 from knossos.publishing.repository.errors import ChangeNotThere
@@ -120,3 +122,29 @@ def test_a_worker_starts_though_the_database_has_no_tables_yet(
 ) -> None:
     job.catch_up(settings)
     assert "not known" in caplog.text
+    with caplog.at_level(logging.INFO):
+        job.prepare(settings)
+    assert "cannot be prepared" in caplog.text
+
+
+def test_what_a_worker_has_prepared_before_its_forks_no_update_prepares_again(
+    on_sqlite: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLAlchemy says of each statement whether it was "cached" or had to be "generated"."""
+    change = on_sqlite.publish()
+    with caplog.at_level(logging.INFO, "sqlalchemy.engine"):
+        job.prepare(on_sqlite.machine.settings)
+        caplog.clear()
+        assert write(on_sqlite, change, time.time())["written"]
+    said = {now.split("\n")[0]: after for now, after in pairwise(caplog.messages) if now.startswith("SELECT")}
+    assert [after.partition(" ")[0] for after in said.values()].count("[cached") == len(said) > 1
+    assert on_sqlite.names() == ["alpha 1.0.0"]
+
+
+def test_a_job_finds_the_tables_related_to_each_other(
+    on_sqlite: World, engine: Engine, start_worker: StartWorker
+) -> None:
+    start_worker(product=True, use=on_sqlite.machine.settings)
+    ticket = engine.submit(JobSpec(function="tests.support.jobs.tables", kind="conversion", title="", owner="")).ticket
+    wait_for(lambda: engine.find(ticket).state.finished, "the job")
+    assert engine.result(ticket) == {"releases": True}

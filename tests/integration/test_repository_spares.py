@@ -9,10 +9,11 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -30,6 +31,8 @@ from tests.support.releases_world import World, named
 #: So that some releases make a list in which something can stay as it is.
 CUT, STEP = 16 * 1024, 4 * 1024
 LONG = "x" * 20_000
+
+KNOWN = spares._copies_bytes
 
 #: Builds after which the oldest file that is still published has no name but its own.
 UNTIL_SPARE = KEPT + 2
@@ -119,6 +122,12 @@ def test_a_file_system_that_is_not_known_gets_clones_and_keeps_none(
     world.names()
 
 
+def test_a_file_system_is_known_by_its_mount(tmp_path: Path) -> None:
+    said = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert KNOWN(tmp_path) == said.startswith("ext")
+    assert not KNOWN(Path("/proc"))
+
+
 def test_a_small_list_is_copied_and_leaves_no_spare(world: World) -> None:
     for number in range(6):
         append(world, number, description="short")
@@ -171,12 +180,11 @@ def test_what_the_kernel_still_sends_of_a_closed_file_stays_as_it_was(
     for path in (world.public / "repo.json", *local_lists(world)):
         assert path.stat().st_size > cut
     inode = append(world, 3, description="short")
-    expected = (world.public / "repo.json").read_bytes()[-300_000:]
+    expected = (world.public / "repo.json").read_bytes()[-100_000:]
     with socket.create_server(("127.0.0.1", 0)) as server:
         receiver = socket.create_connection(server.getsockname())
         sender, _ = server.accept()
         with receiver, sender:
-            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_000_000)
             descriptor = os.open(world.public / "repo.json", os.O_RDONLY)
             offset = os.fstat(descriptor).st_size - len(expected)
             assert os.sendfile(sender.fileno(), descriptor, offset, len(expected)) == len(expected)
@@ -295,6 +303,22 @@ def test_states_that_cannot_be_used_make_no_wrong_sum(world: World, damage: Call
     for number in range(5, 8):
         append(world, number)
         assert len(world.names()) == number + 1
+
+
+def test_a_list_that_the_disk_does_not_take_is_no_build(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    inodes_of(world, 6)
+    before = world.names()
+
+    def refuse(_: Path) -> NoReturn:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(list_update, "_settle", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            append(world, 6)
+    assert world.names() == before
+    world.bring_up()
+    assert len(world.names()) == 7
 
 
 def test_a_machine_that_was_switched_off_trusts_no_spare(world: World) -> None:

@@ -1,21 +1,22 @@
 """The next file of one list, made of the one before.
 
-What always holds: the file before is never written to; the next one is whole, on the disk, and its sum is known, once
-`finish` has returned. Its sum is that of the file before as far as nothing was changed, and the file's own from there.
+What always holds: the file before is never written to. Once `finish` has returned, the next one is whole and its sum is
+known: that of the file before as far as nothing was changed, and the file's own from there. Once `settle` has, it is on
+the disk.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from pathlib import Path
 
 from knossos.publishing.repository import spares
 from knossos.publishing.repository.index import BuiltFile, Index, ListName
 from knossos.publishing.repository.list_file import HEAD, TAIL, ListFile, joined
-from knossos.publishing.repository.resumable_sum import KIND, Checkpoint, FileSum, sum_of_file
+from knossos.publishing.repository.resumable_sum import KIND, sum_of_file
 from knossos.publishing.repository.spares import Spare
 
 #: The part of a list that may be holes; and how much of them is never worth writing a list anew.
@@ -40,6 +41,7 @@ class ListUpdate:
         self._before = before
         self._stack = stack
         self._open: tuple[Path, ListFile] | None = None
+        self._settled: Future[None] | None = None
         self._holes = before.holes if before else 0
         #: Where the lines of the file before end; and how many of its bytes are those of the next one as well.
         self._end = before.size - len(TAIL) if before else 0
@@ -59,7 +61,8 @@ class ListUpdate:
         if entry is not None:
             self._index.put(self._name, release_id, file.append(entry))
 
-    def finish(self) -> BuiltFile:
+    def finish(self, disk: Executor) -> BuiltFile:
+        """The next file. ``disk`` brings it to the disk meanwhile, and after that (`settle`)."""
         if self._before is not None and self._open is None:
             return self._before
         path, file = self._file()
@@ -70,10 +73,19 @@ class ListUpdate:
             name=path.name,
             size=size,
             holes=self._holes,
-            blake2b=self._sum(path),
+            blake2b=self._sum(path, disk),
             checkpoints=KIND,
             spares=self._spares(),
         )
+
+    def settle(self) -> None:
+        """Wait until the disk has the file.
+
+        Raises:
+            OSError: it has not.
+        """
+        if self._settled is not None:
+            self._settled.result()
 
     def _file(self) -> tuple[Path, ListFile]:
         if self._open is None:
@@ -103,11 +115,13 @@ class ListUpdate:
         self._holes = 0
         return path, file.finish(self._index.first(self._name))
 
-    def _sum(self, path: Path) -> str:
+    def _sum(self, path: Path, disk: Executor) -> str:
         checkpoint = None
         if self._before is not None and self._before.checkpoints == KIND:
             checkpoint = self._index.checkpoint(self._name, self._same)
-        found = _settled_sum(path, checkpoint)
+        self._settled = disk.submit(_settle, path)
+        with open(path, "rb", buffering=0) as file:
+            found = sum_of_file(file.fileno(), checkpoint)
         self._index.replace_checkpoints(self._name, found.start, found.passed)
         return found.hexdigest
 
@@ -122,10 +136,6 @@ class ListUpdate:
         return self._folder / f"{self._name}-{secrets.token_hex(8)}.json"
 
 
-def _settled_sum(path: Path, checkpoint: Checkpoint | None) -> FileSum:
-    """The sum of a file; meanwhile the disk gets it."""
-    with open(path, "rb", buffering=0) as file, ThreadPoolExecutor(1) as other:
-        settled = other.submit(os.fsync, file.fileno())
-        found = sum_of_file(file.fileno(), checkpoint)
-        settled.result()
-    return found
+def _settle(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())

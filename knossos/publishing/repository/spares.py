@@ -7,7 +7,8 @@ in pages of the cache. So no page of it is written to: the file is cut off where
 pages away as they are, and goes on in new ones.
 
 A file system of which this is not certain (one that other machines use as well) is left alone, as are those that share
-blocks between files: there a copy costs nothing.
+blocks between files: there a copy costs nothing. Only an NFS 3 server on this very machine reads files that it has not
+open; so the local folder and an exported storage are not to share a file system.
 """
 
 from __future__ import annotations
