@@ -102,12 +102,17 @@ def prepare(settings: Settings) -> None:
 
 
 def rehearse(settings: Settings) -> None:
-    """Touch what each run needs, in a horse that waits for its job. Nothing is written, and no connection kept."""
+    """Touch what each run needs of the database, in a horse that waits for its job. Nothing is written, and no
+    connection kept."""
     database = _database(settings)
     try:
         Runs(settings, database, Storage(settings), Engine(settings)).warm_up()
     finally:
         database.close()
+
+
+def rehearse_start(settings: Settings) -> None:
+    """As `rehearse`, of what comes before the sandbox is started."""
     nobodys = RunPlan(run_id=new_run_id(), kind=RunKind.SCRIPT, name="rehearsal", program="/bin/sh", keep_seconds=0)
     plan = RunPlan.model_validate(nobodys.model_dump(mode="json"))
     nowhere = Path("/nowhere")

@@ -32,5 +32,7 @@ def check(settings: Settings) -> None:
 
 
 def rehearsals(settings: Settings) -> Sequence[Callable[[], None]]:
-    """What a horse that waits for a job does, so that a run finds all at hand."""
-    return (partial(run_job.rehearse, settings),) if is_configured(settings) else ()
+    """What a horse that waits for a job does, so that a run finds all at hand. In steps: a job may come in between."""
+    if not is_configured(settings):
+        return ()
+    return partial(run_job.rehearse, settings), partial(run_job.rehearse_start, settings)

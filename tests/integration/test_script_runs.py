@@ -192,6 +192,7 @@ def test_what_is_rehearsed_works_and_leaves_nothing(bench: Bench) -> None:
     before = all_there_is()
     run_job.prepare(bench.settings)
     run_job.rehearse(bench.settings)
+    run_job.rehearse_start(bench.settings)
     in_a_child(lambda: EngineWorker(Engine(bench.settings), ("default",))._rehearse())
     assert all_there_is() == before
 
