@@ -66,10 +66,15 @@ class Event:
 def parse_entry(entry_id: bytes | str, fields: Mapping[Any, Any]) -> Event:
     """Make an Event of an entry as ``XRANGE`` gives it (bytes or text)."""
     text = {_text(name): _text(value) for name, value in fields.items()}
-    data = json.loads(text["data"])
-    if "line" in text:
-        data["line"] = int(text["line"])
-    return Event(_text(entry_id), text["type"], data)
+    return read_event(_text(entry_id), text["type"], text["data"], text.get("line"))
+
+
+def read_event(event_id: str, kind: str, data: str, line: str | None) -> Event:
+    """Make an Event of an entry's fields. ``line`` is None for what is no line of the log."""
+    fields = json.loads(data)
+    if line is not None:
+        fields["line"] = int(line)
+    return Event(event_id, kind, fields)
 
 
 def _text(value: bytes | str) -> str:

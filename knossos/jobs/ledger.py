@@ -7,11 +7,13 @@ is allowed the script checks.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import NoScriptError
 from rq.defaults import RQ_KEY_PREFIX
 
 from knossos.jobs import keys, scripts
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 ATTEMPT = "$attempt"
 #: Seconds for which an answer waits for its job.
 ANSWER_SECONDS = 3600
+#: By this Redis knows the script that is sent at each line of a log: its text is longer than all that goes with it, and
+#: Redis would take its hash each time.
+_APPEND_HASH = hashlib.sha1(scripts.APPEND.encode(), usedforsecurity=False).hexdigest()
 
 
 class Ledger:
@@ -52,21 +57,12 @@ class Ledger:
         ``seq`` counts the events of this execution from 1: one that is already stored is not stored again.
         """
         keep = "last" if only_last else "all"
-        answer = self.connection.eval(
-            scripts.APPEND,
-            2,
-            keys.task(ticket),
-            keys.events(ticket),
-            fence,
-            seq,
-            kind,
-            dumps(data),
-            keep,
-            keys.WAKE,
-            ticket,
-            max_lines,
-            field,
-        )
+        told = (fence, seq, kind, dumps(data), keep, keys.WAKE, ticket, max_lines, field)
+        arguments = (2, keys.task(ticket), keys.events(ticket), *told)
+        try:
+            answer = self.connection.evalsha(_APPEND_HASH, *arguments)
+        except NoScriptError:
+            answer = self.connection.eval(scripts.APPEND, *arguments)
         return _text(answer)
 
     def start(self, ticket: int, fence: str, worker: str, pipeline: Pipeline) -> None:
@@ -164,9 +160,13 @@ class Ledger:
         )
 
 
+#: Made once: ``json.dumps`` makes one for each call that wants anything of its own.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
 def dumps(value: Any) -> str:
     """JSON as it is stored: compact, and never with numbers that JSON does not know."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def _text(value: Any) -> str:

@@ -68,14 +68,13 @@ end
 APPEND = (
     _ADDING
     + """
-local fields = redis.call('HMGET', KEYS[1], 'fence', 'seq', 'cancel')
+local fields = redis.call('HMGET', KEYS[1], 'fence', 'seq', 'cancel', 'lines')
 if fields[1] ~= ARGV[1] then return 'superseded' end
 local answer = fields[3] and 'cancelled' or 'ok'
 if tonumber(ARGV[2]) <= tonumber(fields[2] or '0') then return answer end
-redis.call('HSET', KEYS[1], 'seq', ARGV[2])
-if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], ARGV[9], ARGV[4]) end
 if ARGV[3] == 'log' then
-    local line = redis.call('HINCRBY', KEYS[1], 'lines', 1)
+    local line = (fields[4] or 0) + 1
+    redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'lines', line)
     local id = add(ARGV[6], ARGV[7], ARGV[3], ARGV[4], line)
     local limit = tonumber(ARGV[8])
     if line == math.floor(limit / 2) then
@@ -94,6 +93,8 @@ if ARGV[3] == 'log' then
         redis.call('HSET', KEYS[1], 'head', head)
     end
 else
+    redis.call('HSET', KEYS[1], 'seq', ARGV[2])
+    if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], ARGV[9], ARGV[4]) end
     local id = add(ARGV[6], ARGV[7], ARGV[3], ARGV[4])
     if ARGV[5] == 'last' then
         local field = 'last:' .. ARGV[3]

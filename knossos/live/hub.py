@@ -18,6 +18,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from knossos.jobs import keys
+from knossos.jobs.events import Event
 from knossos.live.channel import TURN, Batch, Channel
 from knossos.live.messages import BEGINNING, Encoded, Tale, parse_announced, parse_entries, position
 from knossos.live.redis_reader import RedisReader
@@ -180,15 +181,17 @@ class Hub:
         if channel is not None and not self._tell_at_once(channel, event):
             self._mark(channel)
 
-    def _tell_at_once(self, channel: Channel, event: str) -> bool:
+    def _tell_at_once(self, channel: Channel, text: str) -> bool:
         """Tell an event that came with its announcement, if it was not told. False where the stream has to be read."""
-        announced = parse_announced(event)
+        announced = parse_announced(text)
         if announced is None or not channel.opened or channel.busy:
             return False
-        before, entry = announced
-        if position(before) > position(channel.cursor):
+        before, event = announced
+        told = position(channel.cursor)
+        if before != channel.cursor and position(before) > told:
             return False
-        self._deliver(channel, [entry])
+        if position(event.id) > told:
+            self._tell(channel, [event], event.id)
         return True
 
     def _mark(self, channel: Channel) -> None:
@@ -237,10 +240,13 @@ class Hub:
             return
         told = position(channel.cursor)
         new = [entry for entry in entries if position(entry[0]) > told]
-        if not new:
-            return
+        if new:
+            self._tell(channel, parse_entries(new), new[-1][0])
+
+    def _tell(self, channel: Channel, events: list[Event], cursor: str) -> None:
+        """Tell a channel's watchers ``events``, behind which is the place ``cursor``."""
         try:
-            batch = channel.take(parse_entries(new), new[-1][0])
+            batch = channel.take(events, cursor)
             if len(batch.watchers) <= TURN:
                 batch.send()
                 return

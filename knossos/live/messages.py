@@ -18,10 +18,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from knossos.jobs.events import Event, parse_entry
+from knossos.jobs.events import Event, parse_entry, read_event
 
 #: The place before the first event of a job.
 BEGINNING = "0-0"
+
+#: What reading raises of an entry that is no event.
+UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 
 _EVENT_ID = re.compile(r"\d{1,19}-\d{1,19}", re.ASCII)
 
@@ -178,12 +181,16 @@ class Encoded:
         return known
 
 
+#: Made once: ``json.dumps`` makes one for each call that wants anything of its own.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def encode(message: Message, style: Style) -> str:
     """Return the JSON text of a message."""
     parts: list[Any] = [message.event, message.arguments]
     if style is Style.NEW:
         parts.append(message.id)
-    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(parts)
 
 
 def frame(text: str) -> bytes:
@@ -204,17 +211,20 @@ def frame(text: str) -> bytes:
     return header + payload
 
 
-def parse_announced(text: str) -> tuple[str, list[Any]] | None:
-    """Read what follows the ticket in an announcement: the id of the entry before, and the entry as XREAD gives it.
+def parse_announced(text: str) -> tuple[str, Event] | None:
+    """Read what follows the ticket in an announcement: the id of the entry before, and the event.
 
-    None where there is no entry in it.
+    None where there is no event in it.
     """
     parts = text.split(" ", 4)
     if len(parts) < 5 or not (is_event_id(parts[0]) and is_event_id(parts[1])):
         return None
-    before, entry_id, line, kind, data = parts
-    fields = ["type", kind, "data", data]
-    return before, [entry_id, [*fields, "line", line] if line else fields]
+    before, event_id, line, kind, data = parts
+    try:
+        event = read_event(event_id, kind, data, line or None)
+    except UNREADABLE:
+        return None
+    return (before, event) if isinstance(event.data, dict) else None
 
 
 def parse_entries(entries: Iterable[Any]) -> list[Event]:
@@ -226,7 +236,7 @@ def parse_entries(entries: Iterable[Any]) -> list[Event]:
     for entry_id, fields in entries:
         try:
             event = parse_entry(entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except UNREADABLE:
             continue
         if isinstance(event.data, dict):
             events.append(event)

@@ -4,16 +4,23 @@ Owns the one pub/sub connection of the process. Every event of every job is anno
 job's ticket, a short one with all that it says; but what counts is the stream. So a lost announcement delays, it never
 loses: the hub reads all open streams after each (re)connect, and now and then anyway. What always holds: nothing that
 anybody publishes on the channel ends the listener.
+
+redis-py opens the connection (address, password, TLS); from then on hiredis is given the bytes in the very turn of the
+event loop in which they come. Its stream and its time limits for each answer would cost an announcement more than all
+that is done with it here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
+from typing import Any, cast
 
+import hiredis
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from knossos.live.redis_reader import CONNECTION_ERRORS, Pauses, close_quietly, open_connection
 
@@ -36,7 +43,7 @@ class Wakes:
         self._on_connected = on_connected
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Listen until cancelled. Raises what ``on_wake`` and ``on_connected`` raise."""
         pauses = Pauses()
         while True:
             try:
@@ -50,27 +57,67 @@ class Wakes:
             await pauses.sleep()
 
     async def _follow(self, connection: AbstractConnection, pauses: Pauses) -> None:
-        await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
-        pinging = asyncio.create_task(_ping(connection))
+        """Listen until the connection breaks, and raise why."""
+
+        def connected() -> None:
+            pauses.reset()
+            self._on_connected()
+
+        transport = cast(Any, connection)._writer.transport
+        listener = _Listener(self._on_wake, connected)
+        transport.set_protocol(listener)
+        transport.writelines(connection.pack_command("SUBSCRIBE", self._channel))
+        pinging = asyncio.create_task(listener.ping(transport, connection.pack_command("PING")))
         try:
-            await self._listen(connection, pauses)
+            await listener.ended
         finally:
             pinging.cancel()
 
-    async def _listen(self, connection: AbstractConnection, pauses: Pauses) -> None:
-        while True:
-            answer = await connection.read_response()
-            kind = answer[0] if isinstance(answer, list) and answer else None
-            if kind == "message" and len(answer) == 3:
-                self._on_wake(answer[2])
-            elif kind == "subscribe":
-                pauses.reset()
-                self._on_connected()
 
+class _Listener(asyncio.Protocol):
+    """What comes on the connection. ``ended`` raises what has ended it."""
 
-async def _ping(connection: AbstractConnection) -> None:
-    """Have something to hear on a quiet connection; one that stays silent is given up by the listener."""
-    with contextlib.suppress(*CONNECTION_ERRORS):
-        while True:
+    def __init__(self, on_wake: Callable[[str], None], on_connected: Callable[[], None]) -> None:
+        self._on_wake = on_wake
+        self._on_connected = on_connected
+        self._answers = hiredis.Reader(encoding="utf-8", errors="replace")
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+
+    def data_received(self, data: bytes) -> None:
+        if self.ended.done():
+            return
+        self._heard = self._loop.time()
+        try:
+            self._answers.feed(data)
+            while (answer := self._answers.gets()) is not False:
+                self._take(answer)
+        except hiredis.ProtocolError as error:
+            self._end(RedisConnectionError(f"what came is not Redis: {error}"))
+        except Exception as error:
+            # Raised here it would only close the connection; whoever waits shall know.
+            self._end(error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end(error or RedisConnectionError("Redis has closed it"))
+
+    async def ping(self, transport: asyncio.WriteTransport, command: list[bytes]) -> None:
+        """Have something to hear on a quiet connection; give up one that stays silent."""
+        while self._loop.time() - self._heard < SILENCE_SECONDS:
             await asyncio.sleep(PING_SECONDS)
-            await connection.send_command("PING", check_health=False)
+            transport.writelines(command)
+        self._end(RedisConnectionError(f"silent for {SILENCE_SECONDS:.0f} s"))
+
+    def _take(self, answer: object) -> None:
+        match answer:
+            case ["message", _, str(announcement)]:
+                self._on_wake(announcement)
+            case ["subscribe", *_]:
+                self._on_connected()
+            case hiredis.ReplyError():
+                raise ResponseError(str(answer))
+
+    def _end(self, error: Exception) -> None:
+        if not self.ended.done():
+            self.ended.set_exception(error)

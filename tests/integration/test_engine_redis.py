@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,11 +12,13 @@ import pytest
 import redis
 
 from knossos.errors import EXIT_MISSING, MissingDependency
-from knossos.jobs import Engine, JobSpec, JobState
+from knossos.jobs import Engine, JobSpec, JobState, keys
 from knossos.jobs.connection import ping
+from knossos.live.wakes import Wakes
 from knossos.settings import Settings
 from tests.support.processes import Process, wait_for
 from tests.support.redis_server import RedisServer, free_port
+from tests.support.scenes import PlayedJob
 from tests.support.system import program
 
 StartWorker = Callable[..., Process]
@@ -102,6 +105,25 @@ def test_a_password_and_a_database_number_in_the_url_are_heeded(
     assert "wrong-word" not in str(refused.value)
 
 
+async def _listening(url: str) -> None:
+    """Return once the WebSocket server's listener hears announcements there."""
+    connected = asyncio.Event()
+    listening = asyncio.create_task(Wakes(url, keys.WAKE, lambda _: None, connected.set).run())
+    await connected.wait()
+    listening.cancel()
+    await asyncio.wait([listening])
+
+
+def test_a_redis_that_has_forgotten_the_scripts_is_told_them_again(engine: Engine) -> None:
+    job = PlayedJob(engine).start()
+    job.log("one")
+    engine.redis.script_flush()
+    job.log("two")
+    job.log("three")
+    lines = [event.data for event in engine.events(job.ticket) if event.type == "log"]
+    assert [(data["line"], data["text"]) for data in lines] == [(1, "one"), (2, "two"), (3, "three")]
+
+
 def test_a_redis_behind_tls_works(settings: Settings, tmp_path: Path) -> None:
     server = program("redis-server")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
@@ -117,6 +139,7 @@ def test_a_redis_behind_tls_works(settings: Settings, tmp_path: Path) -> None:
         engine = Engine(settings.model_copy(update={"redis": url}), patience_seconds=10)
         ticket = engine.submit(JobSpec(function="tests.support.jobs.echo", kind="t", title="t", owner="o")).ticket
         assert engine.find(ticket).state is JobState.QUEUED
+        asyncio.run(asyncio.wait_for(_listening(url), 20))
         with pytest.raises(MissingDependency, match="does not answer"):
             ping(f"rediss://localhost:{port}/0")
     finally:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from knossos.live.application import make_application
 from knossos.live.hub import Hub
 from knossos.scripting.credentials import credentials_of
 from knossos.settings import Settings
+from tests.support.scenes import PlayedJob
 
 #: Seconds after which a test that waits for something has failed.
 PATIENCE = 45.0
@@ -143,3 +144,22 @@ async def live_server(settings: Settings, engine: Any = None) -> AsyncIterator[S
             await wait_for(lambda: all(client.stream.closed() for client in running.clients))
         following.cancel()
         await asyncio.wait([following])
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do it in an event loop, within a minute."""
+    asyncio.run(asyncio.wait_for(work(), 60))
+
+
+@asynccontextmanager
+async def deaf_client(server: Server, job: PlayedJob) -> AsyncIterator[asyncio.StreamReader]:
+    """A client that has connected and then reads nothing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+    writer.write(
+        f"GET /ws/watcher/{job.ticket}?token={job.token} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    await writer.drain()
+    yield reader
+    writer.close()

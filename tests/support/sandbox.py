@@ -23,6 +23,9 @@ from knossos.scripting.metadata import RunLimits
 from knossos.scripting.sandbox import ResolvedLimits, Sandboxed, SandboxSpec, inside, start
 from knossos.settings import Settings
 
+#: What a shell script begins with.
+SHELL = "#!/bin/sh\n"
+
 #: Nobody has this number here.
 ORDINARY = 54321
 #: Seconds after which a script of a test counts as hanging.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,26 @@ class UploadBench:
         return sorted(key for key, _, _ in self.storage.list_keys("uploads"))
 
 
+def bench_of(settings: Settings, sqlite_template: Path) -> Iterator[UploadBench]:
+    """One with an SQLite database of its own."""
+    settings.data_path.mkdir()
+    (settings.data_path / "knossos.sqlite3").write_bytes(sqlite_template.read_bytes())
+    database = Database(settings)
+    yield UploadBench(settings, database)
+    database.close()
+
+
 def folder_of_parts(bench: UploadBench) -> Path:
     assert bench.storage.folder is not None
     return bench.storage.folder / "uploads"
+
+
+def check_finished(uploader: Uploader) -> None:
+    uploader.finish()
+    assert uploader.bench.stored(uploader.id) == uploader.data
+    assert uploader.bench.left() == []
+    assert uploader.start().done
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

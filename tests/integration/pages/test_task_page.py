@@ -1,118 +1,25 @@
-"""What stands around the pages: who sees what, logins, headers, static files, and the feeds that pages poll."""
+"""The page of one task: polling, cancelling, failures and what to do about them, the result, questions."""
 
 from __future__ import annotations
 
 import base64
 import json
-import logging
-import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from knossos.accounts import COOKIE_NAME, Accounts
 from knossos.accounts.access import owner_of_account
-from knossos.database import Database
 from knossos.jobs import Engine, JobFailure, JobSpec, JobState
 from knossos.settings import Settings
-from knossos.web import create_app, third_party
+from knossos.web import create_app
 from knossos.web.task_views import short_message
 from tests.support import scenes
 from tests.support.file_server import FileServer
-from tests.support.people import CHEAP, add_account, session_of, with_cheap_passwords
+from tests.support.pages import log_in
 from tests.support.scenes import REPOSITORY, PlayedJob, free_worker
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + b"a picture"
-
-
-@pytest.fixture
-def client(settings: Settings, engine: Engine, sqlite_template: Path) -> Iterator[FlaskClient]:
-    third_party.install()
-    settings.data_path.mkdir(exist_ok=True)
-    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
-    with with_cheap_passwords(create_app(settings, engine)).test_client() as made:
-        yield made
-
-
-def log_in(client: FlaskClient, settings: Settings, name: str, *roles: str) -> None:
-    client.set_cookie(COOKIE_NAME, session_of(settings, name, *roles))
-
-
-# --- requests that no client library sends -----------------------------------------------------------
-
-
-@pytest.mark.parametrize("environ", [{"QUERY_STRING": "q=\xff"}, {"REQUEST_METHOD": ""}], ids=["bytes", "method"])
-@pytest.mark.parametrize("path", ["/", "/mods", "/api/tasks", "/login", "/health"])
-def test_what_is_no_request_is_no_error_of_ours(client: FlaskClient, path: str, environ: dict[str, str]) -> None:
-    assert client.get(path, environ_overrides=environ).status_code < 500
-
-
-# --- who sees what -----------------------------------------------------------------------------------
-
-
-def test_a_stranger_gets_the_same_page_for_a_hidden_task_as_for_none(client: FlaskClient, engine: Engine) -> None:
-    job = PlayedJob(engine)
-    hidden, missing = client.get(f"/watch/{job.ticket}"), client.get("/watch/999")
-    assert (hidden.status_code, missing.status_code) == (404, 404)
-    assert hidden.text.replace(f"task {job.ticket} ", "task 999 ") == missing.text
-    assert client.get(f"/watch/{job.ticket}?token={job.token}").status_code == 200
-
-
-def test_an_open_server_shows_a_task_but_gives_away_neither_token_nor_result(
-    settings: Settings, engine: Engine
-) -> None:
-    job = PlayedJob(engine).start()
-    job.succeed(REPOSITORY)
-    opened = create_app(settings.model_copy(update={"open_watch": True}), engine).test_client()
-    for name in ("", "/events"):
-        assert opened.get(f"/api/tasks/{job.ticket}{name}").status_code == 200
-    for name in ("/result", "/tree"):
-        assert opened.get(f"/api/tasks/{job.ticket}{name}").status_code == 404
-    assert opened.post(f"/api/tasks/{job.ticket}/cancel").status_code == 404
-    assert job.token not in opened.get(f"/watch/{job.ticket}").text
-
-
-def test_the_list_has_all_tasks_for_an_operator_ones_own_for_an_account_and_none_for_a_stranger(
-    client: FlaskClient, settings: Settings, engine: Engine
-) -> None:
-    own, other = PlayedJob(engine, owner=owner_of_account("dora")), PlayedJob(engine)
-    assert client.get("/api/tasks").status_code == 403
-    assert "Log in" in client.get("/tasks").text
-    log_in(client, settings, "dora")
-    assert tickets(client) == [own.ticket]
-    log_in(client, settings, "olga", "operator")
-    assert tickets(client) == [other.ticket, own.ticket]
-    assert own.token not in client.get("/api/tasks").text
-    opened = create_app(settings.model_copy(update={"open_task_list": True}), engine).test_client()
-    release = PlayedJob(engine, title="Release of a private mod", kind="release")
-    assert tickets(opened) == [other.ticket, own.ticket]
-    assert tickets(client) == [release.ticket, other.ticket, own.ticket]
-
-
-def tickets(client: FlaskClient, query: str = "") -> list[int]:
-    answer = client.get(f"/api/tasks{query}").json
-    assert answer is not None
-    return [task["ticket"] for task in answer["tasks"]]
-
-
-def test_the_list_comes_in_pages_and_is_not_sent_again_unchanged(settings: Settings, engine: Engine) -> None:
-    opened = create_app(settings.model_copy(update={"open_task_list": True}), engine).test_client()
-    made = [PlayedJob(engine).ticket for _ in range(260)]
-    first = opened.get("/api/tasks")
-    assert first.json is not None
-    assert (len(first.json["tasks"]), first.json["more"]) == (250, True)
-    assert tickets(opened, f"?before={made[10]}") == list(reversed(made[:10]))
-    again = {"If-None-Match": first.headers["ETag"]}
-    assert opened.get("/api/tasks", headers=again).status_code == 304
-    engine.cancel(made[-1])
-    assert opened.get("/api/tasks", headers=again).status_code == 200
-
-
-# --- one task ---------------------------------------------------------------------------------------
 
 
 def test_polling_tells_what_the_socket_would_and_goes_on_where_it_stopped(client: FlaskClient, engine: Engine) -> None:
@@ -337,9 +244,6 @@ def test_a_task_without_a_result_says_so(client: FlaskClient, engine: Engine) ->
             assert (answer.status_code, answer.json["error"]) == (expected, True)  # type: ignore[index]
 
 
-# --- questions ----------------------------------------------------------------------------------------
-
-
 def test_the_picture_of_a_question_comes_through_this_server_only_and_needs_the_token(
     client: FlaskClient, engine: Engine
 ) -> None:
@@ -393,148 +297,3 @@ def test_an_answer_reaches_the_open_question_only(client: FlaskClient, engine: E
     job.take_back("question-1")
     late = client.post(path, data={"value": "abc", "token": job.token})
     assert (late.status_code, late.json["message"]) == (400, "No question is open any more.")  # type: ignore[index]
-
-
-# --- logins -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def accounts(client: FlaskClient, settings: Settings) -> Iterator[Accounts]:
-    database = Database(settings)
-    add_account(database, "dora")
-    yield Accounts(database, CHEAP)
-    database.close()
-
-
-FORM = {"name": "dora", "password": "correct horse", "next": "/tasks"}
-SAME_ORIGIN = {"Origin": "http://localhost"}
-
-
-@pytest.mark.usefixtures("accounts")
-def test_a_login_sets_a_cookie_that_scripts_cannot_read_and_a_logout_takes_it_away(client: FlaskClient) -> None:
-    answer = client.post("/login", data=FORM, headers=SAME_ORIGIN)
-    assert (answer.status_code, answer.location) == (303, "/tasks")
-    cookie = answer.headers["Set-Cookie"]
-    assert cookie.startswith(f"{COOKIE_NAME}=")
-    for word in ("HttpOnly", "SameSite=Lax", "Path=/"):
-        assert word in cookie
-    assert "Secure" not in cookie
-    assert "dora" in client.get("/tasks").text
-    assert client.post("/logout", headers=SAME_ORIGIN).status_code == 303
-    assert client.get_cookie(COOKIE_NAME) is None
-    secure = client.post("/login", data=FORM, headers={"Origin": "https://localhost"}, base_url="https://localhost")
-    assert "Secure" in secure.headers["Set-Cookie"]
-
-
-@pytest.mark.usefixtures("accounts")
-def test_a_wrong_password_and_an_unknown_name_are_told_in_the_same_words(client: FlaskClient) -> None:
-    pages = []
-    for name in ("dora", "nobody"):
-        answer = client.post("/login", data={**FORM, "name": name, "password": "wrong"}, headers=SAME_ORIGIN)
-        assert answer.status_code == 401
-        assert "Set-Cookie" not in answer.headers
-        pages.append(answer.text.replace(name, "NAME"))
-    assert pages[0] == pages[1]
-    assert "The name or the password is wrong." in pages[0]
-    assert client.post("/login", data={}, headers=SAME_ORIGIN).status_code == 400
-
-
-@pytest.mark.usefixtures("accounts")
-def test_no_other_site_logs_a_visitor_in_or_out(client: FlaskClient) -> None:
-    for headers in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
-        for path in ("/login", "/logout"):
-            answer = client.post(path, data=FORM, headers=headers)
-            assert answer.status_code == 403
-            assert "Set-Cookie" not in answer.headers
-
-
-@pytest.mark.usefixtures("accounts")
-@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil", "x", ""])
-def test_a_login_leads_nowhere_else(client: FlaskClient, target: str) -> None:
-    answer = client.post("/login", data={**FORM, "next": target}, headers=SAME_ORIGIN)
-    assert (answer.status_code, answer.location) == (303, "/")
-
-
-# --- headers, errors, files ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", ["/", "/converter", "/tasks", "/login", "/nothing", "/api/nothing", "/api/health"])
-def test_every_answer_has_the_strict_headers(client: FlaskClient, path: str) -> None:
-    headers = client.get(path).headers
-    policy = headers["Content-Security-Policy"]
-    for rule in ("default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"):
-        assert rule in policy.split("; ")
-    assert "unsafe" not in policy
-    assert "connect-src 'self' ws://localhost:8085" in policy
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "same-origin"
-
-
-@pytest.mark.parametrize("path", ["/", "/mods", "/converter", "/tasks", "/login", "/register", "/reset", "/nothing"])
-def test_pages_hold_no_inline_script_or_style_and_name_no_other_server(client: FlaskClient, path: str) -> None:
-    text = client.get(path).text
-    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", text)
-    assert not re.findall(r'(?:src|href|action)="(?:https?:)?//', text)
-
-
-def test_errors_are_json_for_programs_and_a_page_for_people(client: FlaskClient) -> None:
-    for path, kind in (("/api/x", "application/json"), ("/x", "text/html")):
-        assert client.get(path).mimetype == kind
-        assert "entered the URL manually" not in client.get(path).text
-    wrong_method = client.get("/api/converter/request")
-    assert wrong_method.status_code == 405
-    assert wrong_method.json["error"] is True  # type: ignore[index]
-    assert "POST" in wrong_method.headers["Allow"]
-
-
-def test_what_nobody_foresaw_says_nothing_of_the_inside(
-    client: FlaskClient, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def explode(ticket: int, **how: object) -> None:
-        raise RuntimeError("secret detail")
-
-    monkeypatch.setattr(engine, "find", explode)
-    for path in ("/watch/1", "/api/tasks/1"):
-        answer = client.get(path)
-        assert answer.status_code == 500
-        assert "secret detail" not in answer.text
-    assert "secret detail" in caplog.text
-
-
-def test_the_log_has_a_line_for_each_request_and_never_a_token(
-    client: FlaskClient, engine: Engine, caplog: pytest.LogCaptureFixture
-) -> None:
-    job = PlayedJob(engine)
-    with caplog.at_level(logging.DEBUG, "knossos"):
-        client.get(f"/watch/{job.ticket}?token={job.token}")
-        client.post("/drop/1/secret-token/0")
-    assert "GET /watch/<ticket:ticket> ticket=1 200" in caplog.text
-    assert job.token not in caplog.text
-    assert "secret-token" not in caplog.text
-
-
-@pytest.mark.parametrize("host", ["x;script-src *", "a b", "<b>", "evil.example/", "x,y"])
-def test_a_host_that_is_no_host_name_is_refused(client: FlaskClient, host: str) -> None:
-    answer = client.get("/", headers={"Host": host})
-    assert answer.status_code == 400
-    assert host not in answer.headers["Content-Security-Policy"]
-
-
-def test_static_files_stay_in_the_browser_until_they_change(client: FlaskClient) -> None:
-    page = client.get("/converter").text
-    for path in re.findall(r'(?:src|href)="(/(?:static|third_party)/[^"]+)"', page):
-        answer = client.get(path, buffered=True)
-        assert answer.status_code == 200, path
-        assert "immutable" in answer.headers["Cache-Control"]
-        again = client.get(path, headers={"If-None-Match": answer.headers["ETag"]}, buffered=True)
-        assert again.status_code == 304
-        old = client.get(re.sub(r"/[0-9a-f]{12}/", "/other/", path), buffered=True)
-        assert "immutable" not in old.headers["Cache-Control"]
-    for path in ("/static/x/../../conf/settings.py", "/static/x/%2e%2e/Makefile", "/third_party/x/../Makefile"):
-        assert client.get(path).status_code == 404
-
-
-def test_health_is_redis_health(client: FlaskClient, settings: Settings) -> None:
-    assert client.get("/api/health").status_code == 200
-    gone = settings.model_copy(update={"redis": "redis://127.0.0.1:1/0"})
-    assert create_app(gone, Engine(gone, patience_seconds=0)).test_client().get("/api/health").status_code == 503
