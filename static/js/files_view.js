@@ -10,8 +10,10 @@ const PHASES = {
   done: "Done",
   failed: "Failed",
 };
-// What a file that was not done is called once its task has ended.
+// What a file that was not done is called once its task has ended, and while that waits for another worker.
 const AFTER_THE_END = { waiting: "Not started", downloading: "Stopped", inspecting: "Stopped" };
+const MEANWHILE = { downloading: "Interrupted", inspecting: "Interrupted" };
+const NOTHING = {};
 
 export class FilesView {
   constructor(root) {
@@ -20,17 +22,32 @@ export class FilesView {
     this.summary = root.querySelector("[data-summary]");
     this.rows = [];
     this.files = [];
-    this.ended = false;
+    this.stopped = NOTHING;
   }
 
   /** The task has ended: nothing moves any more. */
   end() {
-    this.ended = true;
-    this.update(this.files);
+    this.stop(AFTER_THE_END);
+  }
+
+  /** The task waits to be started again: nothing moves until more is heard of its files. */
+  interrupt() {
+    this.stop(MEANWHILE);
+  }
+
+  stop(words) {
+    this.stopped = words;
+    this.show();
   }
 
   update(files) {
     this.files = files;
+    if (this.stopped === MEANWHILE) this.stopped = NOTHING;
+    this.show();
+  }
+
+  show() {
+    const files = this.files;
     this.root.hidden = files.length === 0;
     while (this.rows.length < files.length) {
       const row = new FileRow();
@@ -38,7 +55,7 @@ export class FilesView {
       this.list.append(row.node);
     }
     while (this.rows.length > files.length) this.rows.pop().node.remove();
-    files.forEach((file, index) => this.rows[index].update(file, this.ended));
+    files.forEach((file, index) => this.rows[index].update(file, this.stopped));
     const inPhase = (phase) => files.filter((file) => file.phase === phase).length;
     const failed = inPhase("failed");
     setText(this.summary, `${inPhase("done")} of ${format.count(files.length, "file")} done${failed ? `, ${failed} failed` : ""}`);
@@ -61,13 +78,14 @@ class FileRow {
     this.node = element("li", { class: "file-row" }, this.name, this.phase, this.bar, this.rate, this.amount, this.note);
   }
 
-  update(file, ended) {
+  /** ``stopped``: what a phase is called in which nothing moves. */
+  update(file, stopped) {
     const { done_bytes: done, total_bytes: total } = file;
-    const phase = ended && file.phase in AFTER_THE_END ? "stopped" : file.phase;
+    const phase = file.phase in stopped ? "stopped" : file.phase;
     const moving = phase === "downloading" || phase === "inspecting";
     // A failed file's bar is full, of the colour of failures: an empty one says nothing.
     const fraction = phase === "done" || phase === "failed" ? 1 : total ? Math.min(1, done / total) : 0;
-    const word = phase === "stopped" ? AFTER_THE_END[file.phase] : (PHASES[phase] ?? phase);
+    const word = phase === "stopped" ? stopped[file.phase] : (PHASES[phase] ?? phase);
     this.node.dataset.phase = phase;
     setText(this.name, file.name);
     this.name.title = file.name;

@@ -84,6 +84,7 @@ function showState({ state, attempt, text }) {
   const waits = state === "queued" || state === "retrying";
   setBadge(waits ? "queued" : state);
   if (state === "running" && !startedAt) startedAt = serverTime();
+  if (waits) files.interrupt();
   if (state === "retrying") log.add(`WARNING: ${text}`);
   setText(view.stage, text ?? "");
   if (state === "retrying") announce(text);

@@ -235,9 +235,17 @@ def test_a_lost_worker_is_told(visit: Visit, site: Site) -> None:
     job = PlayedJob(site.engine).start()
     page = watch(visit, job)
     live(page)
+    half = FileProgress("a.7z", FilePhase.DOWNLOADING, 500_000, 1_000_000, 250_000, 2)
+    job.files([half])
+    row = page.locator(".file-row")
+    expect(row.locator(".file-rate")).to_have_text("250 kB/s, 2 s left")
     job.lose_worker()
     expect(page.locator("[data-state]")).to_have_text("Waiting")
     expect(page.locator(".log-line")).to_contain_text("The worker was lost")
+    expect(row.locator(".file-phase")).to_have_text("Interrupted")
+    expect(row.locator(".file-rate")).to_have_text("")
+    job.start().files([half])
+    expect(row.locator(".file-phase")).to_have_text("Downloading")
 
 
 def test_the_result_is_a_tree_and_a_file_to_download(visit: Visit, site: Site) -> None:
