@@ -126,11 +126,14 @@ def with_symlinks_listed(layout: Layout, stored: StoredFiles) -> Layout:
 
 
 def _origins(document: ReleaseDocument, stored: StoredFiles) -> list[Origin]:
-    """Every file and symlink as it is unpacked; a symlink has no sum."""
+    """Every file and symlink as it is unpacked, of what is stored; a symlink has no sum."""
     found: list[Origin] = []
     for number, package in enumerate(document.packages):
         for index, file in enumerate(package.files):
-            inspection = stored[number, index].inspection
+            known = stored.get((number, index))
+            if known is None:
+                continue
+            inspection = known.inspection
             if inspection is None:
                 placed = join(file.dest, file.filename)
                 found.append(
