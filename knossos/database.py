@@ -42,6 +42,9 @@ _COMES_BACK = ("starting up", "shutting down", "recovery mode", "not yet accepti
 #: Seconds for which this process, and its forks, wait for a database that is away; see `be_patient`.
 _patience_seconds = 0.0
 
+#: By address; see `of_this_process`.
+_databases: dict[str, Database] = {}
+
 #: Milliseconds that a writer of SQLite waits for another one before it gives up.
 SQLITE_BUSY_MILLISECONDS = 30_000
 
@@ -53,6 +56,14 @@ def be_patient(seconds: float) -> None:
     """
     global _patience_seconds
     _patience_seconds = seconds
+
+
+def of_this_process(settings: Settings) -> Database:
+    """One for all tasks of a worker, also in its forks: what it has prepared for a statement, it keeps.
+
+    Whoever has used it closes it: connections are not kept, nor taken through a fork.
+    """
+    return _databases.setdefault(settings.database_url, Database(settings))
 
 
 class Base(DeclarativeBase):

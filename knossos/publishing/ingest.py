@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from knossos.accounts.audit import Actor
 from knossos.accounts.tokens import Identity, Scope
-from knossos.database import Database
+from knossos.database import of_this_process
 from knossos.errors import AccessDenied
 from knossos.jobs import JobContext
 from knossos.outgoing import OutgoingHttp
@@ -68,7 +68,7 @@ class Accepted:
 def publish_conversion(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     """Run the job."""
     task = IngestTask.model_validate(payload)
-    database = Database(context.settings)
+    database = of_this_process(context.settings)
     http = OutgoingHttp(context.settings)
     try:
         answer = Ingest(task, Publisher(context.settings, database, context.engine), context, http).run()

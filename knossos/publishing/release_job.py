@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from knossos.accounts.audit import Actor
 from knossos.accounts.directory import names_of
 from knossos.accounts.tokens import Proof
-from knossos.database import Database
+from knossos.database import of_this_process
 from knossos.errors import AccessDenied
 from knossos.jobs import JobContext
 from knossos.packaging.archives import ArchiveError
@@ -64,7 +64,7 @@ class ReleaseTask(BaseModel):
 def check_and_publish(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     """Run the job."""
     task = ReleaseTask.model_validate(payload)
-    database = Database(context.settings)
+    database = of_this_process(context.settings)
     try:
         release = CheckedRelease(task, Publisher(context.settings, database, context.engine), context)
         release.check()

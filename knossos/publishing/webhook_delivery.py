@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from knossos.database import Database
+from knossos.database import Database, of_this_process
 from knossos.errors import KnossosError
 from knossos.outgoing import OutgoingError
 from knossos.outgoing.webhook import WebhookFailed, accepted, impatient, what_happened
@@ -38,7 +38,7 @@ def deliver(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DeliveryFailed: this try failed, and whether another one may help.
     """
-    database = Database(context.settings)
+    database = of_this_process(context.settings)
     try:
         return _deliver(context, database, payload)
     finally:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from knossos import tally, tracing
-from knossos.database import Database
+from knossos.database import Database, of_this_process
 from knossos.errors import KnossosError
 from knossos.jobs import Engine, JobCancelled, JobContext
 from knossos.scripting import channel, mail, sandbox
@@ -63,8 +63,6 @@ _SIGNAL_WORDS = {
 #: Signals by which the kernel ends a run at one of its limits, and what that is called in the operator's figures.
 KERNEL_KILLS = {signal.SIGXCPU: "cpu", signal.SIGXFSZ: "file", signal.SIGSYS: "seccomp"}
 
-_databases: dict[str, Database] = {}
-
 
 class RunFailed(KnossosError):
     """A run ended badly. ``run_id``, ``outcome``, ``exit_code`` and ``signal`` say how."""
@@ -80,7 +78,7 @@ def run(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
         RunFailed: it did not end well; what it left is kept all the same.
     """
     plan = RunPlan.model_validate(payload)
-    database = _database(context.settings)
+    database = of_this_process(context.settings)
     context.afterwards(database.close)
     storage = Storage(context.settings, patience_seconds=PATIENCE_SECONDS)
     return _RunJob(context, plan, database, storage).run()
@@ -92,7 +90,7 @@ def prepare(settings: Settings) -> None:
     An object store is left alone: who has talked to one has threads, and forks would wait for them for ever. What is
     rehearsed keeps no file, so an empty folder will do.
     """
-    database, folder = _database(settings), Storage(settings.model_copy(update={"storage": ""}))
+    database, folder = of_this_process(settings), Storage(settings.model_copy(update={"storage": ""}))
     try:
         Runs(settings, database, folder, Engine(settings)).rehearse()
         RunTokens(settings, database).end("")
@@ -104,7 +102,7 @@ def prepare(settings: Settings) -> None:
 def rehearse(settings: Settings) -> None:
     """Touch what each run needs of the database, in a horse that waits for its job. Nothing is written, and no
     connection kept."""
-    database = _database(settings)
+    database = of_this_process(settings)
     try:
         Runs(settings, database, Storage(settings), Engine(settings)).warm_up()
     finally:
@@ -117,11 +115,6 @@ def rehearse_start(settings: Settings) -> None:
     plan = RunPlan.model_validate(nobodys.model_dump(mode="json"))
     nowhere = Path("/nowhere")
     sandbox.rehearse(settings, _spec(settings, plan, Stage(nowhere, nowhere / "shared", nowhere / "tmp")))
-
-
-def _database(settings: Settings) -> Database:
-    """One for all runs of a worker: what it has prepared for a statement, it keeps."""
-    return _databases.setdefault(settings.database_url, Database(settings))
 
 
 class _RunJob:

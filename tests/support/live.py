@@ -146,6 +146,15 @@ async def live_server(settings: Settings, engine: Any = None) -> AsyncIterator[S
         await asyncio.wait([following])
 
 
+@asynccontextmanager
+async def watched(settings: Settings, job: PlayedJob) -> AsyncIterator[tuple[Server, WatchingClient]]:
+    """The server, and a client that gets the job's events as they come."""
+    async with live_server(settings) as server:
+        client = await server.watch(job.ticket, job.token)
+        await server.until_live(1)
+        yield server, client
+
+
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Do it in an event loop, within a minute."""
     asyncio.run(asyncio.wait_for(work(), 60))

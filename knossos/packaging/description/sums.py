@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_MD5 = re.compile(r"[0-9a-f]{32}")
+_MD5, _SHA256 = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
 _SAID = "the description, which need not say it, says"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def md5_sum(text: str) -> str:

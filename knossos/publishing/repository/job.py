@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
-from knossos.database import Database
+from knossos.database import Database, of_this_process
 from knossos.jobs import Engine, JobSpec
 from knossos.publishing.changes import last_change
 from knossos.publishing.repository.entries import changed_since
@@ -40,9 +40,6 @@ COMMIT_SECONDS = 30.0
 PAUSES = (1, 3, 10, 20, 60, 300)
 #: Seconds that a build may take: the first one of a large repository, with its way to an object store.
 TIMEOUT_SECONDS = 3600.0
-
-#: By address; see `_database`.
-_databases: dict[str, Database] = {}
 
 
 def submit_update(engine: Engine, change: int) -> JobRecord:
@@ -87,7 +84,7 @@ def prepare(settings: Settings) -> None:
     """Do before any fork what would take its time in each update: what the database's library prepares for a statement,
     and for its first one (that is 20 ms, of any kind of job), is then there in every process that a worker forks.
     Nothing is written, and no connection kept."""
-    database = _database(settings)
+    database = of_this_process(settings)
     try:
         with database.reading() as session:
             next(changed_since(session, last_change(session)), None)
@@ -95,11 +92,6 @@ def prepare(settings: Settings) -> None:
         log.info("an update of the repository cannot be prepared: %s", error)
     finally:
         database.close()
-
-
-def _database(settings: Settings) -> Database:
-    """One for all updates of a worker: what it has prepared for a statement, it keeps."""
-    return _databases.setdefault(settings.database_url, Database(settings))
 
 
 def _spec(function: str, title: str, **payload: Any) -> JobSpec:
@@ -122,7 +114,7 @@ def write(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
         ChangeNotThere, RepositoryBusy: to be tried again.
     """
     change = int(payload["change"])
-    database = _database(context.settings)
+    database = of_this_process(context.settings)
     try:
         if not _wait_for(context, database, change, float(payload["announced_at"])):
             context.info(f"Change {change} never came: its transaction was undone.")
@@ -136,7 +128,7 @@ def write(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
 
 def rebuild(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     """The job: make all files anew."""
-    database = Database(context.settings)
+    database = of_this_process(context.settings)
     try:
         written = _repository(context, database).rebuild(check=context.check)
         context.info(f"The repository's files were made anew and hold change {written}.")
@@ -147,7 +139,7 @@ def rebuild(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
 
 def sign(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     """The job: sign what is published once more."""
-    database = Database(context.settings)
+    database = of_this_process(context.settings)
     try:
         signed = _repository(context, database).sign_again(check=context.check)
         context.info("The repository's files are signed anew." if signed else "There are no files to sign yet.")

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from knossos.database import Database
+from knossos.database import Database, of_this_process
 from knossos.errors import KnossosError
 from knossos.jobs import JobContext, JobSpec, Limit
 from knossos.scripting.calculations.commands import STARTED_FILE, BatchAway, BatchFailed, BatchScripts, read_start
@@ -74,7 +74,7 @@ def run(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
         RunFailed: it did not end well; what it left is kept all the same.
     """
     plan = RunPlan.model_validate(payload)
-    database = Database(context.settings)
+    database = of_this_process(context.settings)
     try:
         return _BatchJob(context, plan, database).run()
     finally:

@@ -17,7 +17,7 @@ from sqlalchemy import update
 
 from knossos.accounts.mail import MailFailed
 from knossos.accounts.tables import User
-from knossos.database import Database
+from knossos.database import Database, of_this_process
 from knossos.errors import KnossosError
 from knossos.outgoing import OutgoingError
 from knossos.outgoing.webhook import WebhookFailed, accepted, impatient, what_happened
@@ -49,7 +49,7 @@ def deliver(context: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
     Raises:
         NoticeFailed: this try failed, and whether another one may help.
     """
-    database = Database(context.settings)
+    database = of_this_process(context.settings)
     try:
         return _Delivery(context, database, str(payload["notice"])).run()
     finally:

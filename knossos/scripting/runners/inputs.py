@@ -33,7 +33,6 @@ MAX_ARGUMENT_BYTES = 32 * 4096 - 1
 #: What begins like an option and is none.
 _NUMBER = re.compile(r"-([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
-
 _log = logging.getLogger(__name__)
 
 

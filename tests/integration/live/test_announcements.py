@@ -15,24 +15,35 @@ from knossos.jobs import Engine, keys, scripts
 from knossos.live import hub as hub_module
 from knossos.live.hub import Hub
 from knossos.settings import Settings
-from tests.support.live import live_server, run, wait_for
+from tests.support.live import live_server, run, wait_for, watched
 from tests.support.redis_server import RedisServer
 from tests.support.scenes import PlayedJob
 
 
+@pytest.fixture
+def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All streams are read again five times a second."""
+    monkeypatch.setattr(hub_module, "SWEEP_SECONDS", 0.2)
+
+
 def test_publishing_rubbish_does_not_end_the_listener(settings: Settings, job: PlayedJob) -> None:
     async def work() -> None:
-        async with live_server(settings) as server:
-            client = await server.watch(job.ticket, job.token)
-            await server.until_live(1)
+        async with watched(settings, job) as (_, client):
+            listener = listening(job.engine)
             broken = b"%d 0-0 9-9 1 log {" % job.ticket
             for rubbish in (b"", b"x", b"\xff\xfe", b"-1", b"1" * 10_000, b"\x00", b'{"a": 1}', b"17 ", broken):
                 job.engine.redis.publish(keys.WAKE, rubbish)
                 job.engine.redis.publish("knossos:other", rubbish)
             job.log("on")
             await client.until_line("on")
+            assert listening(job.engine) == listener
 
     run(work)
+
+
+def listening(engine: Engine) -> list[str]:
+    """The connections of Redis that listen."""
+    return [client["id"] for client in engine.redis.client_list() if int(client["sub"])]
 
 
 def test_an_entry_that_is_no_event_is_passed_over(settings: Settings, job: PlayedJob) -> None:
@@ -58,15 +69,10 @@ def test_an_entry_that_is_no_event_is_passed_over(settings: Settings, job: Playe
     run(work)
 
 
-def test_a_lost_announcement_is_made_up_for(
-    settings: Settings, job: PlayedJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hub_module, "SWEEP_SECONDS", 0.2)
-
+@pytest.mark.usefixtures("quick_sweeps")
+def test_a_lost_announcement_is_made_up_for(settings: Settings, job: PlayedJob) -> None:
     async def work() -> None:
-        async with live_server(settings) as server:
-            client = await server.watch(job.ticket, job.token)
-            await server.until_live(1)
+        async with watched(settings, job) as (_, client):
             data = json.dumps({"level": "INFO", "text": "unannounced"})
             job.engine.redis.xadd(keys.events(job.ticket), {"type": "log", "data": data, "line": 1})
             await client.until_line("unannounced")
@@ -105,11 +111,11 @@ def test_short_events_reach_their_watcher_without_another_read(
     run(work)
 
 
+@pytest.mark.usefixtures("quick_sweeps")
 def test_nothing_is_lost_or_doubled_whatever_becomes_of_the_announcements(
     settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some are lost, some come twice, some too late; some events are too long for theirs; watchers come in between."""
-    monkeypatch.setattr(hub_module, "SWEEP_SECONDS", 0.2)
     chance, woken = random.Random(7), Hub._woken
 
     def unreliable(hub: Hub, announcement: str) -> None:
@@ -139,15 +145,10 @@ def test_nothing_is_lost_or_doubled_whatever_becomes_of_the_announcements(
     run(work)
 
 
-def test_watchers_of_a_job_that_is_removed_are_told_so(
-    settings: Settings, job: PlayedJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hub_module, "SWEEP_SECONDS", 0.2)
-
+@pytest.mark.usefixtures("quick_sweeps")
+def test_watchers_of_a_job_that_is_removed_are_told_so(settings: Settings, job: PlayedJob) -> None:
     async def work() -> None:
-        async with live_server(settings) as server:
-            client = await server.watch(job.ticket, job.token)
-            await server.until_live(1)
+        async with watched(settings, job) as (_, client):
             job.engine.redis.delete(keys.task(job.ticket), keys.events(job.ticket))
             assert await client.until_closed() == 1000
             assert client.messages[0] == ["task_status", ["missing"]]

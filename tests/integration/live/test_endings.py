@@ -9,7 +9,7 @@ import pytest
 from knossos.live import hub as hub_module
 from knossos.live import watcher as watcher_module
 from knossos.settings import Settings
-from tests.support.live import deaf_client, live_server, run, wait_for
+from tests.support.live import deaf_client, live_server, run, wait_for, watched
 from tests.support.scenes import PlayedJob
 
 
@@ -82,9 +82,7 @@ def test_a_slow_reader_of_a_long_log_is_waited_for(settings: Settings, job: Play
 
 def test_when_the_server_stops_clients_are_told_to_come_back(settings: Settings, job: PlayedJob) -> None:
     async def work() -> None:
-        async with live_server(settings) as server:
-            client = await server.watch(job.ticket, job.token)
-            await server.until_live(1)
+        async with watched(settings, job) as (server, client):
             server.hub.close()
             assert await client.until_closed() == 1001
 

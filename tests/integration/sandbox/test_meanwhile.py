@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from knossos.scripting.sandbox import SandboxFailed, bubblewrap, start
+from knossos.scripting.sandbox import SandboxFailed, SandboxSpec, bubblewrap, start
 from tests.support.sandbox import SHELL, Place, in_a_child, watch
+
+
+def output_of(place: Place, spec: SandboxSpec, meanwhile: Callable[[], None]) -> str:
+    """What a script prints that is started so."""
+    running = start(place.settings, spec, meanwhile)
+    try:
+        return watch(running, spec).stdout
+    finally:
+        running.close()
 
 
 def test_what_is_done_while_the_sandbox_is_made_is_over_before_the_script_begins(any_place: Place) -> None:
@@ -20,14 +30,7 @@ def test_what_is_done_while_the_sandbox_is_made_is_over_before_the_script_begins
         time.sleep(0.3)  # longer than all else takes
         (any_place.folder / "note").write_text("I was there before")
 
-    def work() -> str:
-        running = start(any_place.settings, spec, note)
-        try:
-            return watch(running, spec).stdout
-        finally:
-            running.close()
-
-    assert any_place.as_user(work) == "I was there before"
+    assert any_place.as_user(lambda: output_of(any_place, spec, note)) == "I was there before"
 
 
 def test_what_is_done_meanwhile_may_take_longer_than_the_sandbox_may(
@@ -41,14 +44,7 @@ def test_what_is_done_meanwhile_may_take_longer_than_the_sandbox_may(
     def take_long() -> None:
         passed[0] += 2 * bubblewrap.SETUP_SECONDS
 
-    def work() -> str:
-        running = start(place.settings, spec, take_long)
-        try:
-            return watch(running, spec).stdout
-        finally:
-            running.close()
-
-    assert place.as_user(work) == "begun\n"
+    assert place.as_user(lambda: output_of(place, spec, take_long)) == "begun\n"
 
 
 @pytest.mark.parametrize("kind", [ValueError, OSError, SandboxFailed, KeyboardInterrupt])

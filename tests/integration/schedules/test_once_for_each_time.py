@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,27 +18,14 @@ from knossos.scripting.schedules.sweeping import LEFT_SECONDS
 from knossos.scripting.schedules.tables import FiringRow, ScheduleRow
 from knossos.scripting.schedules.ticker import LOOK_SECONDS, Ticker
 from tests.support.processes import Process, write_settings
-from tests.support.schedule_firing import HOOK, notices
+from tests.support.schedule_firing import HOOK, at_once, notices
 from tests.support.schedules import ScheduleBench
 
 
 def test_a_schedule_that_is_due_is_run_once_however_many_look(bench: ScheduleBench, dora: Account) -> None:
     schedule, now = bench.make(dora, arguments=["a b", "--x=1"]), time.time()
     bench.due(schedule, now - 1)
-    others = [bench.another() for _ in range(4)]
-    barrier = threading.Barrier(len(others))
-
-    def look(one: ScheduleBench) -> None:
-        barrier.wait()
-        one.made.firings.fire_due(now)
-
-    threads = [threading.Thread(target=look, args=(one,)) for one in others]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for one in others:
-        one.database.close()
+    at_once(bench, 4, lambda one: one.made.firings.fire_due(now))
     (firing,) = bench.firings(schedule)
     (run,) = bench.runs()
     assert (firing.state, firing.run_id) == (FiringState.STARTED, run.id)
@@ -217,14 +203,8 @@ def test_whoever_is_killed_at_any_stage_nothing_is_lost_and_nothing_is_run_twice
     file = write_settings(tmp_path / "settings.py", bench.settings)
     process = Process(["-c", KILLED, stage, repr(now)], tmp_path / "log", {"KNOSSOS_SETTINGS": str(file)})
     assert process.popen.wait(60) == -signal.SIGKILL, process.log
-    others, later = [bench.another() for _ in range(2)], time.time() + LEFT_SECONDS + 5
-    threads = [threading.Thread(target=one.made.sweeper.sweep, args=(later,)) for one in others]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for one in others:
-        one.database.close()
+    later = time.time() + LEFT_SECONDS + 5
+    at_once(bench, 2, lambda one: one.made.sweeper.sweep(later))
     (firing,) = bench.firings(schedule)
     (run,) = bench.runs()
     assert (firing.state, firing.run_id) == (FiringState.STARTED, run.id)

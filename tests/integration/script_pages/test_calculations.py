@@ -6,11 +6,8 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import time
-from collections.abc import Iterator
 from html import unescape
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -30,7 +27,7 @@ from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
 from knossos.storage import Storage
 from knossos.web import create_app, third_party
-from tests.support.people import CHEAP, PASSWORD, add_account
+from tests.support.people import CHEAP, PASSWORD
 from tests.support.scenes import PlayedJob
 from tests.support.web import log_in
 
@@ -42,9 +39,7 @@ FORCE = {"pattern": r"force (\S+)", "label": "Force", "unit": ""}
 
 
 @pytest.fixture
-def settings(settings: Settings, sqlite_template: Path) -> Settings:
-    settings.data_path.mkdir()
-    shutil.copy(sqlite_template, settings.data_path / "knossos.sqlite3")
+def settings(settings: Settings) -> Settings:
     more = {
         "calculation_command": ("/bin/cat", "input.xml"),
         "calculation_api_keys": ("key of the laboratory",),
@@ -56,19 +51,6 @@ def settings(settings: Settings, sqlite_template: Path) -> Settings:
 
 
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    made = Database(settings)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(settings: Settings, engine: Engine, database: Database) -> FlaskClient:
-    third_party.install()
-    return create_app(settings, engine).test_client()
-
-
-@pytest.fixture
 def calculations(settings: Settings, engine: Engine, database: Database) -> Calculations:
     return Calculations(settings, database, Storage(settings), engine)
 
@@ -76,16 +58,6 @@ def calculations(settings: Settings, engine: Engine, database: Database) -> Calc
 @pytest.fixture
 def clara(database: Database) -> Account:
     return Accounts(database, CHEAP).add("clara", PASSWORD, ["chemists"], more_roles=["chemists"])
-
-
-@pytest.fixture
-def otto(database: Database) -> Account:
-    return add_account(database, "otto")
-
-
-@pytest.fixture
-def olga(database: Database) -> Account:
-    return add_account(database, "olga", "operator")
 
 
 def text_of(answer: TestResponse) -> str:
