@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from knossos.homes import paths, trees
 from knossos.homes.errors import BadPath, HomeFull, HomesMissing, IsFolder, LeavesHome, NoSuchPath, PathTaken
@@ -39,6 +39,11 @@ class Upload:
         view = memoryview(data)
         while view:
             view = view[os.write(self._place.descriptor, view) :]
+
+    def fill(self, move: Callable[[int, int], int]) -> None:
+        """Have ``move`` write all of it: given the file's descriptor and how many bytes may come, it answers how many
+        it has written."""
+        self._left -= move(self._place.descriptor, self._left)
 
     @property
     def is_whole(self) -> bool:

@@ -16,9 +16,11 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from knossos.web.form_scanner import MalformedForm as MalformedForm
 from knossos.web.form_scanner import parts_of
+from knossos.web.request_bodies import BodyBroke, CountingBody
 
 #: Most bytes that all fields that are no files may take.
 _FIELDS_BYTES = 64 * 1024
+_BROKE = "The body does not arrive any more."
 
 
 class Body(Protocol):
@@ -68,6 +70,24 @@ def body_of_request() -> Body:
     return _PlainBody(request.input_stream, length)
 
 
+def move_body(target: int, size: int) -> int:
+    """Bring the current request's body, whose length is ``size``, to where a file is open; answers how much came.
+
+    Raises:
+        RequestEntityTooLarge: it is longer than ``request.max_content_length``.
+        MalformedForm: it does not arrive any more.
+    """
+    if not size:
+        return 0
+    if request.max_content_length is not None and size > request.max_content_length:
+        raise RequestEntityTooLarge
+    body: CountingBody = request.environ["wsgi.input"]
+    try:
+        return body.move(target, size)
+    except BodyBroke as error:
+        raise MalformedForm(_BROKE) from error
+
+
 class _PlainBody:
     def __init__(self, stream: Body, length: int) -> None:
         self._stream = stream
@@ -77,7 +97,7 @@ class _PlainBody:
         try:
             data = self._stream.read(min(size, self._left))
         except OSError as error:  # the server's word for a client that is gone, or says nothing for too long
-            raise MalformedForm("The body does not arrive any more.") from error
+            raise MalformedForm(_BROKE) from error
         self._left -= len(data)
         return data
 

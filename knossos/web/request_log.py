@@ -16,8 +16,8 @@ from flask import Flask, Response, g, request
 
 from knossos import tally, tracing
 from knossos.operating.figures import HTTP_SECONDS
+from knossos.web.request_bodies import CountingBody
 from knossos.web.services import services
-from knossos.web.unread_bodies import CountingBody
 
 HEADER = "X-Request-ID"
 #: Label of what belongs to no route.

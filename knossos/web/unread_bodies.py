@@ -11,13 +11,14 @@ Owns nothing but that. It works where uWSGI is, which gives the connection; othe
 
 from __future__ import annotations
 
-import importlib
 import os
 import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
+
+from knossos.web.request_bodies import PIECE_BYTES, ConnectionOf, CountingBody, uwsgi_connection
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,43 +28,6 @@ MOST_SECONDS = 30.0
 SILENT_SECONDS = 2.0
 #: Bytes that are read and dropped at the most: who sends more than that is no browser that was refused by mistake.
 MOST_BYTES = 512 * 1024 * 1024
-#: Bytes that are read at a time.
-PIECE_BYTES = 256 * 1024
-
-#: Gives the descriptor of the current request's connection; None where that is not known.
-ConnectionOf = Callable[[], int | None]
-
-
-def uwsgi_connection() -> int | None:
-    """The descriptor of the connection that this thread serves, under uWSGI."""
-    try:
-        return int(importlib.import_module("uwsgi").connection_fd())
-    except ImportError:
-        return None
-
-
-class CountingBody:
-    """The body of a request as the application reads it, and how much of it was read."""
-
-    def __init__(self, body: IO[bytes]) -> None:
-        self._body = body
-        self.done = 0
-
-    def read(self, *size: int) -> bytes:
-        return self._count(self._body.read(*size))
-
-    def readline(self, *size: int) -> bytes:
-        return self._count(self._body.readline(*size))
-
-    def readlines(self, *hint: int) -> list[bytes]:
-        return [self._count(line) for line in self._body.readlines(*hint)]
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.readline, b"")
-
-    def _count(self, data: bytes) -> bytes:
-        self.done += len(data)
-        return data
 
 
 class UnreadBodies:
@@ -78,7 +42,7 @@ class UnreadBodies:
         chunked = bool(environ.get("HTTP_TRANSFER_ENCODING"))
         if not chunked and (not length.isascii() or not length.isdigit() or int(length) == 0):
             return self._application(environ, start_response)
-        body = environ["wsgi.input"] = CountingBody(environ["wsgi.input"])
+        body = environ["wsgi.input"] = CountingBody(environ["wsgi.input"], self._connection_of)
         answer = self._application(environ, start_response)
         return _Answer(answer, lambda: self._after(body, None if chunked else int(length)))
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 
 from knossos.errors import KnossosError
 from knossos.jobs import Engine, JobRecord
+from knossos.web.request_bodies import ConnectionOf, uwsgi_connection
 from knossos.web.stopping import Stopping
-from knossos.web.unread_bodies import ConnectionOf, uwsgi_connection
 
 #: Requests that may wait in one process of the server, and of one caller; it has more threads (conf/app.ini).
 SEATS, SEATS_OF_ONE = 20, 8

@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import socket
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -264,6 +265,32 @@ def test_an_upload_that_breaks_off_leaves_the_file_as_it_was(dora: Person, site:
             wait_for(lambda: not list(incoming.iterdir()), "the end of the upload")
     assert dora.ask("GET", "/api/files/f").content == b"before"
     assert dora.listed() == {"f": 6}
+
+
+@pytest.mark.parametrize("size", [0, 1, 30_000, 32_767, 32_768, 32_769, 65_536, 3_000_000])
+@pytest.mark.parametrize("together", [True, False], ids=["with its headers", "after its headers"])
+def test_a_file_is_the_same_whatever_uwsgi_has_read_of_it_ahead(
+    dora: Person, site: Site, size: int, together: bool
+) -> None:
+    """It reads what comes with the headers; what comes later the kernel moves to the file by itself."""
+    data = os.urandom(size)
+    head = (
+        f"PUT /api/files/ahead HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: SessionToken={dora.cookies['SessionToken']}\r\n"
+        f"Content-Length: {size}\r\n\r\n"
+    ).encode()
+    with socket.create_connection(site.settings.api_listen, 60) as connection:
+        if together:
+            connection.sendall(head + data)
+        else:
+            connection.sendall(head)
+            time.sleep(0.05)  # it may have looked by then
+            for start in range(0, size, 700_000):
+                connection.sendall(data[start : start + 700_000])
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    assert b" 200 " in answer.split(b"\r\n")[0], answer
+    assert dora.ask("GET", "/api/files/ahead").content == data
 
 
 def test_a_large_file_comes_and_goes_as_it_is(dora: Person) -> None:

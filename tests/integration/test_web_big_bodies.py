@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from knossos.web import unread_bodies
-from knossos.web.unread_bodies import CountingBody, UnreadBodies, linger
+from knossos.web.request_bodies import CountingBody
+from knossos.web.unread_bodies import UnreadBodies, linger
 from tests.support.big_bodies import REFUSALS, check_refusal
 from tests.support.redis_server import RedisServer
 from tests.support.site import API_KEY, Site

@@ -13,9 +13,8 @@ from knossos.accounts.tokens import Scope
 from knossos.errors import InvalidInput
 from knossos.homes import Entry, EntryKind, Home, OpenedFolder, PathTaken
 from knossos.homes.paths import is_text, parts_of
-from knossos.web.form_scanner import PIECE_BYTES
 from knossos.web.home_files import home_file, quoted, sent_path, zip_answer
-from knossos.web.multipart import body_of_request
+from knossos.web.multipart import move_body
 from knossos.web.script_server.blueprint import blueprint, iso
 from knossos.web.script_server.callers import caller, json_object, text_of
 from knossos.web.services import services
@@ -60,9 +59,7 @@ def store(path: str) -> Response:
             with home.receive(sent_path(_PREFIX), size, replace=replace) as upload:
                 # The quota is what limits it, and has been looked at.
                 request.max_content_length = size
-                body = body_of_request()
-                while data := body.read(PIECE_BYTES):
-                    upload.write(data)
+                upload.fill(move_body)
         except PathTaken as error:
             raise PreconditionFailed("There is a file at this path already.") from error
     return jsonify(size=size)
