@@ -54,7 +54,8 @@ def cancel(server: Server, screen: Screen, task: Task) -> None:
             address = f"{url}/ws/inter/{task.ticket}?token={task.token}&after=0-0"
             try:
                 connecting = websocket_connect(HTTPRequest(address, connect_timeout=CONNECT_SECONDS))
-                connection = await asyncio.wait_for(asyncio.ensure_future(connecting), CONNECT_SECONDS)
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    connection = await connecting
             except CONNECTION_ERRORS:
                 continue
             try:

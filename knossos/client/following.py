@@ -113,7 +113,8 @@ class Follower:
             request = HTTPRequest(address, connect_timeout=CONNECT_SECONDS)
             connecting = websocket_connect(request, ping_interval=PING_SECONDS, ping_timeout=PING_SECONDS)
             try:
-                connection = await asyncio.wait_for(asyncio.ensure_future(connecting), CONNECT_SECONDS)
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    connection = await connecting
             except CONNECTION_ERRORS as error:
                 log.debug("no WebSocket at %s: %s", url, error)
                 continue
