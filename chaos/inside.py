@@ -113,7 +113,7 @@ class Run:
 
     def _reckon(self, gathering: Gathering) -> dict[str, Any]:
         self._say("looking at what became of everything")
-        unfinished, pausing = gathering.unfinished(), gathering.pausing()
+        unfinished, pausing = gathering.unfinished(), gathering.pausing
         self.findings += judge_unfinished(gathering.engine.records([one for one in unfinished if one not in pausing]))
         for name, look in gathering.looks():
             try:
