@@ -21,6 +21,18 @@ from typing import IO
 PIECE_BYTES = 256 * 1024
 #: Bytes of the pipe between connection and file. The kernel may refuse that many: then it has fewer.
 PIPE_BYTES = 1024 * 1024
+#: Options of uWSGI for connections whose bytes are not those of the body: encrypted, or in records.
+_WRAPPED = {
+    "https-socket",
+    "ssl-socket",
+    "suwsgi-socket",
+    "fastcgi-socket",
+    "fastcgi-nph-socket",
+    "puwsgi-socket",
+    "raw-socket",
+    "protocol",
+    "socket-protocol",
+}
 
 #: Gives the descriptor of the current request's connection; None where that is not known.
 ConnectionOf = Callable[[], int | None]
@@ -48,10 +60,10 @@ def uwsgi_connection() -> int | None:
 
 
 def uwsgi_ahead() -> Ahead | None:
-    """What uWSGI was told; None where it is not there, or takes bodies to itself."""
+    """What uWSGI was told; None where it is not there, takes bodies to itself, or has to unwrap them."""
     try:
         options = importlib.import_module("uwsgi").opt
-        if int(options.get("post-buffering", 0)):
+        if int(options.get("post-buffering", 0)) or not _WRAPPED.isdisjoint(options):
             return None
         # By itself: a page, and four seconds.
         return Ahead(int(options.get("buffer-size", 4096)), float(options.get("socket-timeout", 4)))

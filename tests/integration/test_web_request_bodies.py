@@ -159,6 +159,10 @@ def test_a_full_disk_is_an_error_of_the_file(upload: Upload) -> None:
         ({"post-buffering": b"8192"}, None),
         ({"buffer-size": [b"4096", b"32768"]}, None),
         ({"buffer-size": b"32k"}, None),
+        ({"http-socket": b":80", "buffer-size": b"32768"}, Ahead(32768, 4)),
+        ({"http-socket": b":80", "https-socket": b":443,cert,key"}, None),
+        ({"fastcgi-socket": b":9000"}, None),
+        ({"socket": b":9000", "protocol": b"fastcgi"}, None),
     ],
 )
 def test_it_goes_by_what_uwsgi_was_told(
