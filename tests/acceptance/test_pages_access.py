@@ -102,7 +102,7 @@ PAGES: dict[str, Show] = {
 def test_axe_finds_nothing_to_object_to(browser: Browser, site: Site, name: str, scheme: str) -> None:
     visit = Visit(browser, site.url, color_scheme=scheme, reduced_motion="reduce")
     PAGES[name](visit.page, site)
-    accessible(visit.page)
+    accessible(visit.page, scheme)
     visit.close()
 
 

@@ -100,7 +100,7 @@ def test_nothing_keeps_people_out_by_day_or_by_night(browser: Browser, site: Sit
     visit = Visit(browser, site.url, color_scheme=scheme, reduced_motion="reduce")
     for name in ("post_api_1_mod_webhooks_add", "post_api_1_mod_update", "post_drop_made_token_key"):
         opened(visit.page, name)
-    accessible(visit.page)
+    accessible(visit.page, scheme)
     visit.close()
     assert visit.troubles == []
 

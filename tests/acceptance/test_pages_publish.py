@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.support.browser import Visit, sideways
+from tests.support.browser import Visit, accessible, sideways
 from tests.support.file_server import FileServer
 from tests.support.processes import worker_process
 from tests.support.redis_server import RedisServer
@@ -262,8 +261,7 @@ def test_the_pages_are_for_everyone(visit: Visit, path: str) -> None:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.goto(path)
-        found = Axe().run(page).response["violations"]
-        assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+        accessible(page, scheme)
     page.set_viewport_size({"width": 360, "height": 740})
     assert sideways(page) == 0
 

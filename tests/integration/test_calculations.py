@@ -17,6 +17,8 @@ from tests.support.processes import Process, wait_for, write_settings
 from tests.support.redis_server import RedisServer
 from tests.support.site import Site
 
+pytestmark = pytest.mark.xdist_group("calculations")
+
 KEY = "key of the laboratory"
 HEADERS = {"X-API-Key": KEY}
 #: A program like those that this protocol was made for: what it does stands in its input.

@@ -21,6 +21,8 @@ from tests.support.processes import wait_for, worker_process, write_settings
 from tests.support.redis_server import RedisServer
 from tests.support.site import Site
 
+pytestmark = pytest.mark.xdist_group("runners all the way")
+
 #: The file of script-runner.md, but for the paths.
 CONFIG: dict[str, Any] = {
     "command": ["/scripts/run.sh", "fixed", "$BASESPACE_ID", "$SEASON", "$CITY", "$RUNDIR"],

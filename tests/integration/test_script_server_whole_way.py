@@ -24,6 +24,8 @@ from tests.support.processes import Process, wait_for, write_settings
 from tests.support.redis_server import RedisServer
 from tests.support.site import PASSWORD, Site
 
+pytestmark = pytest.mark.xdist_group("the Script Server all the way")
+
 #: What one home may hold: less than a run of its own may write.
 QUOTA = 50_000_000
 
@@ -110,12 +112,17 @@ class Person(requests.Session):
         return {one["name"]: one.get("size") for one in answer.json()}
 
 
-@pytest.fixture
-def dora(site: Site, workers: Workers) -> Iterator[Person]:
+@pytest.fixture(scope="module")
+def logged_in(site: Site) -> Iterator[Person]:
     with Person(site, "dora") as made:
         yield made
-        for name in made.listed():
-            assert made.ask("DELETE", f"/api/files/{name}").status_code == 200
+
+
+@pytest.fixture
+def dora(logged_in: Person, workers: Workers) -> Iterator[Person]:
+    yield logged_in
+    for name in logged_in.listed():
+        assert logged_in.ask("DELETE", f"/api/files/{name}").status_code == 200
 
 
 def test_a_script_runs_in_the_home_and_its_output_and_files_are_there(dora: Person) -> None:

@@ -18,6 +18,8 @@ from tests.support.big_bodies import REFUSALS, check_refusal
 from tests.support.redis_server import RedisServer
 from tests.support.site import API_KEY, Site
 
+pytestmark = pytest.mark.xdist_group("big bodies")
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Site]:

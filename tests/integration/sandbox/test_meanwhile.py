@@ -60,7 +60,7 @@ def test_what_goes_wrong_meanwhile_comes_out_and_nothing_has_begun(any_place: Pl
         with pytest.raises(kind) as caught:
             start(any_place.settings, spec, fail)
         children = Path("/proc/thread-self/children").read_text()
-        return [caught.value is raised, set(os.listdir("/proc/self/fd")) == before, children]
+        return [caught.value is raised, set(os.listdir("/proc/self/fd")) <= before, children]
 
     assert in_a_child(lambda: any_place.as_user(work)) == [True, True, ""]
     assert not (any_place.folder / "begun").exists()

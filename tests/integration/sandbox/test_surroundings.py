@@ -154,7 +154,7 @@ def test_a_script_that_is_none_leaves_nothing(any_place: Place) -> None:
         spec = any_place.spec(any_place.script(SHELL))
         with pytest.raises(SandboxFailed):
             start(any_place.settings, type(spec)(**{**vars(spec), **changes}))
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_sandbox_that_cannot_be_made_says_why_and_leaves_nothing(place: Place)
         with pytest.raises(SandboxFailed) as caught:
             start(place.settings, place.spec(program, environment={"A=B": "x"}))
         children = Path("/proc/thread-self/children").read_text()
-        return [caught.value.message, set(os.listdir("/proc/self/fd")) == before, children]
+        return [caught.value.message, set(os.listdir("/proc/self/fd")) <= before, children]
 
     message, same, children = in_a_child(lambda: place.as_user(work))
     assert "setenv" in message
