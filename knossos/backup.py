@@ -127,7 +127,11 @@ def inspect(path: Path) -> Summary:
     """
     header: dict[str, Any] = {}
     counts: Counter[str] = Counter()
+    ended = False
+    # To the end of the file, where its sum is: what is damaged may still look like a backup.
     for line in _lines(path):
+        if ended:
+            raise _broken(path)
         if not header:
             header = _header(line, path)
         elif isinstance(line, list) and len(line) == 2 and isinstance(line[1], list):
@@ -137,8 +141,10 @@ def inspect(path: Path) -> Summary:
         elif not isinstance(line, dict) or line.get("end") != dict(counts):
             raise _broken(path)
         else:
-            return Summary(header["revision"], {name: counts[name] for name in header["tables"]})
-    raise _broken(path)
+            ended = True
+    if not ended:
+        raise _broken(path)
+    return Summary(header["revision"], {name: counts[name] for name in header["tables"]})
 
 
 def _write(database: Database, packed: gzip.GzipFile) -> Summary:

@@ -14,6 +14,7 @@ import redis
 from knossos.database import Database
 from knossos.jobs import Engine
 from knossos.settings import Settings
+from tests.support import routes
 from tests.support.postgres import Postgres
 from tests.support.processes import Process, write_settings
 from tests.support.redis_server import RedisServer
@@ -26,8 +27,9 @@ LONG_VALUE = 100
 
 
 def pytest_configure() -> None:
-    """Take SIGINT although a shell has started this in its background, and SIGHUP although nohup has: both are ignored
-    there, processes inherit that, and tests send them."""
+    """Have applications made sooner. Take SIGINT although a shell has started this in its background, and SIGHUP
+    although nohup has: both are ignored there, processes inherit that, and tests send them."""
+    routes.compile_each_once()
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)

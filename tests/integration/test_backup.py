@@ -144,7 +144,10 @@ def test_a_file_that_is_no_whole_backup_changes_nothing(database: Database, tmp_
     bad = tmp_path / "bad"
     middle = len(whole) // 2
     damaged = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
-    cut = gzip.compress(b"".join(gzip.decompress(whole).splitlines(keepends=True)[:-1]))
+    lines = gzip.decompress(whole)
+    cut = gzip.compress(b"".join(lines.splitlines(keepends=True)[:-1]))
+    # Looks like a backup up to its end, where the sum is that of other bytes.
+    other = gzip.compress(lines.replace(b'"mods"', b'"modz"'))[:-8] + whole[-8:]
     for data, message in (
         (b"", "is no backup"),
         (b"SQLite format 3\0", "is no backup"),
@@ -155,6 +158,8 @@ def test_a_file_that_is_no_whole_backup_changes_nothing(database: Database, tmp_
         (whole[:-9], "not a whole backup"),
         (cut, "not a whole backup"),
         (damaged, "not a whole backup"),
+        (other, "not a whole backup"),
+        (gzip.compress(lines + b"[]\n"), "not a whole backup"),
     ):
         bad.write_bytes(data)
         with pytest.raises(BackupRefused, match=message):
