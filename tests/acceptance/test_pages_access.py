@@ -97,7 +97,7 @@ PAGES: dict[str, Show] = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", list(PAGES))
 def test_axe_finds_nothing_to_object_to(browser: Browser, site: Site, name: str, scheme: str) -> None:
     visit = Visit(browser, site.url, color_scheme=scheme, reduced_motion="reduce")

@@ -95,6 +95,7 @@ def test_a_curl_line_is_copied(visit: Visit) -> None:
     assert visit.page.evaluate("navigator.clipboard.readText()") == f"curl {visit.base}/api/info"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_keeps_people_out_by_day_or_by_night(browser: Browser, site: Site, scheme: str) -> None:
     visit = Visit(browser, site.url, color_scheme=scheme, reduced_motion="reduce")

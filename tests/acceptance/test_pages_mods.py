@@ -122,6 +122,7 @@ def test_a_line_of_a_log_can_be_linked_to(visit: Visit, site: Site) -> None:
     assert page.url.endswith("#L151")
 
 
+@pytest.mark.slow
 def test_everyone_can_use_these_pages_in_light_and_dark(visit: Visit, site: Site) -> None:
     page = visit.page
     log_in(page, "olga")

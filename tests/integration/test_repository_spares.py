@@ -385,6 +385,7 @@ def killed(world: World, change: int, acts: int) -> bool:
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
+@pytest.mark.slow
 def test_whenever_a_build_that_takes_a_spare_is_killed_the_next_one_is_right(world: World) -> None:
     inodes_of(world, UNTIL_SPARE + 1)
     number, acts = UNTIL_SPARE + 1, 0

@@ -107,6 +107,7 @@ def test_a_name_that_is_not_there_is_told_before_anything_is_sent(opened: int) -
         zip_of(opened, ["missing"])
 
 
+@pytest.mark.slow
 def test_more_files_than_an_old_zip_can_count_fit(folder: Path, opened: int) -> None:
     (folder / "f").write_bytes(b"x")
     # The same file often: what counts are the entries.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from knossos.packaging.actions import apply_actions
 from knossos.packaging.description import Action
 from knossos.packaging.tree import clashes
@@ -10,6 +12,7 @@ from tests.unit.test_tree import meets_always, tree_of
 FILES = 50_000
 
 
+@pytest.mark.slow
 def test_fifty_thousand_files_are_moved_copied_and_listed() -> None:
     tree = tree_of(*(f"mod/file{number}.dat" for number in range(FILES)))
     actions = [
