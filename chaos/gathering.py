@@ -103,10 +103,8 @@ class Gathering:
         every = [int(ticket) for ticket in cast("list[bytes]", self.engine.redis.zrange(keys.TASKS, 0, -1))]
         return [ticket for ticket, state in self.engine.states(every).items() if not state.finished]
 
-    @cached_property
     def pausing(self) -> set[int]:
-        """Those of them that pause (when this is first asked) before they are tried again, and no longer than they
-        should."""
+        """Those of them that pause before they are tried again, and for no longer than they should."""
         queue = self.engine.queue("default")
         seconds, _ = cast("tuple[int, int]", self.engine.redis.time())
         over = set(pauses.over(queue, seconds))
@@ -227,12 +225,13 @@ class Gathering:
         ]
         sha256 = one.promised["sha256"]
         about = ("release", mod, version)
+        least = 0 if about in self._to_be_told else 1
         told = sum(delivered == about for delivered in self._elsewhere.deliveries.values())
         return Fate(
             one,
             [str(row[0]) for row in rows],
             effects=told,
-            least=0 if about in self._to_be_told else 1,
+            least=least,
             promised={"offered": [sha256], "files": [sha256], "storage": sha256, "audit": 1},
             found={
                 "offered": sums,
@@ -244,8 +243,8 @@ class Gathering:
 
     @cached_property
     def _to_be_told(self) -> set[tuple[str, str, str]]:
-        """What webhooks are told of when the pause after a killed try is over."""
-        notices = [self.engine.payload(ticket).get("notice") or {} for ticket in self.pausing]
+        """What webhooks are told of by tasks that have not ended, which are judged as such."""
+        notices = [self.engine.payload(ticket).get("notice") or {} for ticket in self.unfinished()]
         return {tuple(str(notice.get(name)) for name in ("event", "mod", "version")) for notice in notices}
 
     @cached_property

@@ -42,6 +42,8 @@ LOOK_SHARE, LOOK_SECONDS = 0.08, (15.0, 40.0)
 END_SECONDS, PATIENCE_SECONDS = 3.0, 15.0
 #: Seconds for which all must be still, and between two looks.
 STILL_SECONDS, PAUSE_SECONDS = 5.0, 0.5
+#: Seconds in which a task whose pause is over is taken by a worker, if there is so much time.
+LATE_SECONDS = 12.0
 
 
 class Run:
@@ -113,8 +115,8 @@ class Run:
 
     def _reckon(self, gathering: Gathering) -> dict[str, Any]:
         self._say("looking at what became of everything")
-        unfinished, pausing = gathering.unfinished(), gathering.pausing
-        self.findings += judge_unfinished(gathering.engine.records([one for one in unfinished if one not in pausing]))
+        unfinished, pausing = self._late(gathering), len(gathering.pausing())
+        self.findings += judge_unfinished(gathering.engine.records(unfinished))
         for name, look in gathering.looks():
             try:
                 self.findings += judge_fate(look())
@@ -127,7 +129,18 @@ class Run:
         self.outcomes, self.taken, repeats = gathering.outcomes(), gathering.taken(), gathering.repeats()
         self.findings += judge_leftovers(self._leftovers(gathering))
         self.findings += judge_leftovers(self._left_after_the_stop())
-        return self.report({"tasks begun more than once": repeats, "tasks that pause at the end": len(pausing)})
+        return self.report({"tasks begun more than once": repeats, "tasks that pause at the end": pausing})
+
+    def _late(self, gathering: Gathering) -> list[int]:
+        """Tickets of the tasks that neither end nor pause. One whose pause is just over is taken within seconds, which
+        it has."""
+        until = time.monotonic() + min(LATE_SECONDS, self._left() / 2)
+        while True:
+            pausing = gathering.pausing()
+            late = [ticket for ticket in gathering.unfinished() if ticket not in pausing]
+            if not late or time.monotonic() > until:
+                return late
+            time.sleep(PAUSE_SECONDS)
 
     def report(self, notes: dict[str, int]) -> dict[str, Any]:
         """What is known by now."""
