@@ -71,16 +71,14 @@ def body_of_request() -> Body:
 
 
 def move_body(target: int, size: int) -> int:
-    """Bring the current request's body, whose length is ``size``, to where a file is open; answers how much came.
+    """Bring the current request's body, whose length is ``size``, to where a file is open; answers how much came. How
+    long it may be its caller has looked at.
 
     Raises:
-        RequestEntityTooLarge: it is longer than ``request.max_content_length``.
         MalformedForm: it does not arrive any more.
     """
     if not size:
         return 0
-    if request.max_content_length is not None and size > request.max_content_length:
-        raise RequestEntityTooLarge
     body: CountingBody = request.environ["wsgi.input"]
     try:
         return body.move(target, size)

@@ -58,7 +58,6 @@ def store(path: str) -> Response:
         try:
             with home.receive(sent_path(_PREFIX), size, replace=replace) as upload:
                 # The quota is what limits it, and has been looked at.
-                request.max_content_length = size
                 upload.fill(move_body)
         except PathTaken as error:
             raise PreconditionFailed("There is a file at this path already.") from error
