@@ -60,6 +60,7 @@ from knossos.web import (
 )
 from knossos.web.authentication import current_session
 from knossos.web.chunks import Chunks
+from knossos.web.expectations import Expectations
 from knossos.web.known_sizes import KnownSizes
 from knossos.web.odd_requests import OddRequests
 from knossos.web.services import EXTENSION, Services, services
@@ -160,7 +161,7 @@ def create_app(settings: Settings, engine: Engine, stopping: Stopping | None = N
     if settings.trusted_proxies:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
-    app.wsgi_app = OddRequests(UnreadBodies(Chunks(app.wsgi_app)))  # type: ignore[method-assign]
+    app.wsgi_app = OddRequests(UnreadBodies(Expectations(Chunks(app.wsgi_app))))  # type: ignore[method-assign]
     if lacking := third_party.missing():
         _log.warning("third_party/ lacks %s: run python -m knossos.web.third_party", ", ".join(lacking))
     return app

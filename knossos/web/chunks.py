@@ -10,26 +10,19 @@ A request in chunks looks empty to uWSGI. It is told to say its length, and not 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request
 from werkzeug.exceptions import LengthRequired
 
+from knossos.web import uwsgi_facts
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 #: Statuses whose answers have no body.
 _EMPTY = ("204", "304")
-
-
-def uwsgi_talks_http() -> bool:
-    """Whether this is uWSGI, and its clients talk HTTP with it rather than its own protocol."""
-    try:
-        return "http-socket" in importlib.import_module("uwsgi").opt
-    except ImportError:
-        return False
 
 
 def install(app: Flask) -> None:
@@ -44,7 +37,7 @@ def install(app: Flask) -> None:
 class Chunks:
     """WSGI middleware: answers without a length go out in chunks, where ``talks_http`` says that this server may."""
 
-    def __init__(self, application: WSGIApplication, talks_http: Callable[[], bool] = uwsgi_talks_http) -> None:
+    def __init__(self, application: WSGIApplication, talks_http: Callable[[], bool] = uwsgi_facts.talks_http) -> None:
         self._application = application
         self._may = talks_http()
 

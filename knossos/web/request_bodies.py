@@ -10,89 +10,50 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import importlib
 import os
 import select
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import IO
+
+from knossos.web import uwsgi_facts
+from knossos.web.uwsgi_facts import Ahead, ConnectionOf
 
 #: Bytes that are read at a time.
 PIECE_BYTES = 256 * 1024
 #: Bytes of the pipe between connection and file. The kernel may refuse that many: then it has fewer.
 PIPE_BYTES = 1024 * 1024
-#: Options of uWSGI for connections whose bytes are not those of the body: encrypted, or in records.
-_WRAPPED = {
-    "https-socket",
-    "ssl-socket",
-    "suwsgi-socket",
-    "fastcgi-socket",
-    "fastcgi-nph-socket",
-    "puwsgi-socket",
-    "raw-socket",
-    "protocol",
-    "socket-protocol",
-}
-
-#: Gives the descriptor of the current request's connection; None where that is not known.
-ConnectionOf = Callable[[], int | None]
 
 
 class BodyBroke(Exception):
     """The client is gone, or says nothing for too long."""
 
 
-@dataclass(frozen=True)
-class Ahead:
-    """How uWSGI reads: most bytes of a body that it has before it is asked, and seconds for which a client may be
-    silent."""
-
-    most_bytes: int
-    silent_seconds: float
-
-
-def uwsgi_connection() -> int | None:
-    """The descriptor of the connection that this thread serves, under uWSGI."""
-    try:
-        return int(importlib.import_module("uwsgi").connection_fd())
-    except ImportError:
-        return None
-
-
-def uwsgi_ahead() -> Ahead | None:
-    """What uWSGI was told; None where it is not there, takes bodies to itself, or has to unwrap them."""
-    try:
-        options = importlib.import_module("uwsgi").opt
-        if int(options.get("post-buffering", 0)) or not _WRAPPED.isdisjoint(options):
-            return None
-        # By itself: a page, and four seconds.
-        return Ahead(int(options.get("buffer-size", 4096)), float(options.get("socket-timeout", 4)))
-    except (ImportError, TypeError, ValueError):  # TypeError: a list, of an option that was given twice
-        return None
-
-
 class CountingBody:
-    """The body of a request as the application reads it, and how much of it was read."""
+    """The body of a request as the application reads it, and how much of it was read.
+
+    What is put into ``before`` is called once, before anything of it is read.
+    """
 
     def __init__(
         self,
         body: IO[bytes],
-        connection_of: ConnectionOf = uwsgi_connection,
-        ahead_of: Callable[[], Ahead | None] = uwsgi_ahead,
+        connection_of: ConnectionOf = uwsgi_facts.connection,
+        ahead_of: Callable[[], Ahead | None] = uwsgi_facts.ahead,
     ) -> None:
         self._body = body
         self._connection_of = connection_of
         self._ahead_of = ahead_of
+        self.before: Callable[[], None] | None = None
         self.done = 0
 
     def read(self, *size: int) -> bytes:
-        return self._count(self._body.read(*size))
+        return self._count(self._begun().read(*size))
 
     def readline(self, *size: int) -> bytes:
-        return self._count(self._body.readline(*size))
+        return self._count(self._begun().readline(*size))
 
     def readlines(self, *hint: int) -> list[bytes]:
-        return [self._count(line) for line in self._body.readlines(*hint)]
+        return [self._count(line) for line in self._begun().readlines(*hint)]
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")
@@ -129,6 +90,12 @@ class CountingBody:
             _write(target, data)
             left -= len(data)
         return size - left
+
+    def _begun(self) -> IO[bytes]:
+        before, self.before = self.before, None
+        if before is not None:
+            before()
+        return self._body
 
     def _count(self, data: bytes) -> bytes:
         self.done += len(data)

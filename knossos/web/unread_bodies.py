@@ -18,7 +18,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from knossos.web.request_bodies import PIECE_BYTES, ConnectionOf, CountingBody, uwsgi_connection
+from knossos.web import uwsgi_facts
+from knossos.web.request_bodies import PIECE_BYTES, CountingBody
+from knossos.web.uwsgi_facts import ConnectionOf
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -33,7 +35,7 @@ MOST_BYTES = 512 * 1024 * 1024
 class UnreadBodies:
     """WSGI middleware; ``connection_of`` is asked after each answer to a request whose body was not read."""
 
-    def __init__(self, application: WSGIApplication, connection_of: ConnectionOf = uwsgi_connection) -> None:
+    def __init__(self, application: WSGIApplication, connection_of: ConnectionOf = uwsgi_facts.connection) -> None:
         self._application = application
         self._connection_of = connection_of
 

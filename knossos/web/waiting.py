@@ -16,8 +16,9 @@ from contextlib import contextmanager
 
 from knossos.errors import KnossosError
 from knossos.jobs import Engine, JobRecord
-from knossos.web.request_bodies import ConnectionOf, uwsgi_connection
+from knossos.web import uwsgi_facts
 from knossos.web.stopping import Stopping
+from knossos.web.uwsgi_facts import ConnectionOf
 
 #: Requests that may wait in one process of the server, and of one caller; it has more threads (conf/app.ini).
 SEATS, SEATS_OF_ONE = 20, 8
@@ -86,7 +87,7 @@ def wait_for(
             return record
 
 
-def client_of_request_is_there(connection_of: ConnectionOf = uwsgi_connection) -> bool:
+def client_of_request_is_there(connection_of: ConnectionOf = uwsgi_facts.connection) -> bool:
     """Whether the client of the current request has not closed its connection; True where that is not known."""
     descriptor = connection_of()
     if descriptor is None or descriptor < 0:

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from knossos.web import request_bodies
-from knossos.web.request_bodies import Ahead, BodyBroke, CountingBody, uwsgi_ahead
+from knossos.web import request_bodies, uwsgi_facts
+from knossos.web.request_bodies import BodyBroke, CountingBody
+from knossos.web.uwsgi_facts import Ahead
 
 #: Bytes that the played uWSGI reads ahead at the most.
 MOST_AHEAD = 1000
@@ -169,4 +170,22 @@ def test_it_goes_by_what_uwsgi_was_told(
     options: dict[str, Any], told: Ahead | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(opt=options))
-    assert uwsgi_ahead() == told
+    assert uwsgi_facts.ahead() == told
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, False),
+        ({"http-socket": b":80"}, True),
+        ({"http11-socket": b":80"}, True),
+        ({"http-socket": b":80", "socket": b":9000"}, False),
+        ({"http-socket": b":80", "https-socket": b":443,cert,key"}, False),
+        ({"socket": b":9000"}, False),
+    ],
+)
+def test_it_talks_http_where_no_socket_speaks_anything_else(
+    options: dict[str, Any], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(opt=options))
+    assert uwsgi_facts.talks_http() is told
