@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page
+from playwright.sync_api import FileChooser, Page
 
 #: How often Tab may be pressed on the way to a control: who has to press it more often is lost, or caught.
 MOST_TABS = 120
@@ -28,9 +28,15 @@ _FOCUSED = """() => {
 }"""
 
 
+def _leave(_chooser: FileChooser) -> None:
+    """Who waits for it takes it."""
+
+
 class Keys:
     def __init__(self, page: Page) -> None:
         self.page = page
+        # From here on choosers come to us. Said only when a key is about to open one, it could come after the key.
+        page.on("filechooser", _leave)
 
     def press(self, *keys: str) -> None:
         for key in keys:
