@@ -55,8 +55,9 @@ def connect(url: str, patience_seconds: float, answer_seconds: float = ANSWER_SE
     """Make a client. Nothing is sent before its first command.
 
     A command that finds Redis away is tried again for ``patience_seconds``: a worker can wait a minute for a
-    restart, a web request only a few seconds. The engine's scripts are safe to send twice. A Redis that says nothing
-    for ``answer_seconds`` counts as away.
+    restart, a web request only a few seconds. Whose answer was lost has been done already: the engine's scripts are
+    safe to send twice, and a transaction that is not watches a key, so that it is not sent again as it stands. A Redis
+    that says nothing for ``answer_seconds`` counts as away.
     """
     client: redis.Redis = redis.Redis.from_url(
         url,

@@ -7,6 +7,7 @@ It owns the way of a job from its submission to the queue, and all reading of re
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import secrets
@@ -98,19 +99,27 @@ class Engine:
         """
         last = int(self.redis.incrby(keys.TICKET, 2 if then else 1))
         ticket = last - 1 if then else last
-        with self.redis.pipeline() as pipeline:
+        fields, tries = self._fields(spec), itertools.count()
+
+        def store(pipeline: Pipeline) -> None:
+            if next(tries) and pipeline.exists(keys.task(ticket)):
+                return  # by the try before this one, whose answer was lost: the job may run by now
+            pipeline.multi()
             if then:
                 follower = then.model_copy(update={"payload": {**then.payload, "ticket": ticket}})
-                self._write_record(last, follower, pipeline, text=f"Waits for task {ticket}.")
+                self._write_record(last, follower, self._fields(follower), pipeline, f"Waits for task {ticket}.")
                 self._make_job(last, follower, JobStatus.DEFERRED).save(pipeline=pipeline)
                 pipeline.hset(keys.task(ticket), "then", last)
-            record = self._write_record(ticket, spec, pipeline, text="Waits for a free worker.")
+            self._write_record(ticket, spec, fields, pipeline, "Waits for a free worker.")
             self._make_job(ticket, spec, JobStatus.RATE_LIMITED).save(pipeline=pipeline)
             limits.enter(ticket, pipeline)
-            pipeline.execute()
-        return record
 
-    def _write_record(self, ticket: int, spec: JobSpec, pipeline: Pipeline, text: str) -> JobRecord:
+        # Watching something, it is not sent again as it stands when the connection breaks.
+        self.redis.transaction(store, keys.task(ticket))
+        return JobRecord.from_hash(ticket, {name.encode(): str(value).encode() for name, value in fields.items()})
+
+    def _fields(self, spec: JobSpec) -> dict[Any, Any]:
+        """The record of a job that is new."""
         fields: dict[Any, Any] = {
             "kind": spec.kind,
             "title": spec.title[:300],
@@ -126,14 +135,16 @@ class Engine:
         }
         if request := tracing.request_id():
             fields["request"] = request
+        return fields
+
+    def _write_record(self, ticket: int, spec: JobSpec, fields: dict[Any, Any], pipeline: Pipeline, text: str) -> None:
         data = dumps({"state": JobState.QUEUED, "attempt": 0, "text": text})
         pipeline.hset(keys.task(ticket), mapping=fields)
         pipeline.xadd(keys.events(ticket), {"type": "state", "data": data})
         pipeline.zadd(keys.TASKS, {str(ticket): ticket})
         pipeline.zadd(keys.tasks_of(spec.owner), {str(ticket): ticket})
         pipeline.zadd(keys.tasks_of_kind(spec.kind), {str(ticket): ticket})
-        pipeline.zadd(keys.OPEN, {str(ticket): now})
-        return JobRecord.from_hash(ticket, {name.encode(): str(value).encode() for name, value in fields.items()})
+        pipeline.zadd(keys.OPEN, {str(ticket): fields["created_at"]})
 
     def _make_job(self, ticket: int, spec: JobSpec, status: JobStatus) -> Job:
         retries = self._retries(spec)

@@ -50,17 +50,18 @@ def run(
     gc.collect()
     gc.freeze()  # what is loaded by now stays for ever: a fork need not copy the pages that a collection would touch
     companion = None if beside is None else Companion(beside)
+    worker: EngineWorker | None = None
     try:
         while True:
-            worker = EngineWorker(engine, queues, rehearsals, companion)
-            log.info("worker %s waits for tasks on %s", worker.name[:8], ", ".join(queues))
             try:
+                worker = EngineWorker(engine, queues, rehearsals, companion)
+                log.info("worker %s waits for tasks on %s", worker.name[:8], ", ".join(queues))
                 worker.work(logging_level=None)
             except connection_errors() as error:
                 log.warning("Redis does not answer: %s", error)
             except Exception:
                 log.exception("the worker's loop broke")
-            if worker.stopping:
+            if worker is not None and worker.stopping:
                 break
             log.warning("the worker's loop ended; it starts anew")
             time.sleep(PAUSE_SECONDS)

@@ -16,6 +16,7 @@ from knossos.jobs import Engine, JobSpec, JobState, keys
 from knossos.jobs.connection import ping
 from knossos.live.wakes import Wakes
 from knossos.settings import Settings
+from tests.support.cut_answers import cut_after_a_transaction
 from tests.support.processes import Process, wait_for
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.scenes import PlayedJob
@@ -122,6 +123,30 @@ def test_a_redis_that_has_forgotten_the_scripts_is_told_them_again(engine: Engin
     job.log("three")
     lines = [event.data for event in engine.events(job.ticket) if event.type == "log"]
     assert [(data["line"], data["text"]) for data in lines] == [(1, "one"), (2, "two"), (3, "three")]
+
+
+@pytest.mark.parametrize("followed", [False, True])
+def test_a_submission_whose_answer_is_lost_is_made_once(
+    followed: bool, settings: Settings, engine: Engine, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """Sent again as it stands it would set a job back to its beginning that a worker has begun."""
+    go, began = tmp_path / "go", lambda: engine.find(1).state is JobState.RUNNING
+    start_worker()
+    spec = JobSpec(
+        function="tests.support.jobs.linger", kind="t", title="t", owner="o", once=True, payload={"until": str(go)}
+    )
+    then = JobSpec(function="tests.support.jobs.echo", kind="t", title="t", owner="o") if followed else None
+    with cut_after_a_transaction(settings.redis, lambda: wait_for(began, "the beginning")) as url:
+        record = Engine(settings.model_copy(update={"redis": url})).submit(spec, then)
+    assert began()
+    go.touch()
+    tickets = [1, 2] if followed else [1]
+    wait_for(lambda: all(engine.find(ticket).state.finished for ticket in tickets), "the end")
+    assert record.ticket == 1
+    assert record.token == engine.find(1).token
+    assert [engine.find(ticket).state for ticket in tickets] == [JobState.SUCCEEDED] * len(tickets)
+    told = [event.data["state"] for event in engine.events(1) if event.type in ("state", "done")]
+    assert told == ["queued", "running", "succeeded"]
 
 
 def test_a_redis_behind_tls_works(settings: Settings, tmp_path: Path) -> None:
