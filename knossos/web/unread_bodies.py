@@ -2,15 +2,18 @@
 
 Whoever refuses a request answers without reading its body. Were the connection closed with bytes in it that nobody
 has read, the system would reset it, and the answer would be lost on its way: a browser would see a broken connection,
-and nginx would make a 502 of it. So the answer is sent at once, and what still comes after it is read and dropped until
-the client closes, says nothing more, or has sent more, or for longer, than is bearable. Only requests whose body was
-not read to its end are held up by that, after their answer.
+and nginx would make a 502 of it. So the answer is sent at once, and its end with it (half of the connection is closed,
+where it is one of plain HTTP); and what still comes after it is read and dropped until the client closes, says nothing
+more, or has sent more, or for longer, than is bearable. Only requests whose body was not read to its end are held up by
+that, after their answer, and only until their client, which has all, closes. How much of the body uWSGI has read ahead
+nobody can tell, so that also one that has come whole is waited for.
 
 Owns nothing but that. It works where uWSGI is, which gives the connection; other servers have ways of their own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -35,9 +38,16 @@ MOST_BYTES = 512 * 1024 * 1024
 class UnreadBodies:
     """WSGI middleware; ``connection_of`` is asked after each answer to a request whose body was not read."""
 
-    def __init__(self, application: WSGIApplication, connection_of: ConnectionOf = uwsgi_facts.connection) -> None:
+    def __init__(
+        self,
+        application: WSGIApplication,
+        connection_of: ConnectionOf = uwsgi_facts.connection,
+        talks_http: Callable[[], bool] = uwsgi_facts.talks_http,
+    ) -> None:
         self._application = application
         self._connection_of = connection_of
+        # Other protocols say the end of an answer after it.
+        self._may_close_half = talks_http()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         length = environ.get("CONTENT_LENGTH") or ""
@@ -53,7 +63,8 @@ class UnreadBodies:
             return
         descriptor = self._connection_of()
         if descriptor is not None and descriptor >= 0:
-            linger(descriptor, MOST_BYTES if length is None else length - body.done)
+            expected = MOST_BYTES if length is None else length - body.done
+            linger(descriptor, expected, close_half=self._may_close_half)
 
 
 class _Answer:
@@ -64,7 +75,9 @@ class _Answer:
         self._after = after
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._pieces)
+        yield from self._pieces
+        # uWSGI sends the headers with the first piece. Of an answer without any it would send them after all this.
+        yield b""
 
     def close(self) -> None:
         close: Any = getattr(self._pieces, "close", None)
@@ -75,17 +88,21 @@ class _Answer:
             self._after()
 
 
-def linger(descriptor: int, expected: int) -> int:
+def linger(descriptor: int, expected: int, *, close_half: bool = False) -> int:
     """Read and drop what comes until the other side is done; how many bytes that were.
 
     Args:
         descriptor: a connection; it stays open.
         expected: the most bytes that can still come.
+        close_half: nothing more will be sent, and the other side is told so.
     """
     until = time.monotonic() + MOST_SECONDS
     dropped = 0
     # A descriptor of its own: closing this socket leaves the server's open.
     with socket.socket(fileno=os.dup(descriptor)) as connection:
+        if close_half:
+            with contextlib.suppress(OSError):  # it is gone
+                connection.shutdown(socket.SHUT_WR)
         while dropped < min(expected, MOST_BYTES):
             left = min(SILENT_SECONDS, until - time.monotonic())
             try:

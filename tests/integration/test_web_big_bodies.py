@@ -76,6 +76,22 @@ class TestLingering:
         assert linger(ours.fileno(), 10**9) == 10
         ours.close()
 
+    def test_a_client_that_is_told_the_end_closes_and_is_waited_for_no_longer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All of its body may have come, for all that we can tell."""
+        monkeypatch.setattr(unread_bodies, "SILENT_SECONDS", 600)
+        monkeypatch.setattr(unread_bodies, "MOST_SECONDS", 600)
+        ours, theirs = socket.socketpair()
+        waiting = threading.Thread(target=linger, args=(ours.fileno(), 10), kwargs={"close_half": True}, daemon=True)
+        waiting.start()
+        theirs.settimeout(60)
+        assert theirs.recv(10) == b""
+        theirs.close()
+        waiting.join(60)
+        assert not waiting.is_alive()
+        ours.close()
+
     def test_it_ends_when_the_client_says_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(unread_bodies, "SILENT_SECONDS", 0.05)
         ours, theirs = socket.socketpair()
@@ -132,10 +148,28 @@ def test_only_a_body_that_was_not_read_is_waited_for(reads: Callable[[CountingBo
     asked = []
     middleware = UnreadBodies(application(reads), lambda: asked.append(True))
     answer = middleware({"CONTENT_LENGTH": "8", "wsgi.input": io.BytesIO(b"one\ntwo\n")}, lambda *_: None)  # type: ignore[arg-type]
-    assert list(answer) == [b"answer"]
+    assert list(answer) == [b"answer", b""]
     assert asked == [], "the answer comes first"
     answer.close()  # type: ignore[attr-defined]
     assert bool(asked) is lingers
+
+
+def test_also_an_empty_answer_is_sent_before_its_client_is_waited_for() -> None:
+    """uWSGI sends headers with the first piece."""
+    asked = []
+    made = UnreadBodies(lambda environ, start_response: [], lambda: asked.append(True))
+    pieces = iter(made({"CONTENT_LENGTH": "8", "wsgi.input": io.BytesIO(b"one two ")}, lambda *_: None))  # type: ignore[arg-type]
+    assert next(pieces) == b""
+    assert asked == []
+
+
+@pytest.mark.parametrize("talks_http", [True, False])
+def test_the_end_is_said_where_that_breaks_no_other_protocol(talks_http: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    monkeypatch.setattr(unread_bodies, "linger", lambda *_, close_half: said.append(close_half))
+    made = UnreadBodies(application(lambda body: None), lambda: 7, lambda: talks_http)
+    made({"CONTENT_LENGTH": "8", "wsgi.input": io.BytesIO(b"one two ")}, lambda *_: None).close()  # type: ignore[arg-type,attr-defined]
+    assert said == [talks_http]
 
 
 def test_a_request_without_a_body_is_left_alone() -> None:
