@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from knossos.accounts import housekeeping as accounts
@@ -17,8 +18,9 @@ from knossos.scripting import housekeeping as scripting
 from knossos.settings_file import load_settings
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Remove what is stale."""
+    argparse.ArgumentParser(prog="cron.py", description=__doc__).parse_args(arguments)
     try:
         settings = load_settings()
         configure_logging(settings, process="cron")
@@ -33,4 +35,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 
@@ -11,8 +12,9 @@ from knossos.logs import configure_logging
 from knossos.settings_file import load_settings
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Serve until told to stop; return the exit code."""
+    argparse.ArgumentParser(prog="websocket_server.py", description=__doc__).parse_args(arguments)
     try:
         settings = load_settings()
         configure_logging(settings, process="ws")
@@ -27,4 +29,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

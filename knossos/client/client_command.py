@@ -48,6 +48,8 @@ def _run(options: argparse.Namespace) -> int:
         match options.command:
             case "convert":
                 key = options.key or client_key()
+                if not key.isprintable():  # nor are bytes that are no UTF-8
+                    raise InvalidInput("the API key (--key, KNOSSOS_API_KEY): expected printable text in UTF-8")
                 commands.convert(server, screen, options.source, options.target, key, options.webhook)
             case "watch":
                 commands.watch(server, screen, Task(options.ticket, options.token), options.target)

@@ -51,7 +51,8 @@ class Server:
         form = {"passwd": key, "data": description, **({"webhook": webhook} if webhook else {})}
         answer = self._send("POST", "/api/converter/request", form)
         if answer.status_code == 403:
-            raise AccessDenied("The server does not accept this API key.")
+            missing = "The server asks for an API key: give one with --key, or in the variable KNOSSOS_API_KEY."
+            raise AccessDenied("The server does not accept this API key." if key else missing)
         content = _object(answer)
         if answer.status_code >= 400 or content.get("error") or not isinstance(content.get("ticket"), int):
             message = str(content.get("message") or f"the server refuses it (status {answer.status_code})")

@@ -304,6 +304,7 @@ def test_a_call_that_is_wrong_is_told_so(tmp_path: Path, mod: str) -> None:
         ["convert", mod, str(tmp_path / "no" / "folder" / "o.json")],
         ["convert", mod, str(tmp_path / "o.json"), "--server", "ftp://example.org"],
         ["watch", "nonsense"],
+        ["convert", mod, str(tmp_path / "o.json"), "--key", os.fsdecode(b"\xff")],
     ):
         assert run(*arguments)[0] == 2, arguments
 
@@ -319,6 +320,8 @@ def test_a_server_that_cannot_be_reached_has_its_own_exit_code(tmp_path: Path, m
 def test_a_wrong_key_or_token_has_its_own_exit_code(servers: Servers, engine: Engine, mod: str) -> None:
     target = str(servers.folder / "out.json")
     assert run("convert", mod, target, "--server", servers.url, "--key", "wrong-key")[0] == 4
+    code, _, errors = run("convert", mod, target, "--server", servers.url, environment={"KNOSSOS_API_KEY": ""})
+    assert (code, "KNOSSOS_API_KEY" in errors) == (4, True), errors
     job = PlayedJob(engine)
     for command in ("watch", "cancel"):
         assert run(command, str(job.ticket), "--token", "wrong", "--server", servers.url)[0] == 4

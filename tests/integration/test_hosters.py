@@ -13,6 +13,7 @@ import pytest
 from knossos.errors import KnossosError
 from knossos.packaging.downloads import DownloadFailed, Hosters, is_hoster_page
 from knossos.packaging.downloads.hosters import Box, FreeSpaceMods, MediaFire
+from knossos.packaging.downloads.hosters.html import Page
 from tests.support.downloads import Bench, hashes
 from tests.support.file_server import Answer, FileServer, Request, Reset
 
@@ -39,6 +40,10 @@ def build(server: FileServer, tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     yield one
     for bench in made:
         bench.close()
+
+
+def test_a_broken_page_is_read_as_far_as_it_goes() -> None:
+    assert Page("http://host/", "<a href=1>x</a><![\x01junk<a href=2>y</a>").links == [{"href": "1"}]
 
 
 # --- MediaFire ----------------------------------------------------------------------------------------

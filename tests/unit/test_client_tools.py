@@ -52,6 +52,11 @@ def test_apaches_and_nginxs_listings_are_read_and_nothing_outside_of_them() -> N
     assert [entry.name for entry in read_listing(BASE.rstrip("/"), "text/html", NGINX)] == ["old", "one.tar.gz"]
 
 
+def test_a_broken_page_is_read_as_far_as_it_goes() -> None:
+    found = read_listing(BASE, "text/html", '<a href="x.7z">x</a><![\x01junk<a href="y.7z">y</a>')
+    assert [entry.name for entry in found] == ["x.7z"]
+
+
 def test_nginxs_json_listing_is_read() -> None:
     text = """[{"name": "sub dir", "type": "directory", "mtime": "Mon, 18 Nov 2024 03:12:00 GMT"},
                {"name": "x#1.zip", "type": "file", "size": 5}, {"name": "../x"}, {"name": ".."}, 7, {"name": 3}]"""

@@ -5,6 +5,7 @@ Only what lies below the listing itself is returned: links to parent folders, ot
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -49,8 +50,9 @@ def _from_json(base: str, text: str) -> list[ListingEntry]:
 
 def _from_html(base: str, text: str) -> list[ListingEntry]:
     links = _Links()
-    links.feed(text)
-    links.close()
+    with contextlib.suppress(AssertionError):  # Python's parser gives up so at a broken declaration
+        links.feed(text)
+        links.close()
     origin = urlsplit(base)
     found = []
     for link in links.found:

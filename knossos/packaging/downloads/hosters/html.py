@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -32,8 +33,9 @@ class Page:
         self.forms: list[Form] = []
         self.scripts: list[str] = []
         parser = _Parser(self)
-        parser.feed(html)
-        parser.close()
+        with contextlib.suppress(AssertionError):  # Python's parser gives up so at a broken declaration
+            parser.feed(html)
+            parser.close()
 
     def captcha(self) -> Form | None:
         """The form that asks for the code in a picture: it has both a picture and a field to write into."""
