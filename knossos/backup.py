@@ -42,6 +42,8 @@ REVISION_TABLE = "alembic_version"
 CHANGES = "change_counter"
 #: Rows that are read or written in one go.
 BATCH = 500
+#: What values lead to that are of another kind than their column, or too large for any.
+UNFIT = (TypeError, ValueError, OverflowError)
 #: Seconds that a restore waits for others to leave the tables.
 LOCK_SECONDS = 20
 
@@ -113,7 +115,7 @@ def restore(database: Database, path: Path, *, replace: bool = False) -> Summary
             migrate_in(connection, "head")
             _go_on_above(connection, given)
             _check(connection, path)
-    except sqlalchemy.exc.DBAPIError as error:
+    except sqlalchemy.exc.StatementError as error:  # also where a value does not get as far as the database
         reason = " ".join(str(error.orig).split())
         raise BackupRefused(f"the database does not take the backup: {reason}", path=str(path)) from error
     return summary
@@ -134,9 +136,7 @@ def inspect(path: Path) -> Summary:
             raise _broken(path)
         if not header:
             header = _header(line, path)
-        elif isinstance(line, list) and len(line) == 2 and isinstance(line[1], list):
-            if len(line[1]) != len(header["tables"].get(line[0], ())):
-                raise _broken(path)
+        elif _is_row(line, header["tables"]):
             counts[line[0]] += 1
         elif not isinstance(line, dict) or line.get("end") != dict(counts):
             raise _broken(path)
@@ -185,12 +185,17 @@ def _insert(connection: sqlalchemy.Connection, path: Path) -> None:
         for name in dict.fromkeys(name for name, _ in batch):
             table, names = tables[name], header["tables"][name]
             convert = [_reader(table, column) for column in names]
-            values = [
-                {column: read(value) for column, read, value in zip(names, convert, row, strict=True)}
-                for table_name, row in batch
-                if table_name == name
-            ]
-            connection.execute(table.insert(), values)
+            try:
+                values = [
+                    {column: read(value) for column, read, value in zip(names, convert, row, strict=True)}
+                    for table_name, row in batch
+                    if table_name == name
+                ]
+                connection.execute(table.insert(), values)
+            except UNFIT as error:
+                raise BackupRefused(
+                    f"{path}: a row of {name} does not fit its table: {error}", path=str(path)
+                ) from error
 
 
 def _last_change(connection: sqlalchemy.Connection) -> int:
@@ -253,12 +258,27 @@ def _lines(path: Path) -> Iterator[Any]:
 
 
 def _header(line: Any, path: Path) -> dict[str, Any]:
-    known = isinstance(line, dict) and line.get("format") == FORMAT
-    if not known or not isinstance(line.get("tables"), dict) or not isinstance(line.get("revision"), str):
+    if not isinstance(line, dict) or line.get("format") != FORMAT or not isinstance(line.get("revision"), str):
         raise _foreign(path)
     if line.get("version") != FORMAT_VERSION:
         raise BackupRefused(f"{path} was made by a newer version of the server", path=str(path))
+    tables = line.get("tables")
+    if not isinstance(tables, dict) or not all(_are_names(columns) for columns in tables.values()):
+        raise _broken(path)
     return dict(line)
+
+
+def _are_names(columns: Any) -> bool:
+    return isinstance(columns, list) and all(isinstance(name, str) for name in columns)
+
+
+def _is_row(line: Any, tables: dict[str, list[str]]) -> bool:
+    """Whether a line is a row of one of these tables: its name, and a plain value for each column."""
+    match line:
+        case [str(name), list(values)] if name in tables:
+            plain = all(value is None or isinstance(value, str | int | float) for value in values)
+            return plain and len(values) == len(tables[name])
+    return False
 
 
 def _foreign(path: Path) -> BackupRefused:
@@ -275,5 +295,5 @@ def _plain(value: Any) -> Any:
 
 def _reader(table: Table, column: str) -> Any:
     if isinstance(table.columns[column].type, LargeBinary):
-        return lambda value: None if value is None else base64.b64decode(value)
+        return lambda value: None if value is None else base64.b64decode(value, validate=True)
     return lambda value: value

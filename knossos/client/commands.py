@@ -10,16 +10,17 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import websocket_connect
+from tornado.websocket import WebSocketClientConnection
 
 from knossos.client.errors import Detached, TaskFailed, Unreachable
-from knossos.client.following import CONNECT_SECONDS, CONNECTION_ERRORS, Follower, in_background
+from knossos.client.following import CONNECTION_ERRORS, NOT_UNDERSTOOD, Follower, connect, in_background
 from knossos.client.screens import Screen
 from knossos.client.server import Server, Task, denied
 from knossos.errors import InvalidInput
 from knossos.packaging.interruption import wanted_signals
 from knossos.packaging.output_file import check_target, write_output
+
+BROKEN = "The connection broke before the task had ended; try again."
 
 
 def convert(server: Server, screen: Screen, source: str, target: str, key: str, webhook: str) -> None:
@@ -50,30 +51,33 @@ def cancel(server: Server, screen: Screen, task: Task) -> None:
     """End a task. Returns when it has ended, however it has."""
 
     async def work() -> None:
-        for url in await in_background(server.websocket_urls):
-            address = f"{url}/ws/inter/{task.ticket}?token={task.token}&after=0-0"
-            try:
-                connecting = websocket_connect(HTTPRequest(address, connect_timeout=CONNECT_SECONDS))
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    connection = await connecting
-            except CONNECTION_ERRORS:
-                continue
-            try:
-                await connection.write_message('["cancel", []]')
-                while (text := await connection.read_message()) is not None:
-                    event, arguments, *_ = json.loads(text)
-                    if event == "task_status":
-                        raise denied(task)
-                    if event == "done":
-                        state = arguments[1]["state"] if len(arguments) > 1 else "ended"
-                        screen.note(f"Task {task.ticket}: {state}")
-                        return
-            finally:
-                connection.close()
-            raise Unreachable("The connection broke before the task had ended; try again.", url=server.url)
-        raise Unreachable(f"{server.url}: its WebSocket server does not answer", url=server.url)
+        connected = await connect(await in_background(server.websocket_urls), task)
+        if connected is None:
+            raise Unreachable(f"{server.url}: its WebSocket server does not answer", url=server.url)
+        url, connection = connected
+        try:
+            state = await _cancelled(connection, task)
+        except CONNECTION_ERRORS as error:
+            raise Unreachable(BROKEN, url=url) from error
+        except NOT_UNDERSTOOD as error:
+            raise Unreachable(f"{url} does not speak as a Knossos server does", url=url) from error
+        finally:
+            connection.close()
+        screen.note(f"Task {task.ticket}: {state}")
 
     _run(work(), task, "")
+
+
+async def _cancelled(connection: WebSocketClientConnection, task: Task) -> str:
+    """Cancel the task, and return the state in which it has ended."""
+    await connection.write_message('["cancel", []]')
+    while (text := await connection.read_message()) is not None:
+        event, arguments, *_ = json.loads(text)
+        if event == "task_status":
+            raise denied(task)
+        if event == "done":
+            return str(arguments[1]["state"]) if len(arguments) > 1 else "ended"
+    raise Unreachable(BROKEN, ticket=task.ticket)
 
 
 def read_description(source: str) -> str:

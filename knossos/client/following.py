@@ -33,6 +33,8 @@ CONNECT_SECONDS = 10.0
 PING_SECONDS = 10.0
 
 CONNECTION_ERRORS = (OSError, HTTPClientError, WebSocketError, asyncio.TimeoutError)
+#: What a message leads to that is none of a Knossos server.
+NOT_UNDERSTOOD = (ValueError, TypeError, IndexError, KeyError)
 
 
 T = TypeVar("T")
@@ -58,6 +60,21 @@ async def in_background(function: Callable[..., T], *arguments: Any) -> T:
 
     threading.Thread(target=work, daemon=True).start()
     return await answer
+
+
+async def connect(urls: list[str], task: Task, after: str = "0-0") -> tuple[str, WebSocketClientConnection] | None:
+    """Connect with the first of these WebSocket servers that answers; None where none does."""
+    for url in urls:
+        request = HTTPRequest(
+            f"{url}/ws/inter/{task.ticket}?token={task.token}&after={after}", connect_timeout=CONNECT_SECONDS
+        )
+        connecting = websocket_connect(request, ping_interval=PING_SECONDS, ping_timeout=PING_SECONDS)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return url, await connecting
+        except CONNECTION_ERRORS as error:
+            log.debug("no WebSocket at %s: %s", url, error)
+    return None
 
 
 @dataclass
@@ -108,20 +125,13 @@ class Follower:
     async def _connect(self) -> WebSocketClientConnection | None:
         if not self._urls:
             self._urls = await in_background(self.server.websocket_urls)
-        for url in self._urls:
-            address = f"{url}/ws/inter/{self.task.ticket}?token={self.task.token}&after={self.after}"
-            request = HTTPRequest(address, connect_timeout=CONNECT_SECONDS)
-            connecting = websocket_connect(request, ping_interval=PING_SECONDS, ping_timeout=PING_SECONDS)
-            try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    connection = await connecting
-            except CONNECTION_ERRORS as error:
-                log.debug("no WebSocket at %s: %s", url, error)
-                continue
-            # The one that answers is the one: the others were guesses.
-            self._urls = [url]
-            return connection
-        return None
+        connected = await connect(self._urls, self.task, self.after)
+        if connected is None:
+            return None
+        url, connection = connected
+        # The one that answers is the one: the others were guesses.
+        self._urls = [url]
+        return connection
 
     async def _listen(self, connection: WebSocketClientConnection) -> None:
         """Show events until the task has ended or the connection has broken."""
@@ -132,7 +142,7 @@ class Follower:
                 if text is None:
                     break
                 self._take(json.loads(text), connection)
-        except (ValueError, TypeError, IndexError, KeyError) as error:
+        except NOT_UNDERSTOOD as error:
             log.debug("the WebSocket server says what nobody understands: %r", error)
         finally:
             self._stop_answering()

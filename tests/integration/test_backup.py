@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import stat
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy
 
+import knossos.backup
 from knossos.accounts import Accounts
-from knossos.backup import BackupRefused, backup, restore
+from knossos.backup import BackupRefused, backup, inspect, restore
 from knossos.database import Base, Database
 from knossos.publishing.errors import Refused
 from knossos.publishing.repository.feed import changes_since
@@ -160,6 +164,7 @@ def test_a_file_that_is_no_whole_backup_changes_nothing(database: Database, tmp_
         (damaged, "not a whole backup"),
         (other, "not a whole backup"),
         (gzip.compress(lines + b"[]\n"), "not a whole backup"),
+        (gzip.compress(lines + lines.splitlines(keepends=True)[-1]), "not a whole backup"),
     ):
         bad.write_bytes(data)
         with pytest.raises(BackupRefused, match=message):
@@ -216,3 +221,125 @@ def test_a_backup_that_cannot_be_written_leaves_the_older_one(database: Database
     assert older.read_text() == "older"
     assert not list(tmp_path.glob(".file-*"))
     empty.close()
+
+
+Lines = list[Any]
+
+
+def changed(file: Path, change: Callable[[Lines], object]) -> Path:
+    lines = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
+    change(lines)
+    file.write_bytes(gzip.compress("\n".join(map(json.dumps, lines)).encode()))
+    return file
+
+
+def another_row(table: Any, row: Any) -> Callable[[Lines], None]:
+    def change(lines: Lines) -> None:
+        lines.insert(1, [table, row])
+        if isinstance(table, str):
+            lines[-1]["end"][table] = lines[-1]["end"].get(table, 0) + 1
+
+    return change
+
+
+def upload_with(column: str, value: Any) -> Callable[[Lines], None]:
+    """Have the upload's row, which comes late, hold this."""
+
+    def change(lines: Lines) -> None:
+        (row,) = (line[1] for line in lines if isinstance(line, list) and line[0] == "uploads")
+        row[lines[0]["tables"]["uploads"].index(column)] = value
+
+    return change
+
+
+def columns_are(columns: Any) -> Callable[[Lines], None]:
+    return lambda lines: lines[0]["tables"].update(users=columns)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        another_row([], []), another_row({}, []), another_row("unknown", []), another_row("users", 5), columns_are(5),
+        columns_are([[]]), upload_with("key", []), upload_with("sha256", {}),
+    ],
+    ids=[
+        "table is a list", "table is an object", "unknown table", "row is a number", "columns are a number",
+        "column is a list", "value is a list", "value is an object",
+    ],
+)  # fmt: skip
+def test_what_is_no_row_of_a_known_table_is_found_by_reading(
+    database: Database, tmp_path: Path, change: Callable[[Lines], None]
+) -> None:
+    fill(database)
+    backup(database, tmp_path / "file")
+    with pytest.raises(BackupRefused, match="not a whole backup"):
+        inspect(changed(tmp_path / "file", change))
+
+
+def test_values_of_another_kind_than_their_column_leave_everything_as_it_was(
+    database: Database, tmp_path: Path
+) -> None:
+    fill(database)
+    backup(database, tmp_path / "whole")
+    before = contents(database)
+    for column, value in (("hash_state", 5), ("hash_state", "?"), ("size", 2**70), ("key", "\ud800")):
+        (tmp_path / "bad").write_bytes((tmp_path / "whole").read_bytes())
+        with pytest.raises(BackupRefused, match=r"a row of uploads does not fit its table|does not take the backup"):
+            restore(database, changed(tmp_path / "bad", upload_with(column, value)), replace=True)
+        assert contents(database) == before
+    with pytest.raises(BackupRefused, match="does not take the backup"):  # no truth: found before the database is asked
+        restore(database, changed(tmp_path / "whole", releases_with("offered", "maybe")), replace=True)
+    assert contents(database) == before
+
+
+def releases_with(column: str, value: Any) -> Callable[[Lines], None]:
+    def change(lines: Lines) -> None:
+        for line in lines:
+            if isinstance(line, list) and line[0] == "releases":
+                line[1][lines[0]["tables"]["releases"].index(column)] = value
+
+    return change
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_backup_is_on_the_disk_before_it_takes_the_place_of_an_older_one(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, synced = tmp_path / "file", []
+
+    def fsync(descriptor: int) -> None:
+        assert not file.exists()
+        synced.append((os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    backup(database, file)
+    assert synced == [(file.stat().st_ino, file.stat().st_size)]
+
+
+def test_a_restore_gives_up_where_others_stay_in_the_tables(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knossos.backup, "LOCK_SECONDS", 0.01)
+    # So that a restore that waits for ever ends as well, with other words.
+    address = postgres.new_database() + "?options=-c%20statement_timeout%3D3000"
+    database = Database(Settings(data_path=tmp_path, database=address))
+    backup(database, tmp_path / "file")
+    with database.engine.begin() as other:
+        other.execute(sqlalchemy.text("lock table users"))
+        with pytest.raises(BackupRefused, match="lock timeout"):
+            restore(database, tmp_path / "file", replace=True)
+    database.close()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_restore_after_a_loss_goes_on_above_the_seconds_since_1970(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup(database, tmp_path / "file")
+    new = Database(Settings(data_path=tmp_path / "new"))
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    restore(new, tmp_path / "file")
+    with new.reading() as session:
+        assert session.get_one(ChangeCounter, 1).value > 4e9
+    new.close()

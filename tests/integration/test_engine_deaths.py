@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -233,6 +234,20 @@ def test_a_horse_runs_the_one_job_that_was_announced_and_no_other(tmp_path: Path
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == (
         {"job-0": "its execution"} if announced == 1 else {}
     )
+
+
+@pytest.mark.parametrize("size", [1000, spare.MAX_BYTES], ids=["short", "long"])
+def test_a_horse_is_told_what_redis_has_of_a_job_unless_that_is_too_long(tmp_path: Path, size: int) -> None:
+    stored, told = {"data": "x" * size}, tmp_path / "told"
+
+    def run(job: dict[str, str], given: spare.Assignment) -> None:
+        told.write_text(json.dumps(job))
+
+    ready = spare.make(lambda: None, (), lambda known: known.stored, run)
+    ready.announce(spare.Announcement("job", stored))
+    assert ready.give(spare.Assignment("its execution", 0, 1, 1))
+    os.waitpid(ready.pid, 0)
+    assert json.loads(told.read_text()) == (stored if size < spare.MAX_BYTES else {})
 
 
 def test_a_horse_that_waits_ends_with_a_worker_that_is_killed(start_worker: StartWorker) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -99,29 +101,27 @@ class TestLingering:
         ours.close()
         theirs.close()
 
-    @pytest.mark.parametrize(("name", "value"), [("MOST_BYTES", 300_000), ("MOST_SECONDS", 0.2)])
-    def test_it_ends_when_the_client_sends_too_much_or_for_too_long(
-        self, monkeypatch: pytest.MonkeyPatch, name: str, value: float
-    ) -> None:
-        monkeypatch.setattr(unread_bodies, name, value)
+    def test_it_ends_when_the_client_has_sent_more_than_is_bearable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(unread_bodies, "MOST_BYTES", 1000)
+        monkeypatch.setattr(unread_bodies, "PIECE_BYTES", 500)
         ours, theirs = socket.socketpair()
-        stop = threading.Event()
+        with ours, theirs:
+            theirs.sendall(b"x" * 5000)
+            theirs.shutdown(socket.SHUT_WR)
+            assert linger(ours.fileno(), 10**9) == 1000
 
-        def send() -> None:
-            try:
-                while not stop.is_set():
-                    theirs.send(b"x" * 1000)
-                    time.sleep(0.0001)
-            except OSError:
-                return
-
-        sender = threading.Thread(target=send)
-        sender.start()
-        assert linger(ours.fileno(), 10**9) > 0
-        stop.set()
-        ours.close()
-        sender.join()
-        theirs.close()
+    def test_it_ends_when_the_client_has_sent_for_longer_than_is_bearable(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Time goes on by a second whenever it is looked at.
+        monkeypatch.setattr(unread_bodies, "time", SimpleNamespace(monotonic=partial(next, count())))
+        monkeypatch.setattr(unread_bodies, "MOST_SECONDS", 4)
+        monkeypatch.setattr(unread_bodies, "PIECE_BYTES", 500)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.sendall(b"x" * 5000)
+            theirs.shutdown(socket.SHUT_WR)
+            assert linger(ours.fileno(), 10**9) == 3 * 500
 
 
 def application(reads: Callable[[CountingBody], object]) -> Callable[[dict[str, object], object], list[bytes]]:
@@ -175,3 +175,15 @@ def test_the_end_is_said_where_that_breaks_no_other_protocol(talks_http: bool, m
 def test_a_request_without_a_body_is_left_alone() -> None:
     made = UnreadBodies(application(lambda body: None), lambda: None)
     assert made({"wsgi.input": None, "CONTENT_LENGTH": ""}, lambda *_: None) == [b"answer"]  # type: ignore[arg-type]
+
+
+def test_an_answer_that_is_closed_closes_what_it_is_made_of_and_then_waits_for_the_client() -> None:
+    done: list[str] = []
+
+    class Pieces(list[bytes]):
+        def close(self) -> None:
+            done.append("closed")
+
+    made = UnreadBodies(lambda *_: Pieces(), lambda: done.append("waits"))
+    made({"CONTENT_LENGTH": "8", "wsgi.input": io.BytesIO(b"12345678")}, lambda *_: None).close()  # type: ignore[arg-type, attr-defined]
+    assert done == ["closed", "waits"]

@@ -9,14 +9,17 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from knossos.web import request_bodies, uwsgi_facts
+from knossos.web.multipart import MalformedForm, body_of_request, move_body
 from knossos.web.request_bodies import BodyBroke, CountingBody
 from knossos.web.uwsgi_facts import Ahead
 
@@ -150,6 +153,43 @@ def test_a_full_disk_is_an_error_of_the_file(upload: Upload) -> None:
     upload.send(b"x" * 5000).join()
     with open("/dev/full", "wb") as full, pytest.raises(OSError, match="No space left"):
         upload.body().move(full.fileno(), 5000)
+
+
+def test_a_file_that_takes_a_little_at_a_time_gets_all_of_it(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(request_bodies.os, "write", lambda target, data: write(target, data[:3]))
+    upload.send(b"0123456789").join()
+    assert upload.body(known=False).move(upload.target, 10) == 10
+    assert upload.path.read_bytes() == b"0123456789"
+
+
+@pytest.mark.parametrize("sent", [5000, 3000], ids=["whole", "broken"])
+def test_nothing_stays_open_behind_a_body_that_was_moved(upload: Upload, sent: int) -> None:
+    upload.send(b"x" * sent).join()
+    before = os.listdir("/proc/self/fd")
+    with nullcontext() if sent == 5000 else pytest.raises(BodyBroke):
+        upload.body(seconds=0.01).move(upload.target, 5000)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+class Gone:
+    """The body of a client that is gone, as uWSGI and as our own reading say it."""
+
+    def read(self, size: int) -> bytes:
+        raise OSError("error during read")
+
+    def move(self, target: int, size: int) -> int:
+        raise BodyBroke("nothing has come")
+
+
+@pytest.mark.parametrize(
+    "receive", [lambda: move_body(-1, 10), lambda: body_of_request().read(10)], ids=["moved", "read"]
+)
+def test_a_body_that_does_not_arrive_is_a_malformed_form(receive: Callable[[], object]) -> None:
+    environ = {"CONTENT_LENGTH": "10", "wsgi.input": Gone()}
+    context = Flask("test").test_request_context(environ_overrides=environ)
+    with context, pytest.raises(MalformedForm, match="does not arrive any more"):
+        receive()
 
 
 @pytest.mark.parametrize(

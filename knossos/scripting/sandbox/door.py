@@ -130,7 +130,8 @@ class _Side:
         self.socket = end
         self.other: _Side
         self.pending = bytearray()
-        #: Nothing more comes from it; nothing more goes to it.
+        #: Nothing more comes from it; nothing more goes to it. One that has vanished is not told from one that has said
+        #: all and waits for its answer: it has its place until the other side answers or ends.
         self.ended = False
         self.shut = False
         self.connected = True
@@ -196,7 +197,7 @@ class _Relay:
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(*self._target, type=socket.SOCK_STREAM)[0]
             outer = socket.socket(family, kind, protocol)
-        except OSError:
+        except (OSError, UnicodeError):  # the latter for a name that can be none
             inner.close()
             return
         sides = _Side(inner), _Side(outer)
