@@ -20,7 +20,9 @@ import pytest
 from fuzz import __main__ as fuzz
 from fuzz import campaign, crashes, needs, wire
 from fuzz.canaries import SECRET, Watch, must_not_tell, plant
+from fuzz.child import said_of
 from fuzz.crashes import Broken, Crash, CrashKind
+from fuzz.http import check
 from fuzz.places import scratch
 from fuzz.rounds import DatabaseKind, Round, rounds_of
 from fuzz.targets import SHARES, load
@@ -109,8 +111,6 @@ def test_a_tree_that_changes_outside_of_its_roots_is_noticed(tmp_path: Path) -> 
 
 
 def test_an_answer_with_a_canary_in_it_and_one_of_an_error_are_crashes() -> None:
-    from fuzz.http import check
-
     with pytest.raises(Broken) as caught:
         must_not_tell(b"... " + SECRET)
     assert caught.value.kind is CrashKind.OUTSIDE
@@ -119,6 +119,14 @@ def test_an_answer_with_a_canary_in_it_and_one_of_an_error_are_crashes() -> None
     assert caught.value.kind is CrashKind.ERROR
     for status in (200, 404, None):
         check(Answer(status, b"fine"))
+
+
+def test_what_an_input_takes_is_measured_for_each_alone() -> None:
+    def take(data: bytes) -> None:
+        bytearray(b"x") * int(data)  # it is written to, and so it is real
+
+    found = [said_of(take, str(size << 20).encode(), 48 << 20) for size in (40, 80, 110, 130, 10)]
+    assert [one and one["kind"] for one in found] == [None, "memory", "memory", "memory", None]
 
 
 def test_a_template_is_filled_and_its_length_is_that_of_the_filled_body() -> None:
