@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -20,10 +21,10 @@ from fuzz import campaign, deployment
 from fuzz.arena import Arena
 from fuzz.crashes import Broken, CrashKind
 from fuzz.deployment import Deployment
-from fuzz.http import asker
+from fuzz.http import asker, check
 from fuzz.rounds import Round
 from fuzz.targets import load, sockets
-from fuzz.wire import exchange
+from fuzz.wire import Answer, exchange
 from knossos.settings import ROOT
 from tests.support import fuzz_broken
 from tests.support.processes import is_alive, wait_for
@@ -92,6 +93,18 @@ class TestDeployment:
         finally:
             moved.unlink()
             moved.with_name("away").rename(moved)
+
+    def test_no_answer_is_one_and_tells_of_a_process_that_is_gone(self, place: Deployment) -> None:
+        def say_nothing(data: bytes) -> None:
+            check(Answer.of(b""), of=data)
+
+        def die(data: bytes) -> None:
+            place.processes[0].kill()
+            say_nothing(data)
+
+        request = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
+        assert broken_by(place.taker(say_nothing), request).kind is CrashKind.ERROR
+        assert broken_by(place.taker(die), request).kind is CrashKind.DEAD
 
     def test_a_stack_in_a_log_is_one(self, place: Deployment) -> None:
         def take(_data: bytes) -> None:
@@ -163,6 +176,38 @@ def test_an_answer_that_does_not_end_is_a_hang() -> None:
         silent.join()
         taken[0].close()
     assert caught.value.kind is CrashKind.HANG
+
+
+@contextmanager
+def server(talk: Callable[[socket.socket], None], calls: int = 1) -> Iterator[tuple[str, int]]:
+    """Takes so many connections, one after the other."""
+
+    def serve() -> None:
+        for _ in range(calls):
+            connection = door.accept()[0]
+            with connection, suppress(OSError):
+                connection.settimeout(60)
+                talk(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        serving = threading.Thread(target=serve)
+        serving.start()
+        yield door.getsockname()
+        serving.join()
+
+
+OPENING = b"GET /ws/inter/1 HTTP/1.1\r\nHost: {{sockets}}\r\n\r\n"
+ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 15\r\n\r\n"
+
+
+def test_an_error_after_an_interim_answer_is_one() -> None:
+    def fail(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" + ERROR)
+
+    with server(fail) as address, pytest.raises(Broken) as caught:
+        check(exchange(address, OPENING))
+    assert (caught.value.kind, "500" in caught.value.detail) == (CrashKind.ERROR, True)
 
 
 class Run:

@@ -121,6 +121,59 @@ def test_an_answer_with_a_canary_in_it_and_one_of_an_error_are_crashes() -> None
         check(Answer(status, b"fine"))
 
 
+@pytest.mark.parametrize(
+    ("whole", "status"),
+    [
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 X\r\n\r\n", 500),
+        (b"HTTP/1.1 102 P\r\nA: b\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\n\r\nHTTP/1.1 500", 200),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 500", 101),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", None),
+        (b"HTTP/1.1 100 Continue\r\n", None),
+        (b"garbage", None),
+    ],
+)
+def test_what_comes_before_an_answer_is_not_the_answer(whole: bytes, status: int | None) -> None:
+    assert Answer.of(whole) == Answer(status, whole)
+
+
+_GET = b"GET /a?b HTTP/1.1\r\nHost: here\r\n"
+_POST = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n"
+
+
+@pytest.mark.parametrize("answer", [b"", b"garbage", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_a_request_that_is_whole_has_to_be_answered(answer: bytes) -> None:
+    for request in (_GET + b"\r\n", _GET + b"Expect: 100-continue\r\nX:\r\n\r\n", _POST + b"\r\nabc"):
+        assert wire.is_whole(request)
+        with pytest.raises(ConnectionError, match="no answer"):
+            check(Answer.of(answer), of=request)
+
+
+@pytest.mark.parametrize(
+    "request_sent",
+    [
+        b"",
+        b"\r\n\r\n",
+        _GET,
+        _GET + b"no colon\r\n\r\n",
+        _GET + b" folded: x\r\n\r\n",
+        _GET + b"X: \xff\r\n\r\n",
+        _GET + b"X: a\nb\r\n\r\n",
+        _GET + b"X: " + b"a" * 20_000 + b"\r\n\r\n",
+        _GET + b"Host: there\r\n\r\n",
+        _GET + b"\r\nabc",
+        _GET + b"Transfer-Encoding: chunked\r\n\r\n",
+        _POST + b"\r\nab",
+        _POST + b"Content-Length: 3\r\n\r\nabc",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / b HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"GET / HTTP/3\r\nHost: here\r\n\r\n",
+    ],
+)
+def test_a_server_may_close_without_a_word_where_a_request_is_not_whole(request_sent: bytes) -> None:
+    assert not wire.is_whole(request_sent)
+    check(Answer.of(b""), of=request_sent)
+
+
 def test_what_an_input_takes_is_measured_for_each_alone() -> None:
     def take(data: bytes) -> None:
         bytearray(b"x") * int(data)  # it is written to, and so it is real
