@@ -9,10 +9,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -208,6 +211,51 @@ def test_an_error_after_an_interim_answer_is_one() -> None:
     with server(fail) as address, pytest.raises(Broken) as caught:
         check(exchange(address, OPENING))
     assert (caught.value.kind, "500" in caught.value.detail) == (CrashKind.ERROR, True)
+
+
+@pytest.mark.parametrize("fails_from", [0, 1], ids=["opening", "health"])
+def test_an_error_of_the_websocket_server_is_one(fails_from: int) -> None:
+    answers = [b"HTTP/1.1 404 Not Found\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
+    answers[fails_from] = ERROR
+    pending = iter(answers)
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(next(pending) + b'{"watchers": 0}')
+
+    with server(answer, calls=fails_from + 1) as address:
+        place = SimpleNamespace(sockets=address, words={})
+        with pytest.raises(Broken) as caught:
+            sockets.make(cast(Deployment, place))(OPENING)
+    assert caught.value.kind is CrashKind.ERROR
+
+
+def test_a_websocket_server_that_takes_its_time_gets_all_frames() -> None:
+    got = bytearray()
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        time.sleep(0.4)
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        time.sleep(0.2)
+        while piece := connection.recv(65536):
+            got.extend(piece)
+
+    with server(answer) as address:
+        assert sockets.talk(address, OPENING, b"frames").status == 101
+    assert got.startswith(b"frames")
+
+
+def test_a_websocket_server_that_does_not_answer_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "ANSWER_SECONDS", 0.2)
+
+    def wait(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            pass
+
+    with server(wait) as address, pytest.raises(Broken) as caught:
+        sockets.talk(address, OPENING, b"frames")
+    assert caught.value.kind is CrashKind.HANG
 
 
 class Run:
