@@ -229,7 +229,7 @@ def make(place: Deployment) -> Callable[[bytes], None]:
         head, _, frames = data.partition(_END)
         words = {**place.words, "sockets": here}
         opening, health = filled(head + _END, words), filled(_HEALTH, words)
-        check(talk(place.sockets, opening, frames), of=opening)
+        check(talk(place.sockets, opening, frames), place.secrets, of=opening)
         until = time.monotonic() + HEALTH_SECONDS
         while True:  # until it has forgotten this watcher
             answer = exchange(place.sockets, health, says_end=False)

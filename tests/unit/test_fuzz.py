@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -121,6 +122,13 @@ def test_an_answer_with_a_canary_in_it_and_one_of_an_error_are_crashes() -> None
         check(Answer(status, b"fine"))
 
 
+def test_an_answer_that_holds_another_secret_is_a_crash_that_tells_which() -> None:
+    must_not_tell(b"... key ...")
+    with pytest.raises(Broken) as caught:
+        must_not_tell(b"... key ...", {b"key": "what signs"})
+    assert (caught.value.kind, "what signs" in caught.value.detail) == (CrashKind.OUTSIDE, True)
+
+
 @pytest.mark.parametrize(
     ("whole", "status"),
     [
@@ -172,6 +180,17 @@ def test_a_request_that_is_whole_has_to_be_answered(answer: bytes) -> None:
 def test_a_server_may_close_without_a_word_where_a_request_is_not_whole(request_sent: bytes) -> None:
     assert not wire.is_whole(request_sent)
     check(Answer.of(b""), of=request_sent)
+
+
+def test_paths_lead_out_of_the_mirror_to_all_that_lies_outside() -> None:
+    """As a server would be led that takes out no steps but those that are plain, as uWSGI does."""
+    reached = set()
+    for request in itertools.islice(load("served_paths").inputs(Random("1")), 5000):
+        address = request.partition(b" HTTP/")[0].partition(b" ")[2].decode()
+        if address.startswith("/mirror/") and "/../" not in address:
+            reached.add(os.path.normpath(f"/base/data{unquote(address)}"))
+    outside = {"data/secret_key", "data/repository_key", "data/canary.txt", "data/homes/1/secret.txt", "settings.py"}
+    assert reached >= {"/etc/passwd", "/proc/self/environ", *(f"/base/{name}" for name in outside)}
 
 
 def test_what_an_input_takes_is_measured_for_each_alone() -> None:
