@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from fuzz.crashes import Broken, CrashKind
 
 #: What canaries hold: whoever gets to see it has read outside of a root.
 SECRET = b"canary-4b1d0c9e7f"
+#: What an answer must not hold, and what that is.
+CANARIES: Mapping[bytes, str] = {SECRET: "a file from outside of its root"}
 
 #: A path below the root, with what is there.
 Tree = dict[str, tuple[int, str]]
@@ -64,14 +66,15 @@ class Watch:
         return found
 
 
-def must_not_tell(answer: bytes) -> None:
-    """See that an answer holds nothing of a canary.
+def must_not_tell(answer: bytes, secrets: Mapping[bytes, str] = CANARIES) -> None:
+    """See that an answer holds nothing of a canary, or of another secret.
 
     Raises:
         Broken
     """
-    if SECRET in answer:
-        raise Broken(CrashKind.OUTSIDE, "an answer holds a file from outside of its root")
+    for secret, what in secrets.items():
+        if secret in answer:
+            raise Broken(CrashKind.OUTSIDE, f"an answer holds {what}")
 
 
 def _content(path: str, mode: int) -> str:

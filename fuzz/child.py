@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
 def said_of(take: Callable[[bytes], None], data: bytes, resident: int) -> dict[str, str] | None:
     """Run one input; None where it broke nothing."""
-    before = _peak()
+    before = _begin_to_measure()
     try:
         take(data)
     except Broken as broken:
@@ -53,9 +53,19 @@ def said_of(take: Callable[[bytes], None], data: bytes, resident: int) -> dict[s
     return None
 
 
+def _begin_to_measure() -> int:
+    """Bytes of memory that this process has now, which is its peak from here on: an input before has had its own."""
+    Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak begins anew
+    return _bytes_of("VmRSS")
+
+
 def _peak() -> int:
-    """Bytes of memory that this process has had at most; what getrusage tells begins with those of its parent."""
-    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    """Bytes of memory that this process has had at most since then."""
+    return _bytes_of("VmHWM")
+
+
+def _bytes_of(field: str) -> int:
+    (kilobytes,) = re.findall(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     return int(kilobytes) * 1024
 
 

@@ -9,9 +9,10 @@ import json
 import os
 import re
 import signal
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +20,9 @@ from typing import Any, Self
 
 import requests
 
-from fuzz.canaries import Watch, plant
+from fuzz.canaries import CANARIES, SECRET, Watch, plant
 from fuzz.crashes import Broken, CrashKind
-from fuzz.furniture import RUNNERS, SCRIPTS, furnish, logins, who_is_logged_in
+from fuzz.furniture import RUNNERS, SCRIPTS, Furnisher, furnish, logins, who_is_logged_in
 from fuzz.interruption import held
 from fuzz.wire import Words
 from knossos.settings import ROOT
@@ -34,10 +35,32 @@ from tests.support.site import Site
 MEMORY_BYTES = 700 * 1024 * 1024
 #: Seconds in which a worker has to be there.
 START_SECONDS = 120
-#: Inputs after which it is seen whether those that ask are still logged in: some inputs log out.
+#: Inputs after which it is seen whether all is there that inputs ask for: some log out, or take files away.
 RENEWED_AFTER = 100
 #: Seconds in which a process that seems to be gone may turn out to be there, and in which a log goes on.
 GRACE_SECONDS = 0.2
+#: Where the server may write in its folder of data: not to its keys, and to no home but those of the accounts that ask,
+#: which are the person (2) and the operator (3).
+WRITTEN = (
+    "knossos.sqlite3",
+    "knossos.sqlite3-journal",
+    "knossos.sqlite3-shm",
+    "knossos.sqlite3-wal",
+    "homes/2",
+    "homes/3",
+    "homes/.incoming",
+    "homes/.removed",
+    "calculations",
+    "incoming",
+    "inspections",
+    "links",
+    "mirror",
+    "mirrored",
+    "repository",
+    "script-helper",
+    "storage",
+    "work",
+)
 #: What a log has where something happened that nobody had foreseen.
 _TROUBLE = re.compile(
     r"Traceback \(most recent call last\)|\bDAMN\b|segmentation fault|HARAKIRI ON|Work-horse terminated|"
@@ -56,6 +79,8 @@ class Deployment:
         self._new_database = new_database
         self._stack, self._ends = ExitStack(), ExitStack()
         self.words: Words = {}
+        #: What no answer may hold, with what it is.
+        self.secrets: Mapping[bytes, str] = CANARIES
 
     def __enter__(self) -> Self:
         try:
@@ -79,6 +104,7 @@ class Deployment:
             (folder / name).mkdir()
         plant(folder)
         plant(folder / "bin-beside", "secret.py")
+        plant(folder / "data")
         for name, code in SCRIPTS.items():
             write_script(folder / "bin", name, code)
         for name, runner in RUNNERS.items():
@@ -90,11 +116,15 @@ class Deployment:
         site = Site(folder, redis.url, **settings_of(folder), **database)
         self.site = self._stack.enter_context(site)
         file = write_settings(folder / "settings.py", site.settings)
+        file.write_text(f"{file.read_text()}# {SECRET.decode()}\n")
         self._worker = Process(["worker.py"], folder / "worker.log", {"KNOSSOS_SETTINGS": str(file)})
         self._stack.callback(self._worker.stop)
         wait_for(lambda: "waits for tasks" in self._worker.log, "the worker", START_SECONDS)
         self.words = furnish(site)
-        free = [folder / name for name in ("redis", "data", "web.log", "websocket.log", "worker.log")]
+        plant(folder / "data" / "homes" / "1", "secret.txt")
+        self.secrets = secrets_of(folder)
+        free = [folder / name for name in ("redis", "web.log", "websocket.log", "worker.log")]
+        free += [folder / "data" / name for name in WRITTEN]
         self._watch = Watch(folder, free)
         self._tree = _named(ROOT)
         self._read = {process: process.log_file.stat().st_size for process in self.processes}
@@ -120,10 +150,12 @@ class Deployment:
         return self.site.web_process
 
     def renew(self) -> None:
-        """Log in again where an input has logged out; begin anew where one has taken an account away."""
+        """Log in again where an input has logged out, and put the files of the person's home back; begin anew where an
+        input has taken an account away."""
         try:
             if not who_is_logged_in(self.site, self.words):
                 self.words.update(logins(self.site))
+            Furnisher(self.site, self.words).home()
         except (requests.RequestException, KeyError, AssertionError):
             self.restart()
 
@@ -210,9 +242,9 @@ class Taker:
         Raises:
             Broken: it broke something; a deployment that cannot go on is a new one then.
         """
-        self._count += 1
         if self._count % RENEWED_AFTER == 0:
             self._deployment.renew()
+        self._count += 1
         try:
             self._try(data)
             self._deployment.check()
@@ -241,6 +273,7 @@ def settings_of(folder: Path) -> dict[str, Any]:
         "command": "/bin/sh",
         "args": ("-s",),
         "server_side_scripting_bin_dirs": (str(folder / "bin"),),
+        "script_read_paths": (sys.prefix, sys.base_prefix),  # the interpreter of the scripts
         "runners_dir": folder / "runners",
         "role_permissions": {"anonymous": ("*",)},
         "log_level": "INFO",
@@ -259,6 +292,19 @@ def settings_of(folder: Path) -> dict[str, Any]:
         "login_failures_per_address": 1_000_000,
         "script_owner_runs": 100_000,
         "max_content_length": 8 * 1024 * 1024,
+    }
+
+
+def secrets_of(folder: Path) -> dict[bytes, str]:
+    """What no answer may hold, as it stands in the files that paths lead to from outside of their roots."""
+    settings = folder / "settings.py"
+    return {
+        **CANARIES,
+        (folder / "data" / "secret_key").read_bytes().strip(): "the key that signs sessions",
+        (folder / "data" / "repository_key").read_bytes().strip(): "the key that signs the repository",
+        b"SQLite format 3\0": "the database",
+        b"KNOSSOS_SETTINGS=" + str(settings).encode(): "the environment of a process",
+        Path("/etc/passwd").read_bytes().partition(b"\n")[0]: "/etc/passwd",
     }
 
 

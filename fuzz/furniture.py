@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import time
 from typing import Any
 
@@ -18,13 +19,17 @@ from fuzz.requests_known import ARCHIVE, RELEASE
 from fuzz.wire import Words
 from knossos.accounts import COOKIE_NAME
 from knossos.settings import ROOT
+from tests.support.processes import wait_for
 from tests.support.site import API_KEY, PASSWORD, Site
 
 #: Executables below the folder of scripts.
 SCRIPTS = {
     "echo.py": "import sys; print(sys.argv[1:]); print(sys.stdin.read()[:100])",
-    "tables/share.py": "import os, sys; open(os.path.join(os.environ['SHARED_DIR'], 'a.txt'), 'w').write('shared')",
+    "tables/share.py": "import os; shared = os.environ['SHARED_DIR']; print(os.path.basename(shared)); "
+    "open(os.path.join(shared, 'a.txt'), 'w').write('shared')",
 }
+#: What the second one prints: the name below which the server serves what it has shared.
+SHARED = re.compile(r"<stdout>([0-9a-f]+)")
 #: Runners: one that takes path, query and body, and one that answers with JSON.
 RUNNERS: dict[str, Any] = {
     "config": {
@@ -40,14 +45,22 @@ RUNNERS: dict[str, Any] = {
 }
 #: An upload of one part.
 PART = b"seventeen bytes !"
+#: What lies in the mirror.
+MIRRORED = {"drops/x": b"dropped", "general/core.7z": b"mirrored"}
 #: What calculates.
 INPUT = b"<input/>"
 
 
 def furnish(site: Site) -> Words:
     """Fill a deployment, and answer the words that name what is in it."""
+    for name, content in MIRRORED.items():
+        path = site.settings.mirror_folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     known = logins(site)
-    return {**known, **Furnisher(site, known).words()}
+    furnisher = Furnisher(site, known)
+    furnisher.home()
+    return {**known, **furnisher.words()}
 
 
 def logins(site: Site) -> Words:
@@ -80,6 +93,14 @@ class Furnisher:
         self._session.cookies[COOKIE_NAME] = known["session"].decode()
         self._token = {"X-KN-TOKEN": known["token"].decode()}
 
+    def home(self) -> None:
+        """Put the files of the person's home there, whatever is there in their places."""
+        for name in ("a.txt", "table.csv", "folder"):
+            self._session.delete(f"{self._url}/api/files/{name}", timeout=60)
+        self._ask("POST", "/api/files/", json={"command": "mkdir", "name": "folder"})
+        for name in ("a.txt", "table.csv", "folder/a.txt"):
+            self._ask("PUT", f"/api/files/{name}", data="a,b\n1,2\n")
+
     def words(self) -> Words:
         """Everything that templates may name."""
         image = self._image()
@@ -89,18 +110,18 @@ class Furnisher:
         example = (ROOT / "static" / "example_mod.json").read_text("utf-8")
         task = self._ask("POST", "/api/converter/request", data={"passwd": API_KEY, "data": example}).json()
         job = self._ask("POST", "/api/run", data="echo hello\n").json()["job_id"]
-        for name in ("a.txt", "table.csv"):
-            self._ask("PUT", f"/api/files/{name}", data="a,b\n1,2\n")
-        self._ask("POST", "/api/files/", json={"command": "mkdir", "name": "folder"})
         sha1 = hashlib.sha1(INPUT).hexdigest()
         self._ask("POST", f"/{sha1}/", data=INPUT)
         run = self._ask("POST", "/task/plate?season=1", json={"address": {"city": "X"}}, headers=self._token).json()
         log = self._ask("POST", "/api/1/log/upload", data={"log": "a log"}).json()["id"]
+        shared = SHARED.search(self._ask("POST", "/scripting", data={"call": "tables/share.py"}).text)
+        assert shared, "no name of what was shared"
+        wait_for(lambda: self._has(f"/task/{run['id']}/files/1/a.txt") and self._has(f"/{sha1}/files/info.xml"), "runs")
         made = str(int(time.time()))
         known = {
             "key": API_KEY, "password": PASSWORD, "image": image,
             "ticket": task["ticket"], "job_token": task["token"], "job": job, "sha1": sha1, "run": run["id"],
-            "log": log,
+            "log": log, "shared": shared[1],
             "part": hashlib.sha256(PART).hexdigest(), "drop_time": made,
             "drop_token": hashlib.sha256(f"{API_KEY}{made}".encode()).hexdigest(),
             "host": self._url.removeprefix("http://"), "example": example, "cookie": COOKIE_NAME,
@@ -127,6 +148,9 @@ class Furnisher:
             self._ask("POST", f"/api/1/multiupload/{step}", headers=self._token, **what)
         document = {**RELEASE, "tile": image, "version": "1.2.0"}
         self._ask("POST", "/api/1/mod/release", json=document, headers=self._token)
+
+    def _has(self, path: str) -> bool:
+        return self._session.get(f"{self._url}{path}", headers=self._token, timeout=60).status_code == 200
 
     def _ask(self, method: str, path: str, **what: Any) -> requests.Response:
         answer = self._session.request(method, f"{self._url}{path}", timeout=60, **what)

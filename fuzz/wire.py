@@ -23,7 +23,14 @@ ANSWER_BYTES = 16 * 1024 * 1024
 
 Words = dict[str, bytes]
 
-_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
+_STATUS = re.compile(rb"HTTP/1\.[01] (101|[2-9]\d\d)")
+#: Answers before the answer, such as 100; after 101 no other one follows.
+_INTERIM = re.compile(rb"(?:HTTP/1\.[01] 1(?!01)\d\d .*?\r\n\r\n)*", re.DOTALL)
+#: The head of a request that a server must answer, whatever it asks for, as RFC 9112 has it; there may be more headers.
+_REQUEST_LINE = re.compile(rb"[A-Z]{1,20} [!-~]+ HTTP/1\.[01]")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~]*)")
+#: Most bytes of such a head: servers may close where it is longer.
+_HEAD_BYTES = 16 * 1024
 _WORD = re.compile(rb"\{\{([a-z_0-9]+)\}\}")
 
 
@@ -33,6 +40,32 @@ class Answer:
 
     status: int | None
     whole: bytes
+
+    @classmethod
+    def of(cls, whole: bytes) -> Answer:
+        """What those bytes say."""
+        status = _STATUS.match(without_interim(whole))
+        return cls(int(status[1]) if status else None, whole)
+
+
+def without_interim(whole: bytes) -> bytes:
+    """The answer itself, without those that came before it (``100 Continue``)."""
+    before = _INTERIM.match(whole)
+    return whole[before.end() :] if before else whole
+
+
+def is_whole(request: bytes) -> bool:
+    """Whether it is well formed, with a body of the length that it states: it has to be answered. A server may close
+    on anything else without a word. Chunks are not looked into: what comes in chunks counts as anything else."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    line, *rest = head.split(b"\r\n")
+    headers = [_HEADER.fullmatch(one) for one in rest]
+    if not end or len(head) > _HEAD_BYTES or not _REQUEST_LINE.fullmatch(line) or not all(headers):
+        return False
+    found = [(one[1].lower(), one[2].strip()) for one in headers if one]
+    names = [name for name, _ in found]
+    lengths = [value for name, value in found if name == b"content-length"] or [b"0"]
+    return names.count(b"host") == 1 and b"transfer-encoding" not in names and lengths == [str(len(body)).encode()]
 
 
 def filled(template: bytes, words: Mapping[str, bytes]) -> bytes:
@@ -62,10 +95,9 @@ def exchange(
             whole = _read(connection, until)
         finally:
             # Where the server did not want all of it, this wakes the sender.
-            _shut(connection, socket.SHUT_RDWR)
+            shut(connection, socket.SHUT_RDWR)
             sender.join()
-    status = _STATUS.match(whole)
-    return Answer(int(status[1]) if status else None, whole)
+    return Answer.of(whole)
 
 
 def _send(connection: socket.socket, data: bytes, says_end: bool) -> None:
@@ -74,7 +106,7 @@ def _send(connection: socket.socket, data: bytes, says_end: bool) -> None:
     except OSError:
         return  # the server has heard enough
     if says_end:
-        _shut(connection, socket.SHUT_WR)
+        shut(connection, socket.SHUT_WR)
 
 
 def _read(connection: socket.socket, until: float) -> bytes:
@@ -93,6 +125,6 @@ def _read(connection: socket.socket, until: float) -> bytes:
     return bytes(whole)
 
 
-def _shut(connection: socket.socket, how: int) -> None:
+def shut(connection: socket.socket, how: int) -> None:
     with contextlib.suppress(OSError):  # it is shut already
         connection.shutdown(how)

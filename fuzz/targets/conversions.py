@@ -104,6 +104,6 @@ def make(place: Deployment) -> Callable[[bytes], None]:
 
 def _ask(place: Deployment, path: str, **fields: str) -> dict[str, Any]:
     answer = requests.post(f"{place.site.url}{path}", data=fields, timeout=OUTCOME_SECONDS)
-    check(Answer(answer.status_code, answer.content))
+    check(Answer(answer.status_code, answer.content), place.secrets)
     found: dict[str, Any] = answer.json()
     return found

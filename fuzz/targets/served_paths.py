@@ -23,15 +23,17 @@ ROOTS: dict[str, tuple[str, ...]] = {
     "/storage/files/": ("{{image}}/a.png",),
     "/storage/images/": ("{{image}}.png",),
     "/storage/": ("repo.json", "minisign.pub"),
-    "/static/x/": ("css/site.css", "js/watch.js"),
+    "/static/x/": ("css/knossos.css", "js/watch.js"),
     "/third_party/x/": ("bootstrap/bootstrap.min.css",),
-    "/Shared/": ("x/a.txt",),
+    "/Shared/": ("{{shared}}/a.txt",),
     "/task/{{run}}/files/": ("1/a.txt",),
     "/{{sha1}}/files/": ("input.xml", "info.xml"),
     "/runs/{{run}}/files/": ("1",),
     "/scripts/": ("echo.py", "tables/share.py"),
     "/log/": ("{{log}}",),
 }
+#: Those that are folders of the disk come more often.
+ON_DISK = ("/mirror/", "/mirror/", "/api/files/", "/home/")
 #: Ways out, and what else may stand between two names.
 STEPS = (
     "..",
@@ -53,35 +55,49 @@ STEPS = (
     "bin-beside",
     "canary.txt",
 )
-#: What lies outside, from the folder of the data.
-OUTSIDE = (
-    "canary.txt",
-    "../canary.txt",
-    "settings.py",
-    "data/secret_key",
-    "secret_key",
-    "data/homes/1",
-    "../3/secret.txt",
-    "1",
-    "etc/passwd",
-    "proc/self/environ",
-    "bin-beside/secret.py",
+#: A step up as it may get past the server, which takes out those that it sees; the likeliest ones come more often.
+UPS = ("..%2f", "..%2f", "%2e%2e/", "%2e%2e/", "%2e%2e%2f", "%2e%2e%2f", "../", ".%2e/", "..%252f", "..%5c", "..;/")
+#: What lies outside, with the steps up to it from a folder of the data, such as the mirror.
+OUTSIDE: tuple[tuple[int, str], ...] = (
+    (1, "canary.txt"),
+    (1, "secret_key"),
+    (1, "repository_key"),
+    (1, "homes/1/secret.txt"),
+    (1, "1/secret.txt"),
+    (1, "bin-beside/secret.py"),
+    (2, "canary.txt"),
+    (2, "settings.py"),
+    (2, "data/secret_key"),
+    (2, "bin-beside/secret.py"),
+    (9, "etc/passwd"),
+    (9, "proc/self/environ"),
 )
 
 
 def inputs(random: Random) -> Iterator[bytes]:
     while True:
-        yield random.choice((_get, _get, _put, _move, _post, _form, _call, _delete))(random)
+        yield random.choice((_get, _get, _get, _put, _move, _post, _form, _call, _delete))(random)
 
 
 def path(random: Random, names: tuple[str, ...]) -> str:
     """A path, escaped for an address."""
-    parts = random.choice((*names, *OUTSIDE)).split("/")
+    if random.random() < 0.4:
+        return _way_out(random, names)
+    parts = random.choice((*names, *(name for _, name in OUTSIDE))).split("/")
     for _ in range(random.choice((0, 1, 1, 2, 6))):
         step = random.choice(STEPS) if random.random() < 0.6 else escaped(random, text(random))
         parts.insert(random.randrange(len(parts) + 1), step)
     found = "/".join(parts)
     return found[:20_000].translate({number: f"%{number:02x}" for number in (*range(33), 127)})
+
+
+def _way_out(random: Random, names: tuple[str, ...]) -> str:
+    """A path to what lies outside; some go through a folder that is there."""
+    steps, name = random.choice(OUTSIDE)
+    folder = random.choice(names).rpartition("/")[0]
+    if folder and random.random() < 0.5:
+        return f"{folder}/{random.choice(UPS) * (steps + 1 + folder.count('/'))}{name}"
+    return random.choice(UPS) * steps + name
 
 
 def _request(random: Random, method: str, address: str, body: bytes = b"", kind: str = "") -> bytes:
@@ -97,7 +113,7 @@ def _request(random: Random, method: str, address: str, body: bytes = b"", kind:
 
 
 def _get(random: Random) -> bytes:
-    root = random.choice(list(ROOTS))
+    root = random.choice((*ROOTS, *ON_DISK))
     return _request(random, random.choice(("GET", "GET", "HEAD")), root + path(random, ROOTS[root]))
 
 

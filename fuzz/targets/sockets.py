@@ -15,19 +15,20 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from fuzz.canaries import must_not_tell
 from fuzz.crashes import Broken, CrashKind
 from fuzz.deployment import Deployment
 from fuzz.http import check
 from fuzz.mutation import mutated, mutated_json, text
 from fuzz.request_text import HEADERS
 from fuzz.targets import Place
-from fuzz.wire import ANSWER_SECONDS, exchange, filled
+from fuzz.wire import ANSWER_SECONDS, Answer, exchange, filled, is_whole, shut, without_interim
 
 PLACE = Place.DEPLOYMENT
 
 #: Seconds without a word after which nothing comes any more, and in which the server has forgotten a watcher.
 QUIET_SECONDS, HEALTH_SECONDS = 0.04, 20.0
+#: Seconds in which something that is no request may be answered.
+UNSURE_SECONDS = 0.3
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 #: What a client may say.
 SAID: tuple[Any, ...] = (
@@ -227,36 +228,54 @@ def make(place: Deployment) -> Callable[[bytes], None]:
         here = f"{place.sockets[0]}:{place.sockets[1]}".encode()
         head, _, frames = data.partition(_END)
         words = {**place.words, "sockets": here}
-        must_not_tell(_talk(place.sockets, filled(head + _END, words), frames))
+        opening, health = filled(head + _END, words), filled(_HEALTH, words)
+        check(talk(place.sockets, opening, frames), place.secrets, of=opening)
         until = time.monotonic() + HEALTH_SECONDS
-        # It goes on, and has forgotten this watcher.
-        while b'"watchers": 0' not in (health := exchange(place.sockets, filled(_HEALTH, words), says_end=False)).whole:
-            check(health)
+        while True:  # until it has forgotten this watcher
+            answer = exchange(place.sockets, health, says_end=False)
+            check(answer, of=health)
+            if b'"watchers": 0' in answer.whole:
+                return
             if time.monotonic() > until:
-                raise Broken(CrashKind.HANG, f"the watcher is not gone: {health.whole[-100:]!r}")
+                raise Broken(CrashKind.HANG, f"the watcher is not gone: {answer.whole[-100:]!r}")
             time.sleep(0.01)
 
     return take
 
 
-def _talk(address: tuple[str, int], request: bytes, frames: bytes) -> bytes:
-    """Open the socket, send the frames, and read until nothing comes any more; then go away."""
+def talk(address: tuple[str, int], request: bytes, frames: bytes) -> Answer:
+    """Open the socket, send the frames, read until nothing comes any more, say that this is the end, and read until the
+    server has closed, by when it has read all frames.
+
+    Raises:
+        Broken: it does not answer, or does not close.
+    """
+    whole = bytearray()
     with socket.create_connection(address, timeout=ANSWER_SECONDS) as connection, contextlib.suppress(ConnectionError):
         connection.sendall(request)
-        connection.settimeout(QUIET_SECONDS)
-        whole = _read(connection)
-        if whole.startswith(b"HTTP/1.1 101"):
+        must = is_whole(request)
+        answered = _read(connection, whole, ANSWER_SECONDS if must else UNSURE_SECONDS, _END)
+        if must and not answered:
+            raise Broken(CrashKind.HANG, "the opening of the socket is not answered in time")
+        if Answer.of(bytes(whole)).status == 101:
             connection.settimeout(ANSWER_SECONDS)
             connection.sendall(frames + frame(CLOSE, b"\x03\xe8"))
-            connection.settimeout(QUIET_SECONDS)
-            whole += _read(connection)
-        return whole
-    return b""
+        if not _read(connection, whole, QUIET_SECONDS):
+            shut(connection, socket.SHUT_WR)
+            if not _read(connection, whole, ANSWER_SECONDS):
+                raise Broken(CrashKind.HANG, "the server does not close a socket that its client has closed")
+    return Answer.of(bytes(whole))
 
 
-def _read(connection: socket.socket) -> bytes:
-    whole = b""
-    with contextlib.suppress(TimeoutError):
-        while piece := connection.recv(65536):
+def _read(connection: socket.socket, whole: bytearray, seconds: float, end: bytes = b"") -> bool:
+    """Add what comes until nothing more does for so many seconds: False; True where it is closed, or ``end`` came."""
+    connection.settimeout(seconds)
+    try:
+        while not (end and end in without_interim(bytes(whole))):
+            piece = connection.recv(65536)
+            if not piece:
+                break
             whole += piece
-    return whole
+    except TimeoutError:
+        return False
+    return True

@@ -9,21 +9,26 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from fuzz import __main__ as fuzz
 from fuzz import campaign, deployment
 from fuzz.arena import Arena
+from fuzz.canaries import CANARIES
 from fuzz.crashes import Broken, CrashKind
 from fuzz.deployment import Deployment
-from fuzz.http import asker
+from fuzz.http import asker, check
 from fuzz.rounds import Round
-from fuzz.targets import load, sockets
-from fuzz.wire import exchange
+from fuzz.targets import load, served_paths, sockets
+from fuzz.wire import Answer, exchange, filled
 from knossos.settings import ROOT
 from tests.support import fuzz_broken
 from tests.support.processes import is_alive, wait_for
@@ -84,14 +89,27 @@ class TestDeployment:
     def test_an_error_of_the_server_is_one(self, place: Deployment) -> None:
         """The storage is no folder any more."""
         moved = place.site.settings.data_path / "storage"
-        moved.rename(moved.with_name("away"))
+        away = place.site.settings.work_folder / "away"
+        moved.rename(away)
         moved.write_text("no folder")
         try:
             request = b"GET /storage/images/{{image}}.png HTTP/1.1\r\nHost: {{host}}\r\n\r\n"
             assert broken_by(place.taker(asker(place)), request).kind is CrashKind.ERROR
         finally:
             moved.unlink()
-            moved.with_name("away").rename(moved)
+            away.rename(moved)
+
+    def test_no_answer_is_one_and_tells_of_a_process_that_is_gone(self, place: Deployment) -> None:
+        def say_nothing(data: bytes) -> None:
+            check(Answer.of(b""), of=data)
+
+        def die(data: bytes) -> None:
+            place.processes[0].kill()
+            say_nothing(data)
+
+        request = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
+        assert broken_by(place.taker(say_nothing), request).kind is CrashKind.ERROR
+        assert broken_by(place.taker(die), request).kind is CrashKind.DEAD
 
     def test_a_stack_in_a_log_is_one(self, place: Deployment) -> None:
         def take(_data: bytes) -> None:
@@ -105,6 +123,60 @@ class TestDeployment:
     def test_a_file_outside_of_the_roots_is_one(self, place: Deployment) -> None:
         found = broken_by(place.taker(lambda _: (place.folder / "bin" / "new.py").touch()), b"")
         assert (found.kind, "new.py" in found.detail) == (CrashKind.OUTSIDE, True)
+
+    def test_a_change_of_the_servers_keys_and_of_homes_of_those_who_ask_for_nothing_is_one(
+        self, place: Deployment
+    ) -> None:
+        key, home = place.folder / "data" / "secret_key", place.folder / "data" / "homes" / "1"
+        known = key.read_bytes()
+        changes: tuple[tuple[Callable[[], object], Callable[[], object]], ...] = (
+            (lambda: key.write_text("another"), lambda: key.write_bytes(known)),
+            ((home / "new.txt").touch, (home / "new.txt").unlink),
+            (home.with_name("17").mkdir, home.with_name("17").rmdir),
+            ((home.parents[1] / "new").touch, (home.parents[1] / "new").unlink),
+        )
+        for change, back in changes:
+            change()
+            with pytest.raises(Broken) as caught:
+                place.check()
+            assert caught.value.kind is CrashKind.OUTSIDE
+            back()
+            with pytest.raises(Broken):  # it is a change once more
+                place.check()
+        place.check()
+
+    def test_every_secret_in_an_answer_is_one(self, place: Deployment) -> None:
+        file = place.site.settings.mirror_folder / "drops" / "x"
+        before = file.read_bytes()
+        request = b"GET /mirror/drops/x HTTP/1.1\r\nHost: {{host}}\r\n\r\n"
+        paths = (
+            place.folder / "settings.py",
+            *(place.folder / "data" / name for name in ("secret_key", "repository_key", "knossos.sqlite3")),
+            *map(Path, ("/etc/passwd", f"/proc/{place.processes[0].popen.pid}/environ")),
+        )
+        try:
+            for path in paths:
+                file.write_bytes(path.read_bytes())
+                found = broken_by(place.taker(asker(place)), request)
+                assert (found.kind, "an answer holds" in found.detail) == (CrashKind.OUTSIDE, True), path
+        finally:
+            file.write_bytes(before)
+        place.taker(asker(place)).take(request)
+
+    @pytest.mark.parametrize("root", served_paths.ROOTS)
+    def test_what_served_paths_asks_for_is_there(self, root: str, place: Deployment) -> None:
+        head = b" HTTP/1.1\r\nHost: {{host}}\r\nCookie: {{cookie}}={{session}}\r\n\r\n"
+        for name in served_paths.ROOTS[root]:
+            request = b"GET " + f"{root}{name}".encode() + head
+            assert exchange(place.http, filled(request, place.words)).status == 200, name
+
+    def test_files_that_an_input_has_taken_away_are_put_back(self, place: Deployment) -> None:
+        request = b" /api/files/%s HTTP/1.1\r\nHost: {{host}}\r\nCookie: {{cookie}}={{session}}\r\n\r\n"
+        for name in (b"a.txt", b"folder"):
+            place.taker(asker(place)).take(b"DELETE" + request % name)
+        taker = place.taker(asker(place))
+        taker.take(b"GET" + request % b"a.txt")
+        assert exchange(place.http, filled(b"GET" + request % b"folder/a.txt", place.words)).status == 200
 
     def test_too_much_memory_and_a_process_that_dies_are_and_a_new_one_starts(
         self, place: Deployment, monkeypatch: pytest.MonkeyPatch
@@ -162,6 +234,83 @@ def test_an_answer_that_does_not_end_is_a_hang() -> None:
             exchange(door.getsockname(), b"GET / HTTP/1.1\r\n\r\n", 0.3, says_end=False)
         silent.join()
         taken[0].close()
+    assert caught.value.kind is CrashKind.HANG
+
+
+@contextmanager
+def server(talk: Callable[[socket.socket], None], calls: int = 1) -> Iterator[tuple[str, int]]:
+    """Takes so many connections, one after the other."""
+
+    def serve() -> None:
+        for _ in range(calls):
+            connection = door.accept()[0]
+            with connection, suppress(OSError):
+                connection.settimeout(60)
+                talk(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        serving = threading.Thread(target=serve)
+        serving.start()
+        yield door.getsockname()
+        serving.join()
+
+
+OPENING = b"GET /ws/inter/1 HTTP/1.1\r\nHost: {{sockets}}\r\n\r\n"
+ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 15\r\n\r\n"
+
+
+def test_an_error_after_an_interim_answer_is_one() -> None:
+    def fail(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" + ERROR)
+
+    with server(fail) as address, pytest.raises(Broken) as caught:
+        check(exchange(address, OPENING))
+    assert (caught.value.kind, "500" in caught.value.detail) == (CrashKind.ERROR, True)
+
+
+@pytest.mark.parametrize("fails_from", [0, 1], ids=["opening", "health"])
+def test_an_error_of_the_websocket_server_is_one(fails_from: int) -> None:
+    answers = [b"HTTP/1.1 404 Not Found\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]
+    answers[fails_from] = ERROR
+    pending = iter(answers)
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(next(pending) + b'{"watchers": 0}')
+
+    with server(answer, calls=fails_from + 1) as address:
+        place = SimpleNamespace(sockets=address, words={}, secrets=CANARIES)
+        with pytest.raises(Broken) as caught:
+            sockets.make(cast(Deployment, place))(OPENING)
+    assert caught.value.kind is CrashKind.ERROR
+
+
+def test_a_websocket_server_that_takes_its_time_gets_all_frames() -> None:
+    got = bytearray()
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        time.sleep(0.4)
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        time.sleep(0.2)
+        while piece := connection.recv(65536):
+            got.extend(piece)
+
+    with server(answer) as address:
+        assert sockets.talk(address, OPENING, b"frames").status == 101
+    assert got.startswith(b"frames")
+
+
+def test_a_websocket_server_that_does_not_answer_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "ANSWER_SECONDS", 0.2)
+
+    def wait(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            pass
+
+    with server(wait) as address, pytest.raises(Broken) as caught:
+        sockets.talk(address, OPENING, b"frames")
     assert caught.value.kind is CrashKind.HANG
 
 

@@ -14,13 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from fuzz import __main__ as fuzz
 from fuzz import campaign, crashes, needs, wire
 from fuzz.canaries import SECRET, Watch, must_not_tell, plant
+from fuzz.child import said_of
 from fuzz.crashes import Broken, Crash, CrashKind
+from fuzz.http import check
 from fuzz.places import scratch
 from fuzz.rounds import DatabaseKind, Round, rounds_of
 from fuzz.targets import SHARES, load
@@ -109,8 +112,6 @@ def test_a_tree_that_changes_outside_of_its_roots_is_noticed(tmp_path: Path) -> 
 
 
 def test_an_answer_with_a_canary_in_it_and_one_of_an_error_are_crashes() -> None:
-    from fuzz.http import check
-
     with pytest.raises(Broken) as caught:
         must_not_tell(b"... " + SECRET)
     assert caught.value.kind is CrashKind.OUTSIDE
@@ -119,6 +120,85 @@ def test_an_answer_with_a_canary_in_it_and_one_of_an_error_are_crashes() -> None
     assert caught.value.kind is CrashKind.ERROR
     for status in (200, 404, None):
         check(Answer(status, b"fine"))
+
+
+def test_an_answer_that_holds_another_secret_is_a_crash_that_tells_which() -> None:
+    must_not_tell(b"... key ...")
+    with pytest.raises(Broken) as caught:
+        must_not_tell(b"... key ...", {b"key": "what signs"})
+    assert (caught.value.kind, "what signs" in caught.value.detail) == (CrashKind.OUTSIDE, True)
+
+
+@pytest.mark.parametrize(
+    ("whole", "status"),
+    [
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 X\r\n\r\n", 500),
+        (b"HTTP/1.1 102 P\r\nA: b\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\n\r\nHTTP/1.1 500", 200),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 500", 101),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", None),
+        (b"HTTP/1.1 100 Continue\r\n", None),
+        (b"garbage", None),
+    ],
+)
+def test_what_comes_before_an_answer_is_not_the_answer(whole: bytes, status: int | None) -> None:
+    assert Answer.of(whole) == Answer(status, whole)
+
+
+_GET = b"GET /a?b HTTP/1.1\r\nHost: here\r\n"
+_POST = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n"
+
+
+@pytest.mark.parametrize("answer", [b"", b"garbage", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_a_request_that_is_whole_has_to_be_answered(answer: bytes) -> None:
+    for request in (_GET + b"\r\n", _GET + b"Expect: 100-continue\r\nX:\r\n\r\n", _POST + b"\r\nabc"):
+        assert wire.is_whole(request)
+        with pytest.raises(ConnectionError, match="no answer"):
+            check(Answer.of(answer), of=request)
+
+
+@pytest.mark.parametrize(
+    "request_sent",
+    [
+        b"",
+        b"\r\n\r\n",
+        _GET,
+        _GET + b"no colon\r\n\r\n",
+        _GET + b" folded: x\r\n\r\n",
+        _GET + b"X: \xff\r\n\r\n",
+        _GET + b"X: a\nb\r\n\r\n",
+        _GET + b"X: " + b"a" * 20_000 + b"\r\n\r\n",
+        _GET + b"Host: there\r\n\r\n",
+        _GET + b"\r\nabc",
+        _GET + b"Transfer-Encoding: chunked\r\n\r\n",
+        _POST + b"\r\nab",
+        _POST + b"Content-Length: 3\r\n\r\nabc",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / b HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"GET / HTTP/3\r\nHost: here\r\n\r\n",
+    ],
+)
+def test_a_server_may_close_without_a_word_where_a_request_is_not_whole(request_sent: bytes) -> None:
+    assert not wire.is_whole(request_sent)
+    check(Answer.of(b""), of=request_sent)
+
+
+def test_paths_lead_out_of_the_mirror_to_all_that_lies_outside() -> None:
+    """As a server would be led that takes out no steps but those that are plain, as uWSGI does."""
+    reached = set()
+    for request in itertools.islice(load("served_paths").inputs(Random("1")), 5000):
+        address = request.partition(b" HTTP/")[0].partition(b" ")[2].decode()
+        if address.startswith("/mirror/") and "/../" not in address:
+            reached.add(os.path.normpath(f"/base/data{unquote(address)}"))
+    outside = {"data/secret_key", "data/repository_key", "data/canary.txt", "data/homes/1/secret.txt", "settings.py"}
+    assert reached >= {"/etc/passwd", "/proc/self/environ", *(f"/base/{name}" for name in outside)}
+
+
+def test_what_an_input_takes_is_measured_for_each_alone() -> None:
+    def take(data: bytes) -> None:
+        bytearray(b"x") * int(data)  # it is written to, and so it is real
+
+    found = [said_of(take, str(size << 20).encode(), 48 << 20) for size in (40, 80, 110, 130, 10)]
+    assert [one and one["kind"] for one in found] == [None, "memory", "memory", "memory", None]
 
 
 def test_a_template_is_filled_and_its_length_is_that_of_the_filled_body() -> None:
