@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from benchmarks.engine import our_worker, redis_for_benchmarks, seconds_until_do
 from benchmarks.many_jobs import copy_job
 from benchmarks.many_releases import fill
 from benchmarks.many_runs import add_runs
+from benchmarks.percentile import percentile
 from benchmarks.rows import Row, row
 from benchmarks.updates import memory_of_update, seconds_of_updates
 from knossos.database import Database
@@ -157,7 +157,7 @@ def _milliseconds(call: Callable[[], object]) -> float:
         begin = time.perf_counter()
         call()
         times.append((time.perf_counter() - begin) * 1000)
-    return statistics.quantiles(times[WARM_UP:], n=10)[0]
+    return percentile(times[WARM_UP:], 10)
 
 
 def _clean_up(folder: Path, settings: Settings, engine: Engine) -> float:

@@ -25,6 +25,7 @@ import redis
 from rq import Queue
 
 from benchmarks.engine import redis_for_benchmarks
+from benchmarks.percentile import percentile
 from benchmarks.queue_jobs import BEGUN, DONE
 from benchmarks.rows import Row, row
 from knossos.errors import MissingDependency
@@ -116,7 +117,7 @@ def _measure(side: str, url: str, folder: Path, client: redis.Redis) -> tuple[fl
     with _workers(side, environment, folder):
         done = _arrives(client, DONE, LOST_SECONDS)
     again = time.perf_counter() - began if done else float(LOST_SECONDS)
-    return statistics.median(times), statistics.quantiles(times, n=100)[98], each, again
+    return statistics.median(times), percentile(times, 99), each, again
 
 
 def _submitting(side: str, url: str, settings: Settings) -> Submit:

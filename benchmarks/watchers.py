@@ -30,6 +30,7 @@ from typing import Any
 import redis
 import requests
 
+from benchmarks.percentile import percentile
 from benchmarks.rows import Row, row
 from knossos.jobs import Engine, JobSpec, JobState, keys
 from knossos.jobs.context import JobContext
@@ -113,7 +114,7 @@ def _measure(side: str, url: str, folder: Path, jobs: int, watchers: int) -> dic
         raise RuntimeError(f"{side}: {len(delays)} of {expected} messages arrived")
     return {
         "p50": statistics.median(delays),
-        "p99": statistics.quantiles(delays, n=100)[98],
+        "p99": percentile(delays, 99),
         "memory": max(memory, 1.0),
         "cpu": cpu / expected,
     }

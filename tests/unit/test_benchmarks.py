@@ -13,6 +13,7 @@ from benchmarks import __main__ as bench
 from benchmarks import packaging, queues, report
 from benchmarks.chart import draw
 from benchmarks.curve import draw_growth, points_of
+from benchmarks.percentile import percentile
 from knossos.errors import EXIT_MISSING
 from knossos.settings import ROOT
 
@@ -173,3 +174,14 @@ def test_the_table_marks_what_is_over_its_limit() -> None:
 def test_every_group_can_be_measured() -> None:
     folder = Path(bench.__file__).parent
     assert all((folder / f"{group}.py").is_file() for group in bench.GROUPS)
+
+
+def test_a_percentile_is_a_measured_value_and_never_beyond_the_greatest() -> None:
+    assert percentile([1.0] * 59 + [10.0], 99) == 10.0
+    assert percentile([1.0] * 59 + [10.0], 98) == 1.0
+    assert percentile(range(200, 0, -1), 99) == 198
+    assert percentile(range(1, 201), 10) == 20
+    assert percentile([7.0], 99) == 7.0
+    for values, percent in (([], 99), ([1.0], 0), ([1.0], 101)):
+        with pytest.raises(ValueError, match="do not pass"):
+            percentile(values, percent)
