@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -38,6 +39,18 @@ def test_a_peer_that_is_not_there_is_named_with_the_way_to_install_it(
     assert bench.measure_here(group.__name__.rpartition(".")[2], tmp_path / "rows") == EXIT_MISSING
     assert "pip install -r requirements-bench.txt" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("said", ["OSError('libarchive.so.13')", "AttributeError('archive_errno')"])
+def test_a_libarchive_without_its_c_library_is_named_with_the_way_to_install_it(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "libarchive.py").write_text(f"raise {said}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "libarchive", raising=False)
+    assert bench.measure_here("packaging", tmp_path / "rows") == EXIT_MISSING
+    assert "apt-get install libarchive13" in capsys.readouterr().err
+    assert not (tmp_path / "rows").exists()
 
 
 def test_a_group_whose_time_is_over_is_stopped_and_leaves_no_numbers(tmp_path: Path) -> None:
@@ -169,6 +182,11 @@ def test_a_picture_is_whole_xml_and_shows_what_is_over_its_limit() -> None:
 def test_the_table_marks_what_is_over_its_limit() -> None:
     table = report.table([row("fine", 0.5, 1.0), row("slow", 40, 10), row("free", 1, None)])
     assert [("over" in line) for line in table.splitlines()[2:]] == [False, True, False]
+
+
+def test_no_group_wants_a_redis_server_on_the_path() -> None:
+    sources = Path(bench.__file__).parent.glob("*.py")
+    assert [path.name for path in sources if "redis-server" in path.read_text()] == []
 
 
 def test_every_group_can_be_measured() -> None:
