@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import packaging, queues, report
+from benchmarks import growth, packaging, queues, report
 from benchmarks.chart import draw
 from benchmarks.curve import draw_growth, points_of
 from benchmarks.percentile import percentile
@@ -159,6 +159,25 @@ def test_a_curve_shows_each_size_and_marks_what_grows_faster_than_a_logarithm() 
     lines = [line.get("class") for line in root.iter("{http://www.w3.org/2000/svg}polyline")]
     assert lines == ["limit line", "ours line", "limit line", "over line"]
     assert "1,000,000" in "".join(root.itertext())
+
+
+def test_a_figure_is_compared_with_the_fewest_among_which_it_was_measured() -> None:
+    found = {
+        count: {name: growth.Figure(value) for name, value in figures.items()}
+        for count, figures in {
+            100: {"status": 1.0},
+            10_000: {"status": 2.0, "clean-up": 200.0},
+            1_000_000: {"status": 3.0, "clean-up": 300.0},
+        }.items()
+    }
+    rows = growth.rows_of(found, "")
+    assert [(row["name"], row["peer_name"], row["ratio"], row["limit"]) for row in rows] == [
+        ("status, among 10,000", "among 100", 2.0, 2.0),
+        ("status, among 1,000,000", "among 100", 3.0, 3.0),
+        ("clean-up, among 1,000,000", "among 10,000", 1.5, 1.5),
+    ]
+    assert points_of(rows)["clean-up"] == [(10_000, 1.0, 1.0), (1_000_000, 1.5, 1.5)]
+    assert growth.rows_of({}, "") == []
 
 
 def test_a_group_that_is_none_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
