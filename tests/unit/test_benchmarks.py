@@ -144,6 +144,18 @@ def test_the_groups_fit_into_the_time_that_all_of_them_have() -> None:
     assert sum(group.seconds for group in bench.GROUPS.values()) <= bench.SECONDS
 
 
+def test_a_machine_that_is_gone_has_rows_of_its_own_without_a_limit() -> None:
+    figures = dict.fromkeys(queues.PEERS, queues.Figures(1, 1, 1, 20, 20))
+    figures["Dramatiq"] = queues.Figures(1, 1, 1, 12, 12)
+    rows = queues.rows_of({"ours": queues.Figures(1, 1, 1, 3, 18), **figures})
+    [same, other] = [row for row in rows if row["peer_name"] == "Dramatiq, heartbeat_timeout 10 s"]
+    assert "worker is killed, until a new one on the same machine" in same["name"]
+    assert (same["ours"], same["peer"], same["ratio"], same["limit"]) == (3, 12, 0.25, 1.0)
+    assert "worker's machine is gone" in other["name"]
+    assert (other["ours"], other["peer"], other["ratio"], other["limit"]) == (18, 12, 1.5, None)
+    assert len(rows) == 5 * len(queues.PEERS)
+
+
 def test_a_curve_shows_each_size_and_marks_what_grows_faster_than_a_logarithm() -> None:
     rows = [
         {**row("flat, among 10,000", 1.0, 2.0), "peer_name": "among 100"},
