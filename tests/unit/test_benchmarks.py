@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import growth, packaging, queues, report
+from benchmarks import growth, homes, packaging, queues, report
 from benchmarks.chart import draw
 from benchmarks.curve import draw_growth, points_of
 from benchmarks.percentile import percentile
@@ -154,6 +154,13 @@ def test_a_machine_that_is_gone_has_rows_of_its_own_without_a_limit() -> None:
     assert "worker's machine is gone" in other["name"]
     assert (other["ours"], other["peer"], other["ratio"], other["limit"]) == (18, 12, 1.5, None)
     assert len(rows) == 5 * len(queues.PEERS)
+
+
+def test_a_list_that_has_all_jobs_is_compared_job_by_job() -> None:
+    whole, each = homes.rows_of_lists({10: 0.004, 1_000: 0.02, 10_000: 0.16})
+    assert (whole["ours"], whole["peer"], whole["ratio"], whole["limit"]) == (160, 4, 40, None)
+    assert (each["ours"], each["peer"], each["ratio"], each["limit"]) == (16, 20, 0.8, 1.5)
+    assert report.is_over(homes.rows_of_lists({10: 0.004, 1_000: 0.02, 10_000: 1.6})[1])
 
 
 def test_a_curve_shows_each_size_and_marks_what_grows_faster_than_a_logarithm() -> None:
