@@ -15,6 +15,7 @@ from benchmarks import growth, homes, packaging, queues, report
 from benchmarks.chart import draw
 from benchmarks.curve import draw_growth, points_of
 from benchmarks.percentile import percentile
+from benchmarks.words import WORDS
 from knossos.errors import EXIT_MISSING
 from knossos.settings import ROOT
 
@@ -133,6 +134,16 @@ def test_the_excerpt_has_of_each_group_what_is_nearest_to_its_limit() -> None:
     assert "Of 3 figures with a limit 1 is over it." in said
     assert [line.split("|")[1].strip() for line in said.splitlines() if line.startswith("| ")][1:] == ["near", "over"]
     assert "1 minutes and 20 seconds" in report.page({"date": "", "machine": "", "groups": groups})
+
+
+def test_the_page_says_below_a_table_what_its_names_have_no_room_for() -> None:
+    assert set(WORDS) <= set(bench.GROUPS)
+    one: report.Measured = {"title": "One", "seconds": 70, "rows": [row("last", 0.5, 1.0)]}
+    page = report.page({"date": "", "machine": "", "groups": {"queues": one, "engine": one}})
+    assert (
+        f"| last | 1.0 | 2 (a <peer>) | ms | 0.5 | 1.0 |\n\n{WORDS['queues']}\n\n`python -m benchmarks queues`" in page
+    )
+    assert page.count("**") == 2 + WORDS["queues"].count("**")
 
 
 def test_a_readme_without_marks_is_refused() -> None:
