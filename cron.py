@@ -6,15 +6,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from knossos.accounts import housekeeping as accounts
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_MISSING, EXIT_OK, MissingDependency, SettingsError
-from knossos.homes import housekeeping as homes
-from knossos.jobs import Engine, connection
-from knossos.jobs.retention import purge
+from knossos.jobs import connection
+from knossos.launch.clean_up import clean_up
 from knossos.logs import configure_logging
-from knossos.packaging import housekeeping as packaging
-from knossos.publishing import housekeeping as publishing
-from knossos.scripting import housekeeping as scripting
 from knossos.settings_file import load_settings
 
 
@@ -25,11 +20,11 @@ def main(arguments: list[str]) -> int:
         settings = load_settings()
         configure_logging(settings, process="cron")
         connection.ping(settings.redis)
-        tidied = [row for room in (packaging, accounts, publishing, scripting, homes) for row in room.tidy(settings)]
+        counts = clean_up(settings)
     except (SettingsError, MissingDependency) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_MISSING
-    removed = [f"removed {count} {what}\n" for what, count in [*purge(Engine(settings)).counts(), *tidied] if count]
+    removed = [f"removed {count} {what}\n" for what, count in counts if count]
     sys.stdout.writelines(removed or ["nothing has expired\n"])
     return EXIT_OK
 

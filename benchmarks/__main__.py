@@ -42,17 +42,17 @@ class Group(NamedTuple):
 #: The groups in the order in which they run.
 GROUPS = {
     "engine": Group("The engine beside bare RQ", 10),
-    "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 95),
-    "inspection": Group("Inspecting archives", 80),
+    "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 112),
+    "inspection": Group("Inspecting archives", 75),
     "packaging": Group("Reading archives: 7-Zip, md5sum, libarchive", 25),
     "conversion": Group("Packaging mods", 55),
     "two_workers": Group("One worker and two", 55),
-    "homes": Group("Homes and people's scripts", 40),
+    "homes": Group("Homes and people's scripts", 35),
     "watchers": Group("Live events", 70),
     "scripts": Group("Scripts in the sandbox", 25),
     "repository": Group("The repository", 20),
     "uploads": Group("Uploads", 45),
-    "growth": Group("What grows with the number of tasks and releases", 75),
+    "growth": Group("What grows with the number of tasks and releases", 65),
 }
 #: Seconds that all groups together may take, and that one has to stop what it has started.
 SECONDS, STOP_SECONDS = 600, 20

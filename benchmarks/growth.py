@@ -5,15 +5,15 @@ the releases are those of ``many_releases.py``, and an update goes its whole way
 figure is the same among the fewest. The limit is that of a logarithm: among a million at most
 log(1,000,000) / log(100) = 3 times what it takes among a hundred.
 
+All of it is what the server's code itself takes, called in this process, with SQLite, and without HTTP. One clean-up
+looks at SWEEP_KEYS keys at the most, more than a hundred tasks have: it is measured among those counts that have them.
+
     python -m benchmarks.growth [JOBS ...]
 """
 
 from __future__ import annotations
 
 import math
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,23 +25,24 @@ from benchmarks.engine import our_worker, redis_for_benchmarks, seconds_until_do
 from benchmarks.many_jobs import copy_job
 from benchmarks.many_releases import fill
 from benchmarks.many_runs import add_runs
+from benchmarks.percentile import percentile
 from benchmarks.rows import Row, row
 from benchmarks.updates import memory_of_update, seconds_of_updates
 from knossos.database import Database
 from knossos.jobs import Engine, JobSpec, keys
+from knossos.launch.clean_up import clean_up
 from knossos.scripting.plan import RunKind
 from knossos.scripting.runs import Runs
-from knossos.settings import ROOT, Settings
+from knossos.settings import Settings
 from knossos.storage import Storage
-from tests.support.processes import write_settings
 from tests.support.releases import add_user
 
 #: How many tasks and runs there are, and how many releases.
 JOBS, RELEASES = (100, 10_000, 1_000_000), (100, 2_000, 20_000)
 #: Calls of which the quickest tenth counts, after some that do not: what else the machine does only ever adds.
 CALLS, WARM_UP = 200, 20
-#: Runs of the clean-up, and tasks that it has to remove each time.
-CLEAN_UPS, DUE = 3, 100
+#: Runs of the clean-up, tasks that it has to remove each time, and the fewest among which it is measured.
+CLEAN_UPS, DUE, SWEPT = 7, 100, 10_000
 #: Entries of a page.
 PAGE = 50
 UPDATE = "one more release, stored to visible"
@@ -63,9 +64,9 @@ Figures = dict[str, Figure]
 
 def run(folder: Path, jobs: Iterable[int] = JOBS, releases: Iterable[int] = RELEASES) -> list[Row]:
     """Measure; one row for each figure and size but the smallest."""
-    rows = _rows({count: _among_jobs(folder, count) for count in jobs}, "")
+    rows = rows_of({count: _among_jobs(folder, count) for count in jobs}, "")
     found = {count: _among_releases(count) for count in releases}
-    rows += _rows(found, " releases")
+    rows += rows_of(found, " releases")
     if found:
         seconds = found[max(found)][UPDATE].value / 1000
         rows.append(
@@ -74,24 +75,19 @@ def run(folder: Path, jobs: Iterable[int] = JOBS, releases: Iterable[int] = RELE
     return rows
 
 
-def _rows(found: dict[int, Figures], of_what: str) -> list[Row]:
-    """What each size costs beside the smallest one."""
-    if not found:
-        return []
-    fewest = min(found)
-    return [
-        row(
-            f"{name}, among {count:,}{of_what}",
-            figures[name].value,
-            found[fewest][name].value,
-            f"among {fewest:,}",
-            figures[name].unit,
-            round(math.log(count) / math.log(fewest), 2),
-        )
-        for name in found[fewest]
-        for count, figures in found.items()
-        if count != fewest
-    ]
+def rows_of(found: dict[int, Figures], of_what: str) -> list[Row]:
+    """What each size costs beside the smallest one of which there is the figure; the greatest has all figures."""
+    rows = []
+    for name in found[max(found)] if found else ():
+        fewest, *others = sorted(count for count in found if name in found[count])
+        least = found[fewest][name]
+        for count in others:
+            limit = round(math.log(count) / math.log(fewest), 2)
+            value = found[count][name].value
+            rows.append(
+                row(f"{name}, among {count:,}{of_what}", value, least.value, f"among {fewest:,}", least.unit, limit)
+            )
+    return rows
 
 
 # --- tasks and runs ---------------------------------------------------------------------------------
@@ -109,7 +105,8 @@ def _among_jobs(folder: Path, count: int) -> Figures:
         print(f"{count:,} tasks: made in {time.perf_counter() - begin:.1f} s, {used:,.0f} MB of Redis", file=sys.stderr)
         runs = Runs(settings, database, Storage(settings), engine)
         found = {name: Figure(_milliseconds(call)) for name, call in _calls(engine, runs, count).items()}
-        found["the daily clean-up"] = Figure(_clean_up(Path(made), settings, engine))
+        if count >= SWEPT:
+            found[f"the daily clean-up, {DUE} due"] = Figure(clean_up_milliseconds(settings, engine))
         engine.redis.close()
         database.close()
     return found
@@ -157,23 +154,25 @@ def _milliseconds(call: Callable[[], object]) -> float:
         begin = time.perf_counter()
         call()
         times.append((time.perf_counter() - begin) * 1000)
-    return statistics.quantiles(times[WARM_UP:], n=10)[0]
+    return percentile(times[WARM_UP:], 10)
 
 
-def _clean_up(folder: Path, settings: Settings, engine: Engine) -> float:
-    """Milliseconds of ``cron.py`` that has so many tasks to remove, start of the process and all."""
-    file = write_settings(folder / "cron-settings.py", settings)
-    environment = {**os.environ, "KNOSSOS_SETTINGS": str(file)}
+def clean_up_milliseconds(settings: Settings, engine: Engine) -> float:
+    """Milliseconds of what ``cron.py`` does once it has started, with so many tasks to remove.
+
+    Raises:
+        RuntimeError: it has removed others, or not all.
+    """
     times = []
     for _ in range(CLEAN_UPS):
         _make_due(engine)
+        # Each look at all keys begins at the first: the one that comes to the last is a short one.
+        engine.redis.delete(keys.SWEEP)
         begin = time.perf_counter()
-        said = subprocess.run(
-            [sys.executable, "cron.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-        ).stdout
+        counts = dict(clean_up(settings))
         times.append((time.perf_counter() - begin) * 1000)
-        if f"removed {DUE} ended tasks" not in said:
-            raise RuntimeError(f"the clean-up has not removed {DUE} tasks: {said}")
+        if counts["ended tasks"] != DUE:
+            raise RuntimeError(f"the clean-up has not removed {DUE} tasks: {counts}")
     return min(times)
 
 

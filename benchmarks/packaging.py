@@ -10,6 +10,7 @@ All take turns, so that whatever else the machine does hits all of them; medians
 from __future__ import annotations
 
 import hashlib
+import importlib
 import multiprocessing
 import shutil
 import statistics
@@ -51,12 +52,7 @@ def run(folder: Path) -> list[Row]:
     Raises:
         MissingDependency: libarchive is not there.
     """
-    if find_spec("libarchive") is None:
-        raise MissingDependency(
-            "libarchive-c is not installed: py-env/bin/pip install -r requirements-bench.txt"
-            " (and libarchive13 from the system)",
-            needed="libarchive-c",
-        )
+    _find_libarchive()
     archive = some_files(folder, FILES, FILE_BYTES)
     archive.read_bytes()  # all find it in memory
     peers = {
@@ -120,6 +116,24 @@ def _call(*arguments: str) -> None:
 
 def _program() -> str:
     return str(SevenZip.locate(Settings()).program)
+
+
+def _find_libarchive() -> None:
+    if find_spec("libarchive") is None:
+        raise MissingDependency(
+            "libarchive-c is not installed: py-env/bin/pip install -r requirements-bench.txt"
+            " (and libarchive13 from the system)",
+            needed="libarchive-c",
+        )
+    # Without the C library the package is there, and looks for its functions in nothing, or in what is no library.
+    try:
+        importlib.import_module("libarchive")
+    except (ImportError, OSError, AttributeError) as error:
+        raise MissingDependency(
+            "libarchive-c does not find the C library libarchive: apt-get install libarchive13"
+            " (or scripts/system-packages.sh)",
+            needed="libarchive13",
+        ) from error
 
 
 def _libarchive(archive: Path) -> None:

@@ -12,6 +12,8 @@ import redis
 DONE, BEGUN = "bench:done", "bench:begun"
 #: Seconds that a slow job takes.
 SLOW_SECONDS = 2.0
+#: Seconds of silence after which Dramatiq takes a worker for lost, as it is set here; by itself they are 60.
+DRAMATIQ_HEARTBEAT_SECONDS = 10
 
 
 def tell(key: str = DONE) -> None:

@@ -26,7 +26,10 @@ match os.environ["BENCH_SIDE"]:
         from dramatiq.brokers.redis import RedisBroker
 
         # By itself a job whose worker is gone is looked for by chance, and given back after a minute.
-        quicker: dict[str, Any] = {"heartbeat_timeout": 10_000, "maintenance_chance": 1_000_000}
+        quicker: dict[str, Any] = {
+            "heartbeat_timeout": queue_jobs.DRAMATIQ_HEARTBEAT_SECONDS * 1000,
+            "maintenance_chance": 1_000_000,
+        }
         app = RedisBroker(url=os.environ["BENCH_REDIS"], **quicker)
         dramatiq.set_broker(app)
         tell = dramatiq.actor(queue_jobs.tell, actor_name="tell").send

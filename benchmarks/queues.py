@@ -5,6 +5,10 @@ the word of the job itself, which it puts into a list of Redis (p50, p99), and m
 killed (SIGKILL, with all that they had started) in the middle of a job, and others started: after how many seconds is
 the job done, without anybody's help? LOST_SECONDS stand for one that was not done by then. RQ and the engine fork for
 each job; the others keep a process for many, and what one job leaves behind there is the next one's.
+
+On the same machine the engine's new worker sees by what is left in the work folder that the one before it is gone.
+Where the machine is gone with it, for which another work folder stands here, only the silence of the lost worker tells,
+as it does with all others wherever they are: their one figure stands in both rows.
 """
 
 from __future__ import annotations
@@ -20,12 +24,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import redis
 from rq import Queue
 
 from benchmarks.engine import redis_for_benchmarks
-from benchmarks.queue_jobs import BEGUN, DONE
+from benchmarks.percentile import percentile
+from benchmarks.queue_jobs import BEGUN, DONE, DRAMATIQ_HEARTBEAT_SECONDS
 from benchmarks.rows import Row, row
 from knossos.errors import MissingDependency
 from knossos.jobs import Engine, JobSpec
@@ -49,6 +55,18 @@ COMMANDS = {
 }
 PEERS = [name for name in COMMANDS if name != "ours"]
 
+
+class Figures(NamedTuple):
+    """Of one side: milliseconds from submission to done, for each of many jobs, and seconds until a job was done whose
+    worker was killed, and whose worker's machine was gone."""
+
+    p50: float
+    p99: float
+    each: float
+    killed: float
+    machine_gone: float
+
+
 #: Submits a quick job, and a slow one.
 Submit = tuple[Callable[[], object], Callable[[], object]]
 
@@ -70,20 +88,32 @@ def run(folder: Path) -> list[Row]:
             with redis.Redis.from_url(url) as client:
                 client.flushall()
                 found[side] = _measure(side, url, folder, client)
+    return rows_of(found)
+
+
+def rows_of(found: dict[str, Figures]) -> list[Row]:
+    """What was found of ours beside each of the others."""
+    ours, not_done = found["ours"], f"({LOST_SECONDS}: not by then)"
+    as_set_up = {"Dramatiq": f"Dramatiq, heartbeat_timeout {DRAMATIQ_HEARTBEAT_SECONDS} s"}
     rows = []
-    for name, unit, figure in (("submit to done, p50", "ms", 0), ("submit to done, p99", "ms", 1)):
-        rows += [row(name, found["ours"][figure], found[peer][figure], peer, unit, None) for peer in PEERS]
     # As time for each job, so that less is better in every row.
-    for name, unit, figure, limit in (
-        (f"{AT_ONCE} jobs, two workers, for each", "ms", 2, None),
-        (f"a job whose worker is killed, until it is done ({LOST_SECONDS}: not by then)", "s", 3, 1.0),
+    for figure, name in (
+        ("p50", "submit to done, p50"),
+        ("p99", f"submit to done, p99 of {JOBS}"),
+        ("each", f"{AT_ONCE} jobs, two workers, for each"),
     ):
-        rows += [row(name, found["ours"][figure], found[peer][figure], peer, unit, limit) for peer in PEERS]
+        rows += [row(name, getattr(ours, figure), getattr(found[peer], figure), peer, "ms", None) for peer in PEERS]
+    for figure, name, limit in (
+        ("killed", f"a job whose worker is killed, until a new one on the same machine has done it {not_done}", 1.0),
+        ("machine_gone", f"a job whose worker's machine is gone, until another has done it {not_done}", None),
+    ):
+        for peer in PEERS:
+            theirs = getattr(found[peer], figure)
+            rows.append(row(name, getattr(ours, figure), theirs, as_set_up.get(peer, peer), "s", limit))
     return rows
 
 
-def _measure(side: str, url: str, folder: Path, client: redis.Redis) -> tuple[float, float, float, float]:
-    """p50 and p99, and milliseconds for each of many jobs; seconds until a job was done whose worker was killed."""
+def _measure(side: str, url: str, folder: Path, client: redis.Redis) -> Figures:
     settings = Settings(data_path=folder / "queues-data", redis=url, owner_concurrency=AT_ONCE)
     environment = {
         **os.environ,
@@ -92,6 +122,8 @@ def _measure(side: str, url: str, folder: Path, client: redis.Redis) -> tuple[fl
         "RQ_REDIS_URL": url,
         "KNOSSOS_SETTINGS": str(write_settings(folder / "queues-settings.py", settings)),
     }
+    elsewhere = settings.model_copy(update={"data_path": folder / "queues-data-elsewhere"})
+    other = str(write_settings(folder / "queues-settings-elsewhere.py", elsewhere))
     os.environ.update({name: environment[name] for name in ("BENCH_REDIS", "BENCH_SIDE")})
     quick, slow = _submitting(side, url, settings)
     with _workers(side, environment, folder):
@@ -112,11 +144,22 @@ def _measure(side: str, url: str, folder: Path, client: redis.Redis) -> tuple[fl
         slow()
         _wait(client, BEGUN, 1, SECONDS)
     # Leaving the block has killed them.
-    began = time.perf_counter()
     with _workers(side, environment, folder):
-        done = _arrives(client, DONE, LOST_SECONDS)
-    again = time.perf_counter() - began if done else float(LOST_SECONDS)
-    return statistics.median(times), statistics.quantiles(times, n=100)[98], each, again
+        killed = machine_gone = _until_done(client)
+        if side == "ours":
+            client.delete(BEGUN)
+            slow()
+            _wait(client, BEGUN, 1, SECONDS)
+    if side == "ours":
+        with _workers(side, {**environment, "KNOSSOS_SETTINGS": other}, folder):
+            machine_gone = _until_done(client)
+    return Figures(statistics.median(times), percentile(times, 99), each, killed, machine_gone)
+
+
+def _until_done(client: redis.Redis) -> float:
+    """Seconds until the word of a job whose worker was killed; LOST_SECONDS if there is none."""
+    began = time.perf_counter()
+    return time.perf_counter() - began if _arrives(client, DONE, LOST_SECONDS) else float(LOST_SECONDS)
 
 
 def _submitting(side: str, url: str, settings: Settings) -> Submit:

@@ -18,6 +18,7 @@ from typing import TypedDict
 from benchmarks.chart import draw
 from benchmarks.curve import draw_growth
 from benchmarks.rows import Row
+from benchmarks.words import WORDS
 
 BEGIN, END = "<!-- written by make bench: begin -->", "<!-- written by make bench: end -->"
 
@@ -90,6 +91,7 @@ def page(found: Whole) -> str:
     ]
     for name, group in found["groups"].items():
         parts += [f"## {group['title']}", f"![{group['title']}](images/bench-{name}.svg)", table(group["rows"])]
+        parts += [WORDS[name]] if name in WORDS else []
         parts.append(f"`python -m benchmarks {name}` measures these; it took {group['seconds']} s.")
     return "\n\n".join(parts) + "\n"
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
-import statistics
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.engine import redis_for_benchmarks
 from benchmarks.many_releases import fill
+from benchmarks.percentile import percentile
 from benchmarks.rows import Row, row
 from knossos.database import Database
 from knossos.errors import MissingDependency
@@ -123,7 +123,7 @@ def _slowest(addresses: dict[str, tuple[str, bool]]) -> dict[str, float]:
             assert status == (304 if conditional else 200)
             if number >= WARM_UP:
                 times[name].append(seconds)
-    return {name: statistics.quantiles(values, n=100)[98] for name, values in times.items()}
+    return {name: percentile(values, 99) for name, values in times.items()}
 
 
 def _status(url: str, headers: dict[str, str]) -> tuple[int, str]:

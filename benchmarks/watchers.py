@@ -30,6 +30,8 @@ from typing import Any
 import redis
 import requests
 
+from benchmarks.engine import redis_for_benchmarks
+from benchmarks.percentile import percentile
 from benchmarks.rows import Row, row
 from knossos.jobs import Engine, JobSpec, JobState, keys
 from knossos.jobs.context import JobContext
@@ -60,7 +62,7 @@ def run(folder: Path | None = None, watchers: int = WATCHERS) -> list[Row]:
     """Measure; return one row for each figure. ``folder`` is not needed: everything is made anew and removed."""
     _raise_file_limit()
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(dir=folder) as made, _redis(Path(made)) as url:
+    with tempfile.TemporaryDirectory(dir=folder) as made, redis_for_benchmarks(Path(made)) as url:
         for jobs, what in ((1, f"{watchers:,} watchers of one job"), (watchers, f"{watchers:,} watchers of as many")):
             ours, peer = _best_of_both(url, Path(made), jobs, watchers)
             for name in ("p50", "p99"):
@@ -113,7 +115,7 @@ def _measure(side: str, url: str, folder: Path, jobs: int, watchers: int) -> dic
         raise RuntimeError(f"{side}: {len(delays)} of {expected} messages arrived")
     return {
         "p50": statistics.median(delays),
-        "p99": statistics.quantiles(delays, n=100)[98],
+        "p99": percentile(delays, 99),
         "memory": max(memory, 1.0),
         "cpu": cpu / expected,
     }
@@ -178,18 +180,6 @@ def _send(side: str, url: str, folder: Path, jobs: int, watchers: int) -> int:
 
 
 # --- the servers ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _redis(folder: Path) -> Iterator[str]:
-    port = _free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
-    process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-    try:
-        _until_open(port)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        _end(process)
 
 
 @contextmanager

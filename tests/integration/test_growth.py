@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from benchmarks import growth
 from benchmarks.many_jobs import copy_job
 from benchmarks.many_runs import add_runs
 from knossos.database import Database
 from knossos.jobs import Engine, JobSpec, keys, stray_keys
 from knossos.jobs.retention import purge
+from knossos.launch.clean_up import clean_up
 from knossos.scripting.plan import RunKind
 from knossos.scripting.runs import Runs
 from knossos.settings import Settings
@@ -79,6 +81,25 @@ def test_the_clean_up_looks_at_what_is_due_and_at_no_more_keys_than_it_may(
     assert (few["scan"], many["scan"]) == (1, 1)
     # One step of SCAN may give some more or fewer keys than it was asked for.
     assert sum(many.values()) < sum(few.values()) + 300
+
+
+def test_the_clean_up_is_measured_without_the_start_of_a_process(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(settings)
+    database.migrate()
+    database.close()
+    monkeypatch.setattr(growth, "CLEAN_UPS", 2)
+
+    def slow(settings: Settings) -> list[tuple[str, int]]:
+        time.sleep(0.2)
+        return clean_up(settings)
+
+    quick = growth.clean_up_milliseconds(settings, engine)
+    monkeypatch.setattr(growth, "clean_up", slow)
+    assert growth.clean_up_milliseconds(settings, engine) >= 200
+    assert quick > 0
+    assert engine.list_jobs(kind="conversion") == []
 
 
 def test_what_is_due_goes_in_one_look_however_much_there_is(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,9 +11,11 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import packaging, queues, report
+from benchmarks import growth, homes, packaging, queues, report
 from benchmarks.chart import draw
 from benchmarks.curve import draw_growth, points_of
+from benchmarks.percentile import percentile
+from benchmarks.words import WORDS
 from knossos.errors import EXIT_MISSING
 from knossos.settings import ROOT
 
@@ -37,6 +40,18 @@ def test_a_peer_that_is_not_there_is_named_with_the_way_to_install_it(
     assert bench.measure_here(group.__name__.rpartition(".")[2], tmp_path / "rows") == EXIT_MISSING
     assert "pip install -r requirements-bench.txt" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("said", ["OSError('libarchive.so.13')", "AttributeError('archive_errno')"])
+def test_a_libarchive_without_its_c_library_is_named_with_the_way_to_install_it(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "libarchive.py").write_text(f"raise {said}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "libarchive", raising=False)
+    assert bench.measure_here("packaging", tmp_path / "rows") == EXIT_MISSING
+    assert "apt-get install libarchive13" in capsys.readouterr().err
+    assert not (tmp_path / "rows").exists()
 
 
 def test_a_group_whose_time_is_over_is_stopped_and_leaves_no_numbers(tmp_path: Path) -> None:
@@ -121,6 +136,16 @@ def test_the_excerpt_has_of_each_group_what_is_nearest_to_its_limit() -> None:
     assert "1 minutes and 20 seconds" in report.page({"date": "", "machine": "", "groups": groups})
 
 
+def test_the_page_says_below_a_table_what_its_names_have_no_room_for() -> None:
+    assert set(WORDS) <= set(bench.GROUPS)
+    one: report.Measured = {"title": "One", "seconds": 70, "rows": [row("last", 0.5, 1.0)]}
+    page = report.page({"date": "", "machine": "", "groups": {"queues": one, "engine": one}})
+    assert (
+        f"| last | 1.0 | 2 (a <peer>) | ms | 0.5 | 1.0 |\n\n{WORDS['queues']}\n\n`python -m benchmarks queues`" in page
+    )
+    assert page.count("**") == 2 + WORDS["queues"].count("**")
+
+
 def test_a_readme_without_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="has not both"):
         report.with_excerpt("# Title\n", None)
@@ -128,6 +153,25 @@ def test_a_readme_without_marks_is_refused() -> None:
 
 def test_the_groups_fit_into_the_time_that_all_of_them_have() -> None:
     assert sum(group.seconds for group in bench.GROUPS.values()) <= bench.SECONDS
+
+
+def test_a_machine_that_is_gone_has_rows_of_its_own_without_a_limit() -> None:
+    figures = dict.fromkeys(queues.PEERS, queues.Figures(1, 1, 1, 20, 20))
+    figures["Dramatiq"] = queues.Figures(1, 1, 1, 12, 12)
+    rows = queues.rows_of({"ours": queues.Figures(1, 1, 1, 3, 18), **figures})
+    [same, other] = [row for row in rows if row["peer_name"] == "Dramatiq, heartbeat_timeout 10 s"]
+    assert "worker is killed, until a new one on the same machine" in same["name"]
+    assert (same["ours"], same["peer"], same["ratio"], same["limit"]) == (3, 12, 0.25, 1.0)
+    assert "worker's machine is gone" in other["name"]
+    assert (other["ours"], other["peer"], other["ratio"], other["limit"]) == (18, 12, 1.5, None)
+    assert len(rows) == 5 * len(queues.PEERS)
+
+
+def test_a_list_that_has_all_jobs_is_compared_job_by_job() -> None:
+    whole, each = homes.rows_of_lists({10: 0.004, 1_000: 0.02, 10_000: 0.16})
+    assert (whole["ours"], whole["peer"], whole["ratio"], whole["limit"]) == (160, 4, 40, None)
+    assert (each["ours"], each["peer"], each["ratio"], each["limit"]) == (16, 20, 0.8, 1.5)
+    assert report.is_over(homes.rows_of_lists({10: 0.004, 1_000: 0.02, 10_000: 1.6})[1])
 
 
 def test_a_curve_shows_each_size_and_marks_what_grows_faster_than_a_logarithm() -> None:
@@ -145,6 +189,25 @@ def test_a_curve_shows_each_size_and_marks_what_grows_faster_than_a_logarithm() 
     lines = [line.get("class") for line in root.iter("{http://www.w3.org/2000/svg}polyline")]
     assert lines == ["limit line", "ours line", "limit line", "over line"]
     assert "1,000,000" in "".join(root.itertext())
+
+
+def test_a_figure_is_compared_with_the_fewest_among_which_it_was_measured() -> None:
+    found = {
+        count: {name: growth.Figure(value) for name, value in figures.items()}
+        for count, figures in {
+            100: {"status": 1.0},
+            10_000: {"status": 2.0, "clean-up": 200.0},
+            1_000_000: {"status": 3.0, "clean-up": 300.0},
+        }.items()
+    }
+    rows = growth.rows_of(found, "")
+    assert [(row["name"], row["peer_name"], row["ratio"], row["limit"]) for row in rows] == [
+        ("status, among 10,000", "among 100", 2.0, 2.0),
+        ("status, among 1,000,000", "among 100", 3.0, 3.0),
+        ("clean-up, among 1,000,000", "among 10,000", 1.5, 1.5),
+    ]
+    assert points_of(rows)["clean-up"] == [(10_000, 1.0, 1.0), (1_000_000, 1.5, 1.5)]
+    assert growth.rows_of({}, "") == []
 
 
 def test_a_group_that_is_none_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,6 +233,22 @@ def test_the_table_marks_what_is_over_its_limit() -> None:
     assert [("over" in line) for line in table.splitlines()[2:]] == [False, True, False]
 
 
+def test_no_group_wants_a_redis_server_on_the_path() -> None:
+    sources = Path(bench.__file__).parent.glob("*.py")
+    assert [path.name for path in sources if "redis-server" in path.read_text()] == []
+
+
 def test_every_group_can_be_measured() -> None:
     folder = Path(bench.__file__).parent
     assert all((folder / f"{group}.py").is_file() for group in bench.GROUPS)
+
+
+def test_a_percentile_is_a_measured_value_and_never_beyond_the_greatest() -> None:
+    assert percentile([1.0] * 59 + [10.0], 99) == 10.0
+    assert percentile([1.0] * 59 + [10.0], 98) == 1.0
+    assert percentile(range(200, 0, -1), 99) == 198
+    assert percentile(range(1, 201), 10) == 20
+    assert percentile([7.0], 99) == 7.0
+    for values, percent in (([], 99), ([1.0], 0), ([1.0], 101)):
+        with pytest.raises(ValueError, match="do not pass"):
+            percentile(values, percent)
