@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -164,6 +165,19 @@ def children_of(pid: int) -> list[int]:
         tasks = Path(f"/proc/{pid}/task").iterdir()
         return [int(child) for task in tasks for child in (task / "children").read_text().split()]
     return []
+
+
+def program_of(pid: int) -> str:
+    """The name of the file that a process runs; "" where there is no such process."""
+    with contextlib.suppress(OSError):
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    return ""
+
+
+def programs(*names: str) -> frozenset[str]:
+    """These programs as `program_of` names them: where one is a link it is what that leads to that runs."""
+    found = (shutil.which(name) for name in names)
+    return frozenset(names) | {os.path.basename(os.path.realpath(path)) for path in found if path}
 
 
 def state_of(pid: int) -> str:
