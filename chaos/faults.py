@@ -49,6 +49,8 @@ class Faults:
         self.counts: Counter[str] = Counter()
         #: What was done when, for the log.
         self.log: list[str] = []
+        #: Faults that could not be done, or undone, and why; each is a finding.
+        self.broken: list[str] = []
         self._deployment = deployment
         self._rng = random.Random(f"{seed} faults")
         self._stopping = threading.Event()
@@ -91,7 +93,6 @@ class Faults:
     def _run(self) -> None:
         bag: list[str] = []
         while not self._stopping.wait(self._rng.uniform(*PAUSE_SECONDS)):
-            self._undo()
             if not bag:
                 # Every kind comes, before any comes again.
                 bag = list(self._kinds)
@@ -99,8 +100,12 @@ class Faults:
             self._do(bag.pop())
 
     def _do(self, kind: str) -> None:
-        if self._kinds[kind]():
-            self.note(kind)
+        try:
+            self._undo()
+            if self._kinds[kind]():
+                self.note(kind)
+        except Exception as error:  # a fault that breaks is a finding, and must not be the last one
+            self.broken.append(f"{kind}: {error!r}"[:300])
 
     def note(self, kind: str) -> None:
         """Count a fault."""

@@ -146,6 +146,7 @@ class Run:
         """What is known by now."""
         told = Counter(self.elsewhere.told.values())
         surprises = [Finding(Wrong.WRONG, "client", text) for text in sorted(set(self.notebook.surprises))]
+        surprises += [Finding(Wrong.WRONG, "fault", text) for text in self.faults.broken]
         return summary(
             seed=self.seed,
             seconds=time.monotonic() - self.began,

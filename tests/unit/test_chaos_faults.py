@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import subprocess
+from types import SimpleNamespace
+from typing import Any, cast
 
-from chaos import leftovers
+import pytest
+
+from chaos import faults, leftovers
 from chaos.units import children_of, kill, program_of, wait_until
+
+
+def test_a_fault_that_breaks_is_kept_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> bool:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(faults, "PAUSE_SECONDS", (0.001, 0.002))
+    harm = faults.Faults(cast(Any, SimpleNamespace(keeper=None)), seed=1)
+    harm._kinds = {"breaks": broken, "does": lambda: True}
+    harm.start()
+    wait_until(lambda: harm.counts["does"] > 1 and len(harm.broken) > 1, "both faults twice", 20)
+    harm.stop()
+    assert set(harm.counts) == {"does"}
+    assert harm.broken[0].startswith("breaks: OSError")
 
 
 def test_a_shell_that_a_job_has_left_is_found_whatever_file_it_is() -> None:
