@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,16 @@ def children_of(pid: int) -> list[int]:
         tasks = Path(f"/proc/{pid}/task").iterdir()
         return [int(child) for task in tasks for child in (task / "children").read_text().split()]
     return []
+
+
+def descendants_of(pid: int, childless: Collection[str] = ()) -> list[int]:
+    """All processes below one, but for those that these programs have started."""
+    found = []
+    for child in children_of(pid):
+        found.append(child)
+        if program_of(child) not in childless:
+            found += descendants_of(child, childless)
+    return found
 
 
 def program_of(pid: int) -> str:
