@@ -119,7 +119,8 @@ class Run:
     def _reckon(self, gathering: Gathering) -> dict[str, Any]:
         self._say("looking at what became of everything")
         late, pausing = self._late(gathering), len(gathering.pausing())
-        self.findings += reckon(gathering, self.notebook, late, self.harm)
+        for finding in reckon(gathering, self.notebook, late, self.harm):
+            self.findings.append(finding)  # one by one: should the time be over, those that are known by then are told
         self.outcomes, self.taken, repeats = gathering.outcomes(), gathering.taken(), gathering.repeats()
         self.findings += judge_leftovers(self._leftovers(gathering))
         self.findings += judge_leftovers(self._left_after_the_stop())

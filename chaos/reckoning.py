@@ -6,7 +6,7 @@ What always holds: whatever cannot be asked for is a finding itself, and does no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from chaos.gathering import Gathering
@@ -15,9 +15,9 @@ from chaos.notebook import Notebook, Watch
 from knossos.jobs import JobRecord
 
 
-def reckon(gathering: Gathering, notebook: Notebook, late: Collection[int], faults: int) -> list[Finding]:
+def reckon(gathering: Gathering, notebook: Notebook, late: Collection[int], faults: int) -> Iterator[Finding]:
     """What is wrong with a deployment that has come to rest. ``late`` are the tickets of tasks that should have ended,
-    ``faults`` is how many were done."""
+    ``faults`` is how many were done. What the server itself has to answer comes last: it may hang."""
 
     def of_task(record: JobRecord) -> list[Finding]:
         return judge_task(record, gathering.log(record.ticket))
@@ -25,15 +25,14 @@ def reckon(gathering: Gathering, notebook: Notebook, late: Collection[int], faul
     def of_watch(watch: Watch) -> list[Finding]:
         return judge_watch(_name(watch), list(watch.seen), gathering.log(watch.ticket))
 
-    findings = judge_proof(Counter(one.kind for one in notebook.accepted), faults)
-    findings += judge_unfinished(gathering.engine.records(list(late)))
-    for name, look in gathering.looks():
-        findings += _judged(name, lambda look: judge_fate(look()), look)
+    yield from judge_proof(Counter(one.kind for one in notebook.accepted), faults)
+    yield from judge_unfinished(gathering.engine.records(list(late)))
     for record in gathering.records:
-        findings += _judged(f"task {record.ticket}", of_task, record)
+        yield from _judged(f"task {record.ticket}", of_task, record)
     for watch in notebook.watches:
-        findings += _judged(_name(watch), of_watch, watch)
-    return findings
+        yield from _judged(_name(watch), of_watch, watch)
+    for name, look in gathering.looks():
+        yield from _judged(name, lambda look: judge_fate(look()), look)
 
 
 def _judged(name: str, judge: Callable[[Any], list[Finding]], about: Any) -> list[Finding]:

@@ -185,6 +185,19 @@ def test_everything_that_is_wrong_comes_before_the_judge() -> None:
     assert {one.about for one in found} == EXPECTED
 
 
+def test_what_is_found_is_told_at_once_before_a_server_that_hangs_is_asked() -> None:
+    class Hanging(Broken):
+        def looks(self) -> Iterator[tuple[str, Any]]:
+            pytest.fail("this would wait for ever")
+            yield
+
+    found = reckon(cast(Any, Hanging()), notebook_of_a_watcher(), [17], 0)
+    of_tasks_and_watchers = EXPECTED - {"upload sum", "unknown"}
+    told: set[str] = set()
+    while told != of_tasks_and_watchers:
+        told.add(next(found).about)
+
+
 def test_what_cannot_be_asked_or_read_is_a_finding_and_the_rest_is_judged_all_the_same() -> None:
     class Silent(Broken):
         def log(self, ticket: int) -> list[LogEntry]:
