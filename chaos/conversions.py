@@ -59,6 +59,6 @@ class Converting:
             notebook.surprise(f"conversion refused: {answer.status_code} {answer.text[:300]}")
             return
         ticket, token = int(content["ticket"]), str(content["token"])
-        notebook.accept("conversion", str(ticket), token=token, sums=sums)
+        notebook.accept("conversion", str(ticket), name=name, token=token, sums=sums)
         for _ in range(self._rng.choice((1, 1, 2))):
             self._open.append(self._watchers.watch(ticket, token=token))

@@ -16,7 +16,7 @@ from pathlib import Path
 from chaos import hosts
 from chaos.deployment import FAR_WORKER, FILLER, WORKERS, Deployment
 from chaos.storage_door import Door
-from chaos.units import kill
+from chaos.units import descendants_of, kill, programs
 
 #: Seconds between two faults.
 PAUSE_SECONDS = (2.5, 6.0)
@@ -30,6 +30,8 @@ NEAR_CLOCKS = ("redis", "postgres", "server", "websocket", *(name for name in WO
 CUT_SECONDS, BACK_SECONDS = (16.0, 24.0), 8.0
 #: Seconds that one waits for the far worker to be in the middle of a job.
 BUSY_SECONDS = 10.0
+#: What runs a script.
+SHELL = programs("sh")
 #: Bytes that are written in one piece to fill a disk.
 PIECE_BYTES = 1024 * 1024
 
@@ -49,6 +51,8 @@ class Faults:
         self.counts: Counter[str] = Counter()
         #: What was done when, for the log.
         self.log: list[str] = []
+        #: Faults that could not be done, or undone, and why; each is a finding.
+        self.broken: list[str] = []
         self._deployment = deployment
         self._rng = random.Random(f"{seed} faults")
         self._stopping = threading.Event()
@@ -61,7 +65,7 @@ class Faults:
             "SIGKILL: server, process": lambda: self._kill_child("server"),
             "SIGKILL: WebSocket server": lambda: keeper.kill("websocket"),
             "SIGKILL: worker": lambda: keeper.kill(self._rng.choice(WORKERS)),
-            "SIGKILL: job": lambda: self._kill_child(self._rng.choice(WORKERS)),
+            "SIGKILL: job": lambda: self._kill_below(self._rng.choice(WORKERS)),
             "SIGKILL: Redis": lambda: keeper.kill("redis"),
             "SIGKILL: PostgreSQL": lambda: keeper.kill("postgres"),
             "SIGKILL: PostgreSQL, connection": lambda: self._kill_child("postgres"),
@@ -91,7 +95,6 @@ class Faults:
     def _run(self) -> None:
         bag: list[str] = []
         while not self._stopping.wait(self._rng.uniform(*PAUSE_SECONDS)):
-            self._undo()
             if not bag:
                 # Every kind comes, before any comes again.
                 bag = list(self._kinds)
@@ -99,8 +102,12 @@ class Faults:
             self._do(bag.pop())
 
     def _do(self, kind: str) -> None:
-        if self._kinds[kind]():
-            self.note(kind)
+        try:
+            self._undo()
+            if self._kinds[kind]():
+                self.note(kind)
+        except Exception as error:  # a fault that breaks is a finding, and must not be the last one
+            self.broken.append(f"{kind}: {error!r}"[:300])
 
     def note(self, kind: str) -> None:
         """Count a fault."""
@@ -117,9 +124,17 @@ class Faults:
         self._lasting.append(Lasting(time.monotonic() + self._rng.uniform(*seconds), undo))
 
     def _kill_child(self, name: str) -> bool:
+        return self._kill_one_of(self._deployment.keeper.units[name].children())
+
+    def _kill_below(self, worker: str) -> bool:
+        """Any process of a job, or of what waits for one; but none that a script starts: that may go on without it, and
+        does not say what it should then."""
+        pid = self._deployment.keeper.units[worker].pid
+        return self._kill_one_of(descendants_of(pid, SHELL) if pid else [])
+
+    def _kill_one_of(self, pids: Sequence[int]) -> bool:
         number = self._rng.random()
-        children = self._deployment.keeper.units[name].children()
-        return bool(children) and kill(children[int(number * len(children))])
+        return bool(pids) and kill(pids[int(number * len(pids))])
 
     def _storage(self, state: Door) -> bool:
         door = self._deployment.door

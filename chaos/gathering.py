@@ -20,7 +20,7 @@ from chaos.clients import Client
 from chaos.conversions import VERSION
 from chaos.deployment import URL, Deployment
 from chaos.elsewhere import Elsewhere
-from chaos.judge import PASSING, Fate, LogEntry
+from chaos.judge import Fate, LogEntry, lacks_of_webhook
 from chaos.notebook import Accepted, Notebook
 from chaos.scripts import MARKS, output_of, title_of
 from knossos.database import Database
@@ -85,13 +85,17 @@ class Gathering:
         return Counter(one.kind for one in self._notebook.uncertain if self._tasks_of(one))
 
     def _tasks_of(self, one: Accepted) -> list[JobRecord]:
+        """All tasks that a conversion or a script became, which is one where all is well."""
         name = one.promised["name"]
         return self._by_title[title_of(name) if one.kind == "script" else f"{name} {VERSION}"]
+
+    def _tickets_of(self, one: Accepted) -> list[int]:
+        return sorted(task.ticket for task in self._tasks_of(one))
 
     @cached_property
     def _by_title(self) -> defaultdict[str, list[JobRecord]]:
         found: defaultdict[str, list[JobRecord]] = defaultdict(list)
-        for record in self._records:
+        for record in self.records:
             if record.kind in WITH_TITLE:
                 found[record.title].append(record)
         return found
@@ -113,23 +117,23 @@ class Gathering:
     def outcomes(self) -> Counter[str]:
         """How all tasks have ended, also those that the server has given itself, by kind and state."""
         found: Counter[str] = Counter()
-        for record in self._records:
+        for record in self.records:
             why = f" ({record.failure.code})" if record.failure else ""
             found[f"{record.kind}: {record.state}{why}"] += 1
         return found
 
     def repeats(self) -> int:
         """How many tasks were begun more than once."""
-        return sum(record.attempt > 1 for record in self._records)
+        return sum(record.attempt > 1 for record in self.records)
 
     @cached_property
-    def _records(self) -> list[JobRecord]:
+    def records(self) -> list[JobRecord]:
+        """Those of all tasks, as they were when this was asked first."""
         return self.engine.list_jobs(limit=100_000)
 
     def log(self, ticket: int) -> list[LogEntry]:
         """The events of a task as they are kept."""
-        events = self.engine.events(ticket)
-        return [LogEntry(event.id, event.type, event.type not in PASSING) for event in events]
+        return [LogEntry(event.id, event.type, event.data) for event in self.engine.events(ticket)]
 
     def _ends(self, ticket: int) -> list[str]:
         """The state in each end that the task's log tells; what its record says counts as well where that differs."""
@@ -150,10 +154,9 @@ class Gathering:
         ends = self._ends(ticket)
         follower = self._follower(ticket)
         told = follower is not None and follower.state == "succeeded"
-        promised: dict[str, Any] = {"webhook": "a task that tells it"}
-        found: dict[str, Any] = {"webhook": "a task that tells it" if follower else "no task"}
         status = self._get(f"/api/converter/get_status/{ticket}?token={one.promised['token']}").json()
-        promised["status"], found["status"] = "DONE", status.get("state")
+        promised: dict[str, Any] = {"status": "DONE"}
+        found: dict[str, Any] = {"status": status.get("state")}
         if ends == ["succeeded"]:
             promised |= one.promised["sums"]
             found |= self._converted(ticket, one.promised["token"])
@@ -166,6 +169,8 @@ class Gathering:
             most=max(1, follower.attempt if follower else 1),
             promised=promised,
             found=found,
+            tasks=self._tickets_of(one),
+            lacks=lacks_of_webhook(follower),
         )
 
     def _converted(self, ticket: int, token: str) -> dict[str, str]:
@@ -185,7 +190,7 @@ class Gathering:
 
     def mirrored(self) -> set[str]:
         """Where all archives that results have lie in the mirror, also of those that nobody here has asked for."""
-        ended = [one.ticket for one in self._records if one.kind == "conversion" and one.state == "succeeded"]
+        ended = [one.ticket for one in self.records if one.kind == "conversion" and one.state == "succeeded"]
         urls = {
             url
             for ticket in ended
@@ -278,7 +283,9 @@ class Gathering:
             found = {"marks": marks, "output": shown.get("out"), "output for watchers": self._told(ticket)}
         elif ends == ["failed"]:
             promised, found = {"says why": True}, {"says why": bool(shown.get("error"))}
-        return Fate(one, ends, effects=marks.count("begin"), promised=promised, found=found)
+        return Fate(
+            one, ends, effects=marks.count("begin"), promised=promised, found=found, tasks=self._tickets_of(one)
+        )
 
     def _told(self, ticket: int) -> str:
         """What the log of a script's task says that it has written."""

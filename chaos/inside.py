@@ -22,11 +22,12 @@ from chaos.deployment import WORKERS, Deployment
 from chaos.elsewhere import Elsewhere
 from chaos.faults import Faults
 from chaos.gathering import Gathering
-from chaos.judge import Finding, Wrong, judge_fate, judge_leftovers, judge_unfinished, judge_watch
+from chaos.judge import Finding, Wrong, judge_leftovers
 from chaos.load import PEOPLE, Load
 from chaos.namespaces import WORLD
 from chaos.needs import Found
 from chaos.notebook import Notebook
+from chaos.reckoning import reckon
 from chaos.report import summary
 from chaos.units import children_of
 
@@ -58,6 +59,8 @@ class Run:
         self.elsewhere = Elsewhere()
         self.load = Load(seed, self.notebook, self.elsewhere)
         self.faults = Faults(self.deployment, seed)
+        #: How many faults were done but for the cable, which has its turn afterwards.
+        self.harm = 0
         self.cut_jobs: list[str] = []
         self.findings: list[Finding] = []
         self.outcomes: Counter[str] = Counter()
@@ -77,9 +80,8 @@ class Run:
         time.sleep(max(0.0, self._left() - cut - rest))
         self.faults.stop()
         self.deployment.heal()
-        self._say(
-            f"{sum(self.faults.counts.values())} faults so far; cutting off the second host in the middle of its jobs"
-        )
+        self.harm = sum(self.faults.counts.values())
+        self._say(f"{self.harm} faults so far; cutting off the second host in the middle of its jobs")
         self.cut_jobs = self.faults.cut_off(time.monotonic() + max(0.0, self._left() - rest - OVER_SECONDS))
         self._say("no more faults; nobody begins anything new")
         people = {name: Client(self.notebook, threading.Event(), name, PATIENCE_SECONDS) for name in PEOPLE}
@@ -111,21 +113,14 @@ class Run:
                 self._say("all is still")
                 return
             time.sleep(PAUSE_SECONDS)
-        self._say(f"not all has come to rest: {len(gathering.unfinished())} tasks have not ended")
+        tasks, watches = len(gathering.unfinished()), len(self.load.watchers.unfinished())
+        self._say(f"not all has come to rest: {tasks} tasks have not ended, {watches} watchers wait")
 
     def _reckon(self, gathering: Gathering) -> dict[str, Any]:
         self._say("looking at what became of everything")
-        unfinished, pausing = self._late(gathering), len(gathering.pausing())
-        self.findings += judge_unfinished(gathering.engine.records(unfinished))
-        for name, look in gathering.looks():
-            try:
-                self.findings += judge_fate(look())
-            except Exception as error:  # a server that cannot be asked is a finding, and must not end the reckoning
-                self.findings.append(Finding(Wrong.WRONG, name, f"nobody can find out its fate: {error!r}"[:300]))
-        logs = {watch.ticket: gathering.log(watch.ticket) for watch in self.notebook.watches}
-        for watch in self.notebook.watches:
-            name = f"{watch.name} of task {watch.ticket}"
-            self.findings += judge_watch(name, list(watch.seen), logs[watch.ticket])
+        late, pausing = self._late(gathering), len(gathering.pausing())
+        for finding in reckon(gathering, self.notebook, late, self.harm):
+            self.findings.append(finding)  # one by one: should the time be over, those that are known by then are told
         self.outcomes, self.taken, repeats = gathering.outcomes(), gathering.taken(), gathering.repeats()
         self.findings += judge_leftovers(self._leftovers(gathering))
         self.findings += judge_leftovers(self._left_after_the_stop())
@@ -146,6 +141,7 @@ class Run:
         """What is known by now."""
         told = Counter(self.elsewhere.told.values())
         surprises = [Finding(Wrong.WRONG, "client", text) for text in sorted(set(self.notebook.surprises))]
+        surprises += [Finding(Wrong.WRONG, "fault", text) for text in self.faults.broken]
         return summary(
             seed=self.seed,
             seconds=time.monotonic() - self.began,

@@ -7,7 +7,6 @@ nothing waits and nothing runs.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -17,15 +16,15 @@ from sqlalchemy import text
 
 from chaos.deployment import FILLER, WORKERS, Deployment
 from chaos.scripts import MARKS
-from chaos.units import state_of
+from chaos.units import program_of, programs, state_of
 from knossos.database import Database
 from knossos.jobs import keys
 from knossos.storage import Storage
 
 #: Ends of the names of files that are being written; those that Python or we have named begin with "tmp" or a dot.
 UNFINISHED = (".new", ".part", ".tmp", ".partial")
-#: Programs that run inside of a job only.
-JOB_PROGRAMS = frozenset({"bwrap", "7zz", "7z", "7za", "sh", "seq", "sleep"})
+#: Programs that run inside of a job only, and the names of the files that they are, such as "dash" of "sh".
+JOB_PROGRAMS = programs("bwrap", "7zz", "7z", "7za", "sh", "seq", "sleep")
 
 
 def of_files(deployment: Deployment) -> list[str]:
@@ -131,17 +130,11 @@ def of_processes(allowed: set[int]) -> list[str]:
 
 def of_jobs() -> list[str]:
     """Processes of jobs, while no job runs."""
-    return [f"process of a job: {pid} {_command(pid)}" for pid in sorted(_pids()) if _program(pid) in JOB_PROGRAMS]
+    return [f"process of a job: {pid} {_command(pid)}" for pid in sorted(_pids()) if program_of(pid) in JOB_PROGRAMS]
 
 
 def _pids() -> set[int]:
     return {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-
-
-def _program(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-    return ""
 
 
 def _command(pid: int) -> str:

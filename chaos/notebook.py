@@ -37,6 +37,11 @@ class Watch:
         self.connections = 0
         self.ended = False
 
+    def take(self, event: str, arguments: Any, event_id: str) -> None:
+        """Note a message, also one that came before: that is for the judge to say."""
+        self.seen.append(Seen(event_id, event, arguments))
+        self.ended = event == "done"
+
     @property
     def after(self) -> str:
         """The id of the event that was seen last."""

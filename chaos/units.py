@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,29 @@ def children_of(pid: int) -> list[int]:
         tasks = Path(f"/proc/{pid}/task").iterdir()
         return [int(child) for task in tasks for child in (task / "children").read_text().split()]
     return []
+
+
+def descendants_of(pid: int, childless: Collection[str] = ()) -> list[int]:
+    """All processes below one, but for those that these programs have started."""
+    found = []
+    for child in children_of(pid):
+        found.append(child)
+        if program_of(child) not in childless:
+            found += descendants_of(child, childless)
+    return found
+
+
+def program_of(pid: int) -> str:
+    """The name of the file that a process runs; "" where there is no such process."""
+    with contextlib.suppress(OSError):
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    return ""
+
+
+def programs(*names: str) -> frozenset[str]:
+    """These programs as `program_of` names them: where one is a link it is what that leads to that runs."""
+    found = (shutil.which(name) for name in names)
+    return frozenset(names) | {os.path.basename(os.path.realpath(path)) for path in found if path}
 
 
 def state_of(pid: int) -> str:

@@ -12,7 +12,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketError, websocket_connect
 
 from chaos.deployment import WS_URL
-from chaos.notebook import Notebook, Seen, Watch
+from chaos.notebook import Notebook, Watch
 
 #: Seconds until a watcher that lost its connection tries again.
 RETRY_SECONDS = 0.5
@@ -83,8 +83,7 @@ class Watchers:
                 message = json.loads(text)
                 if message[0] == "task_status":
                     return  # there is no such task: a finding of the reckoning, if that stays so
-                watch.seen.append(Seen(str(message[2]), str(message[0]), message[1]))
-                watch.ended = message[0] == "done"
+                watch.take(str(message[0]), message[1], str(message[2]))
                 left = left - 1 if left is not None else None
         finally:
             connection.close()

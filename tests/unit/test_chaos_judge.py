@@ -11,7 +11,19 @@ import requests
 
 from chaos import leftovers
 from chaos.clients import Client
-from chaos.judge import Fate, LogEntry, Wrong, judge_fate, judge_leftovers, judge_unfinished, judge_watch
+from chaos.judge import (
+    KINDS,
+    Fate,
+    LogEntry,
+    Wrong,
+    judge_fate,
+    judge_leftovers,
+    judge_proof,
+    judge_task,
+    judge_unfinished,
+    judge_watch,
+    lacks_of_webhook,
+)
 from chaos.notebook import Accepted, Notebook, Seen
 from chaos.report import shown, summary
 from chaos.scripts import MARKS
@@ -19,19 +31,32 @@ from chaos.storage_door import body_bytes
 from knossos.jobs import JobRecord
 
 REQUEST = Accepted("conversion", "17")
+QUEUED = {"state": "queued", "attempt": 0, "text": "Waits for a free worker."}
+RUNNING = {"state": "running", "attempt": 1, "text": "A worker has started this task."}
+END = {"success": True, "state": "succeeded", "failure": None}
+
+
+def line(event_id: str, text: str, time: float) -> LogEntry:
+    return LogEntry(event_id, "log", {"level": "INFO", "text": text, "time": time, "line": 1})
+
+
 LOG = [
-    LogEntry("1-0", "state"),
-    LogEntry("2-0", "log"),
-    LogEntry("2-1", "progress", lasting=False),
-    LogEntry("3-0", "log"),
-    LogEntry("4-0", "done"),
+    LogEntry("1-0", "state", QUEUED),
+    LogEntry("1-1", "state", RUNNING),
+    line("2-0", "one", 2.0),
+    LogEntry("2-1", "progress", {"fraction": 0.5, "text": ""}),
+    LogEntry("2-2", "output", {"stream": "stdout", "text": "line 1\n"}),
+    line("3-0", "two", 3.0),
+    LogEntry("4-0", "done", END),
 ]
 TOLD = [
-    Seen("1-0", "state", {"state": "queued"}),
+    Seen("1-0", "state", [QUEUED]),
+    Seen("1-1", "state", [RUNNING]),
     Seen("2-0", "log_message", ["INFO: one"]),
     Seen("2-1", "progress", [0.5, ""]),
+    Seen("2-2", "output", ["stdout", "line 1\n"]),
     Seen("3-0", "log_message", ["INFO: two"]),
-    Seen("4-0", "done", [True]),
+    Seen("4-0", "done", [True, {"state": "succeeded", "failure": None}]),
 ]
 
 
@@ -56,6 +81,16 @@ def test_an_effect_that_came_too_often_or_too_rarely_is_found() -> None:
     assert wrongs(ends=["succeeded"], effects=2) == [Wrong.DOUBLED]
     assert wrongs(ends=["succeeded"], effects=2, most=2) == []
     assert wrongs(ends=["succeeded"], effects=0, least=1) == [Wrong.LOST]
+    assert wrongs(ends=["succeeded"], effects=0, least=1, certain=False) == []
+
+
+def test_a_request_that_became_two_tasks_is_a_double() -> None:
+    assert wrongs(ends=["succeeded"], tasks=[17]) == []
+    assert wrongs(ends=["succeeded"], tasks=[17, 18]) == [Wrong.DOUBLED]
+
+
+def test_what_a_request_lacks_is_lost() -> None:
+    assert wrongs(ends=["succeeded"], lacks=["no task tells its webhook"]) == [Wrong.LOST]
 
 
 def test_a_request_whose_answer_was_lost_may_be_nowhere_but_not_twice() -> None:
@@ -68,8 +103,8 @@ def test_a_wrong_sum_or_a_missing_file_is_wrong(found: dict[str, str]) -> None:
     assert wrongs(ends=["succeeded"], promised={"a.zip": "sum"}, found=found) == [Wrong.WRONG]
 
 
-def watched(messages: list[Seen]) -> list[Wrong]:
-    return [found.wrong for found in judge_watch("watcher", messages, LOG)]
+def watched(messages: list[Seen], log: list[LogEntry] = LOG) -> list[Wrong]:
+    return [found.wrong for found in judge_watch("watcher", messages, log)]
 
 
 def test_a_watcher_who_saw_everything_once_is_right_also_without_passing_progress() -> None:
@@ -77,7 +112,12 @@ def test_a_watcher_who_saw_everything_once_is_right_also_without_passing_progres
     assert watched([one for one in TOLD if one.event != "progress"]) == []
 
 
-@pytest.mark.parametrize("gap", [0, 1, 3, 4])
+def test_progress_that_newer_progress_has_replaced_is_right() -> None:
+    replaced = Seen("1-7", "progress", [0.1, ""])
+    assert watched([*TOLD[:2], replaced, *TOLD[2:]]) == []
+
+
+@pytest.mark.parametrize("gap", [0, 1, 2, 4, 5, 6])
 def test_an_event_that_never_came_is_lost(gap: int) -> None:
     assert watched(TOLD[:gap] + TOLD[gap + 1 :]) == [Wrong.LOST]
 
@@ -85,15 +125,49 @@ def test_an_event_that_never_came_is_lost(gap: int) -> None:
 def test_an_event_that_came_again_is_a_double() -> None:
     assert watched([*TOLD[:2], TOLD[1], *TOLD[2:]]) == [Wrong.DOUBLED]
     assert Wrong.DOUBLED in watched([*TOLD, TOLD[3]])
-    assert watched([*TOLD, TOLD[4]]) == [Wrong.DOUBLED, Wrong.DOUBLED]
+    assert watched([*TOLD, TOLD[-1]]) == [Wrong.DOUBLED, Wrong.DOUBLED]
+    again = Seen("2-0", "log_message", ["INFO: other words"])
+    assert Wrong.DOUBLED in watched([*TOLD[:3], again, *TOLD[3:]])
+
+
+def test_that_more_events_never_came_than_are_named_is_said() -> None:
+    log = [*LOG[:2], *(line(f"2-{number}", f"line {number}", number) for number in range(7)), LOG[-1]]
+    found = judge_watch("watcher", [*TOLD[:2], TOLD[-1]], log)
+    assert [one.wrong for one in found] == [Wrong.LOST] * 6
+    assert found[-1].text == "2 more events never came"
+    found = judge_watch("watcher", [*TOLD[:2], TOLD[-1]], log[:-2] + log[-1:])
+    assert found[-1].text == "1 more events never came"
+
+
+@pytest.mark.parametrize(
+    ("place", "other"),
+    [
+        (0, Seen("1-0", "captcha", [None])),
+        (2, Seen("2-0", "log_message", ["INFO: garbage"])),
+        (3, Seen("2-1", "progress", [0.7, ""])),
+        (4, Seen("2-2", "output", ["stdout", "garbage"])),
+        (4, Seen("2-2", "progress", [0.5, ""])),
+        (4, Seen("2-2", "log_message", ["stdout", "line 1\n"])),
+        (6, Seen("4-0", "done", [False, {"state": "failed", "failure": None}])),
+    ],
+)
+def test_an_event_of_another_type_or_in_other_words_than_the_log_has_is_wrong(place: int, other: Seen) -> None:
+    assert watched([*TOLD[:place], other, *TOLD[place + 1 :]]).count(Wrong.WRONG) == 1
+
+
+def test_a_watcher_whom_no_end_was_told_is_a_finding_also_where_the_log_has_none() -> None:
+    assert watched(TOLD[:-1]) == [Wrong.LOST]
+    assert watched(TOLD[:-1], LOG[:-1]) == [Wrong.LOST]
 
 
 def test_an_event_that_stands_in_no_log_is_wrong() -> None:
-    assert watched([*TOLD[:2], Seen("2-7", "log_message", ["INFO: invented"]), *TOLD[3:]]) == [Wrong.WRONG]
+    assert watched([*TOLD[:3], Seen("2-1", "log_message", ["INFO: invented"]), *TOLD[4:]], LOG[:3] + LOG[4:]) == [
+        Wrong.WRONG
+    ]
 
 
 def test_what_the_server_says_to_one_watcher_alone_is_no_event() -> None:
-    waits = ["INFO: The task waits; 3 are before it."]
+    waits = ["INFO: The task is queued; 3 tasks are before it."]
     assert watched([Seen("0-0", "log_message", waits), *TOLD]) == []
     assert watched([TOLD[0], Seen("1-0", "log_message", waits), *TOLD[1:]]) == []
 
@@ -106,9 +180,68 @@ FIELDS = {
 }
 
 
+def record(state: str, attempt: int = 1, code: str = "") -> JobRecord:
+    failure = b'{"code": "%s", "message": "so"}' % code.encode() if code else b""
+    fields = {b"state": state.encode(), b"attempt": b"%d" % attempt, b"failure": failure}
+    return JobRecord.from_hash(17, FIELDS | fields)
+
+
+def judged(log: list[LogEntry], state: str = "succeeded", **fields: Any) -> list[Wrong]:
+    return [found.wrong for found in judge_task(record(state, **fields), log)]
+
+
+def test_a_task_whose_log_tells_its_life_once_is_right_also_where_it_was_begun_again() -> None:
+    assert judged(LOG) == []
+    assert judged(LOG[:-1], "running") == []
+    assert judged(LOG[:1], "queued", attempt=0) == []
+    again = [LogEntry("3-1", "state", RUNNING | step) for step in ({"state": "retrying"}, {"attempt": 2})]
+    assert judged([*LOG[:-1], *again, *LOG[2:]], attempt=2) == []
+
+
+def test_a_task_that_has_ended_without_an_end_in_its_log_is_lost() -> None:
+    assert judged(LOG[:-1]) == [Wrong.LOST]
+
+
+def test_a_task_whose_log_lacks_a_beginning_is_lost() -> None:
+    assert judged(LOG[1:]) == [Wrong.LOST]
+    assert judged(LOG, attempt=2) == [Wrong.LOST]
+
+
+@pytest.mark.parametrize("step", [0, 1, 6])
+def test_a_step_of_a_tasks_life_that_its_log_has_twice_is_a_double(step: int) -> None:
+    assert judged([*LOG[: step + 1], *LOG[step:]]) == [Wrong.DOUBLED]
+
+
+def test_a_line_that_is_said_again_at_once_is_a_double_and_after_a_pause_it_is_not() -> None:
+    assert judged([*LOG[:3], line("2-1", "one", 2.001), *LOG[3:]]) == [Wrong.DOUBLED]
+    assert judged([*LOG[:-1], line("3-1", "two", 3.0), LOG[-1]]) == [Wrong.DOUBLED]
+    assert judged([*LOG[:-1], line("3-1", "two", 5.0), LOG[-1]]) == []
+
+
+def test_a_failure_that_nobody_foresaw_is_wrong() -> None:
+    assert judged(LOG, "failed", code="disk_full") == []
+    assert judged(LOG, "failed", code="internal") == [Wrong.WRONG]
+
+
+def test_a_webhook_must_be_told_unless_every_try_was_killed() -> None:
+    assert lacks_of_webhook(None)
+    assert lacks_of_webhook(record("failed", code="address_refused"))
+    assert lacks_of_webhook(record("cancelled", code="cancelled"))
+    for fine in (record("succeeded"), record("queued"), record("running"), record("failed", code="worker_died")):
+        assert not lacks_of_webhook(fine)
+
+
+@pytest.mark.parametrize("missing", KINDS)
+def test_a_run_that_accepted_nothing_of_a_kind_or_did_no_fault_proves_nothing(missing: str) -> None:
+    accepted = dict.fromkeys(KINDS, 1)
+    assert judge_proof(accepted, 1) == []
+    assert [one.wrong for one in judge_proof(accepted, 0)] == [Wrong.WRONG]
+    (found,) = judge_proof(accepted | {missing: 0}, 1)
+    assert (found.wrong, missing in found.text) == (Wrong.WRONG, True)
+
+
 def test_a_task_that_has_not_ended_is_lost_whoever_asked_for_it() -> None:
-    record = JobRecord.from_hash(17, FIELDS)
-    found = judge_unfinished([record])
+    found = judge_unfinished([JobRecord.from_hash(17, FIELDS)])
     assert [(one.wrong, one.about) for one in found] == [(Wrong.LOST, "task 17")]
     assert "repository" in found[0].text
 
