@@ -83,6 +83,7 @@ def test_a_server_that_is_reloaded_while_requests_go_on_loses_none(tmp_path: Pat
             )
 
         wait_for(lambda: counted() == len(answered), f"{len(answered)} requests in the figures")
+        wait_for(lambda: "chain reloading complete" in site.web_process.log, "the end of the reload")
 
 
 def test_a_server_that_is_reloaded_goes_on_answering_while_a_slow_request_takes_its_time(
@@ -106,7 +107,9 @@ def test_a_server_that_is_reloaded_goes_on_answering_while_a_slow_request_takes_
         slow.sendall(FORM[5:])
         slow.settimeout(60)
         assert slow.recv(65536).startswith(b"HTTP/1.1 401 ")
-        wait_for(lambda: children(master) and not children(master) & before, "new processes")
+        # Told to stop before that, uWSGI would start the last process after all, and leave it running.
+        wait_for(lambda: "chain reloading complete" in site.web_process.log, "the end of the reload")
+        assert not children(master) & before
 
 
 def test_uwsgi_waits_for_longer_than_a_process_that_lets_its_requests_finish() -> None:
