@@ -42,11 +42,11 @@ class Group(NamedTuple):
 #: The groups in the order in which they run.
 GROUPS = {
     "engine": Group("The engine beside bare RQ", 10),
-    "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 112),
+    "queues": Group("The engine beside Celery, Dramatiq, Huey and RQ", 60),
     "inspection": Group("Inspecting archives", 75),
     "packaging": Group("Reading archives: 7-Zip, md5sum, libarchive", 25),
     "conversion": Group("Packaging mods", 55),
-    "two_workers": Group("One worker and two", 55),
+    "two_workers": Group("One worker and two", 70),
     "homes": Group("Homes and people's scripts", 35),
     "watchers": Group("Live events", 70),
     "scripts": Group("Scripts in the sandbox", 25),

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,8 +72,21 @@ class Figures(NamedTuple):
 Submit = tuple[Callable[[], object], Callable[[], object]]
 
 
+class Side(NamedTuple):
+    """One of those that are compared: the environment of its workers, and of those on another machine where that makes
+    a difference; its database; and what submits jobs to it."""
+
+    name: str
+    environment: dict[str, str]
+    elsewhere: dict[str, str]
+    folder: Path
+    client: redis.Redis
+    quick: Callable[[], object]
+    slow: Callable[[], object]
+
+
 def run(folder: Path) -> list[Row]:
-    """Measure, in about two minutes.
+    """Measure, in about a minute.
 
     Raises:
         MissingDependency: one of the others is not installed.
@@ -82,13 +96,18 @@ def run(folder: Path) -> list[Row]:
         raise MissingDependency(
             f"{what}: not installed. py-env/bin/pip install -r requirements-bench.txt", needed=missing[0]
         )
-    found = {}
     with redis_for_benchmarks(folder) as url:
-        for side in COMMANDS:
-            with redis.Redis.from_url(url) as client:
-                client.flushall()
-                found[side] = _measure(side, url, folder, client)
-    return rows_of(found)
+        server, _, _ = url.rpartition("/")
+        sides = [_side(name, f"{server}/{number}", folder) for number, name in enumerate(COMMANDS)]
+        quick = {side.name: _quick(side) for side in sides}
+        ours, *peers = sides
+        lost = {"ours": _lost(ours)}
+        # At the same time: nearly all of it is waiting.
+        with ThreadPoolExecutor(len(peers)) as pool:
+            lost.update(zip(PEERS, pool.map(_lost, peers), strict=True))
+        for side in sides:
+            side.client.close()
+    return rows_of({name: Figures(*quick[name], *lost[name]) for name in COMMANDS})
 
 
 def rows_of(found: dict[str, Figures]) -> list[Row]:
@@ -113,47 +132,59 @@ def rows_of(found: dict[str, Figures]) -> list[Row]:
     return rows
 
 
-def _measure(side: str, url: str, folder: Path, client: redis.Redis) -> Figures:
+def _side(name: str, url: str, folder: Path) -> Side:
+    """One of them, with a database of its own in the Redis that they share."""
     settings = Settings(data_path=folder / "queues-data", redis=url, owner_concurrency=AT_ONCE)
     environment = {
         **os.environ,
         "BENCH_REDIS": url,
-        "BENCH_SIDE": side,
+        "BENCH_SIDE": name,
         "RQ_REDIS_URL": url,
-        "KNOSSOS_SETTINGS": str(write_settings(folder / "queues-settings.py", settings)),
+        "KNOSSOS_SETTINGS": str(write_settings(folder / f"queues-settings-{name}.py", settings)),
     }
-    elsewhere = settings.model_copy(update={"data_path": folder / "queues-data-elsewhere"})
-    other = str(write_settings(folder / "queues-settings-elsewhere.py", elsewhere))
+    elsewhere = {}
+    if name == "ours":
+        other = settings.model_copy(update={"data_path": folder / "queues-data-elsewhere"})
+        elsewhere = {**environment, "KNOSSOS_SETTINGS": str(write_settings(folder / "queues-elsewhere.py", other))}
     os.environ.update({name: environment[name] for name in ("BENCH_REDIS", "BENCH_SIDE")})
-    quick, slow = _submitting(side, url, settings)
-    with _workers(side, environment, folder):
+    submit = _submitting(name, url, settings)
+    return Side(name, environment, elsewhere, folder, redis.Redis.from_url(url), *submit)
+
+
+def _quick(side: Side) -> tuple[float, float, float]:
+    """Median and p99 of jobs one after the other, and the time for each of many at once, in milliseconds."""
+    with _workers(side, side.environment):
         for _ in range(4):
-            quick()
-        _wait(client, DONE, 4, SECONDS)
+            side.quick()
+        _wait(side.client, DONE, 4, SECONDS)
         times = []
         for _ in range(JOBS):
             began = time.perf_counter()
-            quick()
-            _wait(client, DONE, 1, SECONDS)
+            side.quick()
+            _wait(side.client, DONE, 1, SECONDS)
             times.append((time.perf_counter() - began) * 1000)
         began = time.perf_counter()
         for _ in range(AT_ONCE):
-            quick()
-        _wait(client, DONE, AT_ONCE, SECONDS)
+            side.quick()
+        _wait(side.client, DONE, AT_ONCE, SECONDS)
         each = (time.perf_counter() - began) * 1000 / AT_ONCE
-        slow()
-        _wait(client, BEGUN, 1, SECONDS)
+    return statistics.median(times), percentile(times, 99), each
+
+
+def _lost(side: Side) -> tuple[float, float]:
+    """Seconds until a job is done whose worker was killed, and whose worker's machine is gone."""
+    killed = _lost_once(side, side.environment)
+    return killed, _lost_once(side, side.elsewhere) if side.elsewhere else killed
+
+
+def _lost_once(side: Side, successor: dict[str, str]) -> float:
+    side.client.delete(BEGUN, DONE)
+    with _workers(side, side.environment):
+        side.slow()
+        _wait(side.client, BEGUN, 1, SECONDS)
     # Leaving the block has killed them.
-    with _workers(side, environment, folder):
-        killed = machine_gone = _until_done(client)
-        if side == "ours":
-            client.delete(BEGUN)
-            slow()
-            _wait(client, BEGUN, 1, SECONDS)
-    if side == "ours":
-        with _workers(side, {**environment, "KNOSSOS_SETTINGS": other}, folder):
-            machine_gone = _until_done(client)
-    return Figures(statistics.median(times), percentile(times, 99), each, killed, machine_gone)
+    with _workers(side, successor):
+        return _until_done(side.client)
 
 
 def _until_done(client: redis.Redis) -> float:
@@ -179,12 +210,12 @@ def _submitting(side: str, url: str, settings: Settings) -> Submit:
 
 
 @contextmanager
-def _workers(side: str, environment: dict[str, str], folder: Path) -> Iterator[None]:
+def _workers(side: Side, environment: dict[str, str]) -> Iterator[None]:
     """Both workers; at the end they are killed with all that they have started."""
-    with (folder / f"queues-{side}.log").open("ab") as log:
+    with (side.folder / f"queues-{side.name}.log").open("ab") as log:
         running = [
             subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
-            for command in COMMANDS[side]
+            for command in COMMANDS[side.name]
         ]
     try:
         yield

@@ -61,6 +61,15 @@ def _until(client: socket.socket, words: bytes) -> bytes:
     return data
 
 
+def dropped_of_5000() -> int:
+    """How many bytes are dropped where so many have come, in small pieces."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"x" * 5000)
+        theirs.shutdown(socket.SHUT_WR)
+        return linger(ours.fileno(), 10**9)
+
+
 class TestLingering:
     def test_it_ends_with_the_announced_bytes_and_leaves_the_connection_open(self) -> None:
         ours, theirs = socket.socketpair()
@@ -104,11 +113,7 @@ class TestLingering:
     def test_it_ends_when_the_client_has_sent_more_than_is_bearable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(unread_bodies, "MOST_BYTES", 1000)
         monkeypatch.setattr(unread_bodies, "PIECE_BYTES", 500)
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            theirs.sendall(b"x" * 5000)
-            theirs.shutdown(socket.SHUT_WR)
-            assert linger(ours.fileno(), 10**9) == 1000
+        assert dropped_of_5000() == 1000
 
     def test_it_ends_when_the_client_has_sent_for_longer_than_is_bearable(
         self, monkeypatch: pytest.MonkeyPatch
@@ -117,11 +122,7 @@ class TestLingering:
         monkeypatch.setattr(unread_bodies, "time", SimpleNamespace(monotonic=partial(next, count())))
         monkeypatch.setattr(unread_bodies, "MOST_SECONDS", 4)
         monkeypatch.setattr(unread_bodies, "PIECE_BYTES", 500)
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            theirs.sendall(b"x" * 5000)
-            theirs.shutdown(socket.SHUT_WR)
-            assert linger(ours.fileno(), 10**9) == 3 * 500
+        assert dropped_of_5000() == 3 * 500
 
 
 def application(reads: Callable[[CountingBody], object]) -> Callable[[dict[str, object], object], list[bytes]]:
