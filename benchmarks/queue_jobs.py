@@ -8,8 +8,9 @@ from typing import Any
 
 import redis
 
-#: List into which each job that is done puts a word, and the one for jobs that have begun.
-DONE, BEGUN = "bench:done", "bench:begun"
+#: Lists into which jobs put a word: a quick one that is done, a slow one that has begun, and one that is done. Each has
+#: its own: a quick job whose worker is killed right after its word is done once more by the next one.
+DONE, BEGUN, SLOW_DONE = "bench:done", "bench:begun", "bench:slow-done"
 #: Seconds that a slow job takes.
 SLOW_SECONDS = 2.0
 #: Seconds of silence after which Dramatiq takes a worker for lost, as it is set here; by itself they are 60.
@@ -26,7 +27,7 @@ def slow() -> None:
     """Say that one has begun; after a while, that one is done."""
     tell(BEGUN)
     time.sleep(SLOW_SECONDS)
-    tell()
+    tell(SLOW_DONE)
 
 
 def our_tell(context: Any, payload: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ from rq import Queue
 
 from benchmarks.engine import redis_for_benchmarks
 from benchmarks.percentile import percentile
-from benchmarks.queue_jobs import BEGUN, DONE, DRAMATIQ_HEARTBEAT_SECONDS
+from benchmarks.queue_jobs import BEGUN, DONE, DRAMATIQ_HEARTBEAT_SECONDS, SLOW_DONE
 from benchmarks.rows import Row, row
 from knossos.errors import MissingDependency
 from knossos.jobs import Engine, JobSpec
@@ -178,7 +178,7 @@ def _lost(side: Side) -> tuple[float, float]:
 
 
 def _lost_once(side: Side, successor: dict[str, str]) -> float:
-    side.client.delete(BEGUN, DONE)
+    side.client.delete(BEGUN, SLOW_DONE)
     with _workers(side, side.environment):
         side.slow()
         _wait(side.client, BEGUN, 1, SECONDS)
@@ -190,7 +190,7 @@ def _lost_once(side: Side, successor: dict[str, str]) -> float:
 def _until_done(client: redis.Redis) -> float:
     """Seconds until the word of a job whose worker was killed; LOST_SECONDS if there is none."""
     began = time.perf_counter()
-    return time.perf_counter() - began if _arrives(client, DONE, LOST_SECONDS) else float(LOST_SECONDS)
+    return time.perf_counter() - began if _arrives(client, SLOW_DONE, LOST_SECONDS) else float(LOST_SECONDS)
 
 
 def _submitting(side: str, url: str, settings: Settings) -> Submit:
