@@ -39,8 +39,16 @@ def _sevenzip(settings: Settings) -> None:
 
 
 def _worker(settings: Settings, host: str) -> None:
-    engine = Engine(settings, patience_seconds=0)
-    here = [worker for worker in overview.workers(engine) if worker.host == host]
-    oldest = time.time() - settings.worker_lost_seconds
-    if not [worker for worker in here if (worker.heartbeat_at or 0.0) >= oldest]:
+    if not [worker for worker in living(settings) if worker.host == host]:
         raise NotReady(f"no worker of {host} has shown a sign of life for {settings.worker_lost_seconds:g} seconds")
+
+
+def living(settings: Settings) -> list[overview.WorkerState]:
+    """The workers, of all machines, that have shown a sign of life within WORKER_LOST_SECONDS.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    oldest = time.time() - settings.worker_lost_seconds
+    workers = overview.workers(Engine(settings, patience_seconds=0))
+    return [worker for worker in workers if (worker.heartbeat_at or 0.0) >= oldest]

@@ -25,6 +25,7 @@ from knossos.accounts.administration import By
 from knossos.accounts.audit import OPERATOR
 from knossos.accounts.tokens import Scope
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_CRASH, EXIT_MISSING, KnossosError, MissingDependency, SettingsError
+from knossos.operating.worker_check import living
 from knossos.publishing.repository.job import catch_up
 from knossos.settings import Settings
 from knossos.settings_file import load_settings
@@ -252,15 +253,30 @@ def restore(file: Path, replace: bool) -> None:
     """Put the backup FILE into an empty database. Stop servers and workers before."""
     from knossos import backup as backups
 
+    _workers_are_stopped(services().settings)
     summary = backups.restore(services().database, file, replace=replace)
     click.echo(f"restored {summary.total} rows of {len(summary.rows)} tables from {file}")
     known = {account.user_id for account in services().accounts.list_accounts()}
     if strangers := services().homes.discard_strangers(known):
-        click.echo(f"took away {len(strangers)} homes of accounts that the backup does not know; cron.py removes them")
+        click.echo(f"took away {len(strangers)} home(s) of accounts that the backup lacks; cron.py removes them")
     try:
         catch_up(services().settings)
     except redis.RedisError:
         click.echo("the repository's files follow when a worker is started")
+
+
+def _workers_are_stopped(settings: Settings) -> None:
+    """What a worker is at belongs to the rows that a restore takes away."""
+    try:
+        running = living(settings)
+    except redis.RedisError:
+        return  # no worker does anything without it
+    if running:
+        names = ", ".join(f"{worker.pid} on {worker.host}" for worker in running)
+        raise click.ClickException(
+            f"workers are running: {names}. Stop them and the servers first; one that was killed counts as running"
+            f" for {settings.worker_lost_seconds:g} seconds. Nothing was changed."
+        )
 
 
 # --- in and out -------------------------------------------------------------------------------------

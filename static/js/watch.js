@@ -84,10 +84,13 @@ function showState({ state, attempt, text }) {
   const waits = state === "queued" || state === "retrying";
   setBadge(waits ? "queued" : state);
   if (state === "running" && !startedAt) startedAt = serverTime();
-  if (waits) files.interrupt();
+  if (waits) {
+    files.interrupt();
+    announced = -1; // the next try begins anew
+  }
   if (state === "retrying") log.add(`WARNING: ${text}`);
   setText(view.stage, text ?? "");
-  if (state === "retrying") announce(text);
+  if (state === "retrying" || (state === "running" && attempt > 1)) announce(text);
 }
 
 function setBadge(state) {

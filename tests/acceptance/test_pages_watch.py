@@ -244,7 +244,13 @@ def test_a_lost_worker_is_told(visit: Visit, site: Site) -> None:
     expect(page.locator(".log-line")).to_contain_text("The worker was lost")
     expect(row.locator(".file-phase")).to_have_text("Interrupted")
     expect(row.locator(".file-rate")).to_have_text("")
-    job.start().files([half])
+    spoken = page.locator("[data-announce]")
+    expect(spoken).to_have_text("The worker was lost; another one starts.")
+    job.start()
+    expect(spoken).to_have_text("A worker has started this task.")
+    job.progress(0.1, "Downloading a.7z")
+    expect(spoken).to_have_text("10 %: Downloading a.7z")
+    job.files([half])
     expect(row.locator(".file-phase")).to_have_text("Downloading")
 
 

@@ -18,7 +18,9 @@ from knossos.settings import ROOT, Settings
 from knossos.settings_file import child_environment
 from knossos.web import create_app
 from knossos.web.services import services
+from tests.conftest import StartWorker
 from tests.support.people import CHEAP, PASSWORD
+from tests.support.processes import wait_for
 from tests.support.schedules import ScheduleBench
 
 LINE = f"{PASSWORD}\n"
@@ -153,6 +155,21 @@ def test_a_backup_is_written_and_restored(app: Flask, tmp_path: Path) -> None:
         assert [account.name for account in services().accounts.list_accounts()] == ["dora"]
 
 
+def test_nothing_is_restored_under_the_feet_of_a_worker(app: Flask, start_worker: StartWorker, tmp_path: Path) -> None:
+    file = tmp_path / "backup"
+    succeed(app, "backup", str(file))
+    succeed(app, "user", "add", "dora", stdin=LINE)
+    worker = start_worker()
+    wait_for(lambda: "waits for tasks" in worker.log, "the worker")
+    code, said = fail(app, "restore", "--replace", str(file))
+    assert code == 1
+    assert said.startswith(f"Error: workers are running: {worker.popen.pid} on ")
+    assert len(succeed(app, "user", "list")) == 2
+    assert worker.stop() == 0
+    succeed(app, "restore", "--replace", str(file))
+    assert len(succeed(app, "user", "list")) == 1
+
+
 def test_a_restored_server_has_schedules_runs_and_homes_and_nobody_gets_the_home_of_another(
     app: Flask, settings: Settings, engine: Engine, tmp_path: Path
 ) -> None:
@@ -170,7 +187,7 @@ def test_a_restored_server_has_schedules_runs_and_homes_and_nobody_gets_the_home
             home.make_folder("/", "of ivan")
         bench.made.schedules.remove(dora, schedule.schedule_id)
         said = succeed(app, "restore", "--replace", str(file))
-        assert said[1] == "took away 1 homes of accounts that the backup does not know; cron.py removes them"
+        assert said[1] == "took away 1 home(s) of accounts that the backup lacks; cron.py removes them"
         assert bench.made.schedules.get(dora, schedule.schedule_id).next_at == schedule.next_at
         assert services().scripting.runs.get(run_id).owner == "account:dora"
         assert [path.name for path in services().homes.folder(dora.user_id).iterdir()] == ["of dora"]
