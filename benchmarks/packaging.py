@@ -24,14 +24,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.archives import some_files
+from benchmarks.archives import SOME, SOME_BYTES, some_files
 from benchmarks.rows import Row, row
 from knossos.errors import MissingDependency
 from knossos.packaging.archives import Limits, SevenZip, inspect_archive
 from knossos.settings import Settings
 
-#: What the archive holds: this many files of so many bytes.
-FILES, FILE_BYTES = 8, 2_500_000
 #: Turns with one archive, and with ten.
 ROUNDS, TEN_ROUNDS = 5, 2
 
@@ -53,7 +51,7 @@ def run(folder: Path) -> list[Row]:
         MissingDependency: libarchive is not there.
     """
     _find_libarchive()
-    archive = some_files(folder, FILES, FILE_BYTES)
+    archive = some_files(folder)
     archive.read_bytes()  # all find it in memory
     peers = {
         "7zz t": _test,
@@ -66,7 +64,7 @@ def run(folder: Path) -> list[Row]:
     with ProcessPoolExecutor(2, context) as two:
         list(two.map(_ours, [archive] * 4))  # all is loaded
         ten = _in_turns({"ours": _ours, **peers}, TEN_ROUNDS, lambda reader: list(two.map(reader, [archive] * 10)))
-    megabytes = FILES * FILE_BYTES // 10**6
+    megabytes = SOME * SOME_BYTES // 10**6
     return [
         *(row(f"a 7z of {megabytes} MB", one["ours"], one[name], name, "s", LIMITS[name][0]) for name in peers),
         *(row("ten of them, two at once", ten["ours"], ten[name], name, "s", LIMITS[name][1]) for name in peers),

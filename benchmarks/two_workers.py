@@ -11,53 +11,42 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
-from benchmarks.archives import Data, pack
-from benchmarks.conversion import description, submit
+from benchmarks.archives import TEN, ten
+from benchmarks.conversion import description, submit, tiny_mods
 from benchmarks.engine import our_worker, redis_for_benchmarks
 from benchmarks.rows import Row, row
 from knossos.jobs import Engine
 from knossos.settings import Settings
 from tests.support.file_server import FileServer
 
-#: Mods at once, and timed rounds of those that have a limit.
-MODS, ROUNDS = 10, 3
-
-
-class Packed(NamedTuple):
-    """How the mods' archives are packed, how many bytes each holds, and the most that two workers may take of one
-    worker's time."""
-
-    switches: tuple[str, ...]
-    size: int
-    limit: float | None
-
-
-#: 1.8 times the throughput is asked for.
-PACKED = {
-    "PPMd": Packed(("-m0=PPMd", "-mmt=1"), 4_000_000, round(1 / 1.8, 3)),
-    "LZMA": Packed(("-mx=1", "-m0=LZMA", "-mmt=1"), 10_000_000, None),
-}
+#: Timed rounds of the mods that have a limit.
+ROUNDS = 3
+#: Tiny mods before each measurement, so that whoever has just been started has loaded all that it needs.
+WARM_UP = 20
+#: The most that two workers may take of one worker's time: 1.8 times the throughput is asked for.
+LIMITS = {"PPMd": round(1 / 1.8, 3), "LZMA": None}
 
 
 def run(folder: Path) -> list[Row]:
     """Measure, in about three quarters of a minute once the archives are made."""
-    archives = {method: archives_of(folder, method, packed) for method, packed in PACKED.items()}
+    archives = {method: ten(folder, method) for method in LIMITS}
     data = folder / "two-workers-data"
     shutil.rmtree(data, ignore_errors=True)
-    times: dict[tuple[str, int], list[float]] = {(method, workers): [] for method in PACKED for workers in (1, 2)}
+    times: dict[tuple[str, int], list[float]] = {(method, workers): [] for method in LIMITS for workers in (1, 2)}
     with redis_for_benchmarks(folder) as url, FileServer() as server:
         settings = Settings(data_path=data, redis=url, allowed_private_networks=("127.0.0.0/8",))
         engine = Engine(settings)
+        tiny = tiny_mods(server, WARM_UP * 2 * ROUNDS)
 
         def measure(workers: int, turn: int) -> None:
-            _ten(engine, server, settings, archives["LZMA"], f"warm-up-{workers}-{turn}")
+            _until_done(engine, list(islice(tiny, WARM_UP)))
             for method, made in archives.items():
-                if turn and PACKED[method].limit is None:
+                if turn and LIMITS[method] is None:
                     continue
                 times[method, workers].append(_ten(engine, server, settings, made, f"{method}-{workers}-{turn}"))
 
@@ -69,29 +58,15 @@ def run(folder: Path) -> list[Row]:
     shutil.rmtree(data, ignore_errors=True)
     return [
         row(
-            f"ten mods of {packed.size // 10**6} MB at once ({method}), two workers",
+            f"ten mods of {TEN[method][1] // 10**6} MB at once ({method}), two workers",
             statistics.median(times[method, 2]),
             statistics.median(times[method, 1]),
             "one worker",
             "s",
-            packed.limit,
+            limit,
         )
-        for method, packed in PACKED.items()
+        for method, limit in LIMITS.items()
     ]
-
-
-def archives_of(folder: Path, method: str, packed: Packed) -> list[Path]:
-    """Archives of one file each, no two of them alike. Made once."""
-    made = []
-    for number in range(MODS):
-        archive = folder / f"ten-{method}-{packed.size}-{number}.7z"
-        if not archive.exists():
-            source = folder / f"ten-{method}"
-            source.mkdir(exist_ok=True)
-            Data(10 + number).write(source / "data.vp", packed.size)
-            pack(source, archive, *packed.switches)
-        made.append(archive)
-    return made
 
 
 def _ten(engine: Engine, server: FileServer, settings: Settings, archives: list[Path], name: str) -> float:
@@ -102,8 +77,11 @@ def _ten(engine: Engine, server: FileServer, settings: Settings, archives: list[
         description(f"ten-{number}", server.file(f"/{name}/{number}.7z", archive, etag=f'"{name}-{number}"'))
         for number, archive in enumerate(archives)
     ]
+    return _until_done(engine, texts)
+
+
+def _until_done(engine: Engine, texts: Sequence[str]) -> float:
     began = time.perf_counter()
-    done: list[Callable[[], None]] = [submit(engine, text) for text in texts]
-    for wait in done:
+    for wait in [submit(engine, text) for text in texts]:
         wait()
     return time.perf_counter() - began

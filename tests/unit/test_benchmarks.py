@@ -100,6 +100,16 @@ def test_a_run_of_some_groups_leaves_what_a_whole_run_has_written_alone(reposito
     assert changed == {"var/bench.json", "var/bench/bench-engine.svg", "var/bench/bench-growth.svg"}
 
 
+def test_a_whole_run_makes_its_archives_before_it_measures(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(bench, "measure", lambda group, *_: asked.append(group) or [row(group, 1, 2)])
+    assert bench.main([]) == 0
+    assert asked == [bench.ARCHIVES, *bench.GROUPS]
+    asked.clear()
+    assert bench.main(["engine"]) == 0
+    assert asked == ["engine"]
+
+
 def test_a_run_that_breaks_keeps_the_numbers_of_the_last_whole_one(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
