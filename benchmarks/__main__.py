@@ -75,7 +75,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="most that all of it may take")
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
-    if unknown := [name for name in chosen.group if name not in GROUPS]:
+    groups = {*GROUPS, ARCHIVES} if chosen.into else GROUPS
+    if unknown := [name for name in chosen.group if name not in groups]:
         parser.error(f"there is no group {unknown[0]!r}; expected {', '.join(GROUPS)}")
     # Both by name: whoever is started in the background of a shell begins with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import growth, homes, packaging, queues, report
+from benchmarks import archives, growth, homes, packaging, queues, report
 from benchmarks.chart import draw
 from benchmarks.curve import draw_growth, points_of
 from benchmarks.percentile import percentile
@@ -108,6 +108,18 @@ def test_a_whole_run_makes_its_archives_before_it_measures(repository: Path, mon
     asked.clear()
     assert bench.main(["engine"]) == 0
     assert asked == ["engine"]
+
+
+def test_making_the_archives_is_no_group_but_what_a_process_of_its_own_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[Path] = []
+    monkeypatch.setattr(archives, "run", lambda folder: made.append(folder) or [])
+    assert bench.main([bench.ARCHIVES, "--into", str(tmp_path / "rows")]) == 0
+    assert made == [tmp_path]
+    with pytest.raises(SystemExit):
+        bench.main([bench.ARCHIVES])
+    assert "there is no group 'archives'" in capsys.readouterr().err
 
 
 def test_a_run_that_breaks_keeps_the_numbers_of_the_last_whole_one(
