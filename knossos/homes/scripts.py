@@ -139,17 +139,17 @@ class HomeScripts:
         plan = self._plan(account.user_id, interpreter(self._settings), run_id or new_run_id())
         try:
             self._storage.put_bytes(plan.stdin_key, script)
-            _, record = self._runs.submit(
-                plan,
-                owner=owner,
-                title=title_of(script),
-                shown=(),
-                limits=self._limits(owner),
-                accepting=accepting,
-            )
         except BaseException:
             self._storage.delete(plan.stdin_key)
             raise
+        _, record = self._runs.submit(
+            plan,
+            owner=owner,
+            title=title_of(script),
+            shown=(),
+            limits=self._limits(owner),
+            accepting=accepting,
+        )
         return record
 
     def _limits(self, owner: str) -> list[Limit]:

@@ -122,8 +122,12 @@ class Runs:
         except BaseException:
             self._delete(plan.run_id)
             raise
-        with self._database.writing() as connection:
-            run_rows.queued(connection, run.run_id, record.ticket)
+        try:
+            with self._database.writing() as connection:
+                run_rows.queued(connection, run.run_id, record.ticket)
+        except SQLAlchemyError as error:
+            # The job is in the queue: to refuse it now would be untrue. Its worker notes the number when it begins.
+            _log.warning("run %s is task %d, which could not be noted yet: %s", run.run_id, record.ticket, error)
         return dataclasses.replace(run, ticket=record.ticket), record
 
     def _accept(self, run: Run, accepting: Accepting | None, most: int | None = None) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from knossos.errors import KnossosError
 from knossos.jobs.removal import remove_tree
 from knossos.scripting.plan import RunPlan
-from knossos.storage import Storage
+from knossos.storage import NoSuchObject, Storage
 
 #: Names of run directories in a folder of the operator's begin with this.
 PARENT_PREFIX = "knossos-run-"
@@ -103,6 +103,8 @@ def _stage_in(made: Stage, plan: RunPlan, storage: Storage) -> Stage:
         for path in (made.shared, made.temporary):
             path.mkdir(parents=True)
         _fetch_stdin(made, plan, storage)
+    except NoSuchObject as error:
+        raise CannotStage("What was sent for this run is not stored any more.") from error
     except OSError as error:
         raise CannotStage(f"What this run needs cannot be made: {error.strerror}.") from error
     return made

@@ -6,12 +6,13 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from knossos import tracing
 from knossos.database import Base
 from knossos.jobs import Engine
 from knossos.jobs.rq_worker import EngineWorker
-from knossos.scripting import run_job
+from knossos.scripting import run_job, run_rows
 from knossos.scripting.plan import FileRole, InputFile, RunKind, RunOutcome, RunPlan, TokenPlan
 from knossos.scripting.run_records import (
     ANONYMOUS_OWNER,
@@ -22,6 +23,7 @@ from knossos.scripting.run_records import (
     run_prefix,
 )
 from knossos.scripting.runs import Runs
+from knossos.scripting.tables import ScriptRun
 from knossos.settings import Settings
 from tests.conftest import StartWorker
 from tests.support.processes import wait_for
@@ -163,3 +165,39 @@ def test_one_owner_cannot_queue_without_end_and_lost_runs_do_not_count(bench: Ru
         bench.runs.get(run_id)
     bench.engine.forget(first[1])
     bench.submit("exit 0")
+
+
+def test_a_run_whose_task_is_in_the_queue_is_accepted_although_its_number_cannot_be_noted(
+    bench: RunBench, monkeypatch: pytest.MonkeyPatch, start_worker: StartWorker
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("UPDATE", {}, ConnectionError("server closed the connection unexpectedly"))
+
+    monkeypatch.setattr(run_rows, "queued", away)
+    run, ticket = bench.submit("echo done")
+    assert bench.runs.get(run.run_id).ticket is None
+    start_worker(scripts=True)
+    ended(bench.engine, ticket)
+    found = bench.runs.get(run.run_id)
+    assert (found.ticket, found.outcome, found.exit_code) == (ticket, RunOutcome.EXITED, 0)
+
+
+def test_a_run_in_a_home_whose_script_is_gone_ends_in_words_and_one_that_was_withdrawn_does_not_run(
+    bench: RunBench, tmp_path: Path, start_worker: StartWorker
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    plans = [(run_id := new_run_id(), f"{run_prefix(run_id)}/script") for _ in range(2)]
+    tickets = []
+    for run_id, key in plans:
+        bench.storage.put_bytes(key, b"echo")
+        _, ticket = bench.submit("echo", run_id=run_id, folder=str(home), stdin_key=key)
+        tickets.append(ticket)
+        bench.storage.delete(key)
+    with bench.database.session() as session:
+        session.delete(session.get_one(ScriptRun, plans[1][0]))
+    start_worker(scripts=True)
+    records = [ended(bench.engine, ticket) for ticket in tickets]
+    assert [record.failure and record.failure.code for record in records] == ["script_failed", "no_such_run"]
+    run = bench.runs.get(plans[0][0])
+    assert (run.outcome, run.error) == (RunOutcome.FAILED, "What was sent for this run is not stored any more.")
