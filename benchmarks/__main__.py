@@ -5,10 +5,11 @@ Every line has its peer, measured in the same run. ``var/bench.json`` keeps the 
 other runs lie in ``var/bench``, as does all that benchmarks make. The folder may be deleted at any time.
 
 Each group runs in a process of its own, and all of them together for at most ``--seconds``; how long each should take
-on two quiet processors is said beside how long it took. A run that is interrupted, or whose time is over, stops all
-that it has started, and leaves the numbers and pictures of the last whole run alone. Exit code 0: all is measured (the
-table says what is over its limit); 1: something broke or took too long; 3: a peer or a program is missing, and the
-message says what to install.
+on two quiet processors is said beside how long it took. Where others took longer, it repeats less often (`pace.py`).
+
+A run that is interrupted, or whose time is over, stops all that it has started, and leaves the numbers and pictures of
+the last whole run alone. Exit code 0: all is measured (the table says what is over its limit); 1: something broke or
+took too long; 3: a peer or a program is missing, and the message says what to install.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
+from benchmarks import pace
 from benchmarks.report import Measured, keep, table, write
 from benchmarks.rows import Row
 from knossos.errors import EXIT_MISSING, EXIT_OK, MissingDependency
@@ -94,10 +97,11 @@ def main(arguments: list[str]) -> int:
         for name in chosen.group or GROUPS:
             group, begin = GROUPS[name], time.monotonic()
             print(f"measuring: {name}", file=sys.stderr)
-            rows = measure(name, folder, until - begin)
+            share = 1.0 if chosen.group else _share(found, until - begin)
+            rows = measure(name, folder, until - begin, share)
             seconds = round(time.monotonic() - begin)
             print(f"measured: {name} in {seconds} s (should take {group.seconds})", file=sys.stderr)
-            found[name] = {"title": group.title, "seconds": seconds, "rows": rows}
+            found[name] = {"title": group.title, "seconds": seconds, "share": share, "rows": rows}
     except Unmeasured as error:
         return error.code
     except KeyboardInterrupt:
@@ -108,15 +112,23 @@ def main(arguments: list[str]) -> int:
     return EXIT_OK
 
 
-def measure(group: str, folder: Path, seconds: float) -> list[Row]:
-    """The rows of one group, from a process of its own.
+def _share(found: Mapping[str, Measured], left: float) -> float:
+    """What part of its rounds the next of all groups may take."""
+    took = sum(group["seconds"] for group in found.values())
+    planned = sum(GROUPS[name].seconds for name in found)
+    return pace.share(left, took, planned, sum(group.seconds for group in GROUPS.values()) - planned)
+
+
+def measure(group: str, folder: Path, seconds: float, share: float = 1.0) -> list[Row]:
+    """The rows of one group, from a process of its own, with that share of its rounds.
 
     Raises:
         Unmeasured: it took longer, broke, or something is missing; all that it had started is stopped.
     """
     into = folder / f"{group}.rows"
     command = [sys.executable, "-m", "benchmarks", group, "--into", str(into)]
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    environment = {**os.environ, pace.SHARE: str(share)}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
     try:
         code = process.wait(max(0.0, seconds))
         if code == EXIT_OK:

@@ -30,6 +30,7 @@ from benchmarks.engine import (
     submit_bare,
 )
 from benchmarks.engine import submit_ours as submit_job
+from benchmarks.pace import rounds
 from benchmarks.rows import Row
 from knossos.jobs import Engine, JobSpec
 from knossos.packaging.archives import SevenZip
@@ -101,7 +102,7 @@ def big(engine: Engine, server: FileServer, settings: Settings, archive: Path) -
     """The big mod: new, with a mirror and caches that know nothing of it, and again."""
     sevenzip = SevenZip.locate(settings)
     first, again, peer = [], [], []
-    for number in range(BIG_ROUNDS):
+    for number in range(rounds(BIG_ROUNDS)):
         for known in ("mirror", "inspections", "links", "mirrored"):
             shutil.rmtree(settings.data_path / known, ignore_errors=True)
         text = description("big", server.file(f"/{number}/big.7z", archive, etag=f'"{number}"'))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.archives import big_archive, many_files, pack
+from benchmarks.pace import rounds
 from benchmarks.rows import row
 from knossos.packaging.archives import Limits, SevenZip, inspect_archive
 from knossos.settings import Settings
@@ -50,13 +51,13 @@ def run(folder: Path) -> list[dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
     sevenzip = SevenZip.locate(Settings())
     return [
-        compare("7z, 1 GB in 60 files", big_archive(folder), sevenzip, rounds=2, limit=1.08),
-        compare("7z, 5,000 files of 4 to 20 kB", many_files(folder), sevenzip, rounds=5, limit=1.25),
+        compare("7z, 1 GB in 60 files", big_archive(folder), sevenzip, turns=rounds(2), limit=1.08),
+        compare("7z, 5,000 files of 4 to 20 kB", many_files(folder), sevenzip, turns=rounds(5), limit=1.25),
         *memory(folder),
     ]
 
 
-def compare(name: str, archive: Path, sevenzip: SevenZip, rounds: int, limit: float) -> dict[str, Any]:
+def compare(name: str, archive: Path, sevenzip: SevenZip, turns: int, limit: float) -> dict[str, Any]:
     """Time ours and ``7zz t`` in turns."""
     limits = Limits()
     archive.read_bytes()  # both find it in memory
@@ -68,7 +69,7 @@ def compare(name: str, archive: Path, sevenzip: SevenZip, rounds: int, limit: fl
     def peer() -> None:
         subprocess.run(test, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
 
-    pairs = [(_seconds(ours), _seconds(peer)) for _ in range(rounds)]
+    pairs = [(_seconds(ours), _seconds(peer)) for _ in range(turns)]
     mine, other = (statistics.median(times) for times in zip(*pairs, strict=True))
     return row(f"inspecting a {name}", mine, other, "7zz t", "s", limit)
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.archives import SOME, SOME_BYTES, some_files
+from benchmarks.pace import rounds
 from benchmarks.rows import Row, row
 from knossos.errors import MissingDependency
 from knossos.packaging.archives import Limits, SevenZip, inspect_archive
@@ -59,11 +60,12 @@ def run(folder: Path) -> list[Row]:
         "7zz x -so into md5sum": _stream,
         "libarchive, md5 as it reads": _libarchive,
     }
-    one = _in_turns({"ours": _ours, **peers}, ROUNDS, lambda reader: reader(archive))
+    one = _in_turns({"ours": _ours, **peers}, rounds(ROUNDS), lambda reader: reader(archive))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, context) as two:
         list(two.map(_ours, [archive] * 4))  # all is loaded
-        ten = _in_turns({"ours": _ours, **peers}, TEN_ROUNDS, lambda reader: list(two.map(reader, [archive] * 10)))
+        sides = {"ours": _ours, **peers}
+        ten = _in_turns(sides, rounds(TEN_ROUNDS), lambda reader: list(two.map(reader, [archive] * 10)))
     megabytes = SOME * SOME_BYTES // 10**6
     return [
         *(row(f"a 7z of {megabytes} MB", one["ours"], one[name], name, "s", LIMITS[name][0]) for name in peers),
@@ -71,10 +73,10 @@ def run(folder: Path) -> list[Row]:
     ]
 
 
-def _in_turns(sides: dict[str, T], rounds: int, do: Callable[[T], object]) -> dict[str, float]:
+def _in_turns(sides: dict[str, T], turns: int, do: Callable[[T], object]) -> dict[str, float]:
     """Medians in seconds."""
     times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
+    for _ in range(turns):
         for name, side in sides.items():
             began = time.perf_counter()
             do(side)

@@ -27,10 +27,12 @@ NOTHING = "`make bench` measures, and writes its figures here."
 
 
 class Measured(TypedDict):
-    """One group: what it is called, how many seconds it took, and its rows."""
+    """One group: what it is called, how many seconds it took, the share of its rounds for which there was time
+    (`pace.py`), and its rows."""
 
     title: str
     seconds: int
+    share: float
     rows: list[Row]
 
 
@@ -92,7 +94,8 @@ def page(found: Whole) -> str:
     for name, group in found["groups"].items():
         parts += [f"## {group['title']}", f"![{group['title']}](images/bench-{name}.svg)", table(group["rows"])]
         parts += [WORDS[name]] if name in WORDS else []
-        parts.append(f"`python -m benchmarks {name}` measures these; it took {group['seconds']} s.")
+        fewer = "" if group["share"] == 1 else f", with {group['share']:.0%} of its rounds, since the time ran short"
+        parts.append(f"`python -m benchmarks {name}` measures these; it took {group['seconds']} s{fewer}.")
     return "\n\n".join(parts) + "\n"
 
 

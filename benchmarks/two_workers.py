@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.archives import TEN, ten
 from benchmarks.conversion import description, submit, tiny_mods
 from benchmarks.engine import our_worker, redis_for_benchmarks
+from benchmarks.pace import rounds
 from benchmarks.rows import Row, row
 from knossos.jobs import Engine
 from knossos.settings import Settings
@@ -51,7 +52,7 @@ def run(folder: Path) -> list[Row]:
                 times[method, workers].append(_ten(engine, server, settings, made, f"{method}-{workers}-{turn}"))
 
         with closing(engine.redis), our_worker(folder, settings, "worker-1"):
-            for turn in range(ROUNDS):
+            for turn in range(rounds(ROUNDS)):
                 measure(1, turn)
                 with our_worker(folder, settings, f"worker-2-{turn}"):
                     measure(2, turn)

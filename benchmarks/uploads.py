@@ -26,6 +26,7 @@ from pathlib import Path
 import requests
 from sqlalchemy import delete
 
+from benchmarks.pace import rounds
 from benchmarks.rows import Row, row
 from knossos.accounts import Accounts
 from knossos.accounts.tokens import Tokens
@@ -85,8 +86,8 @@ def _memory_row(most: float) -> Row:
 
 def _best(sides: dict[str, Callable[[], float]]) -> dict[str, float]:
     """The best of the rounds for each side, in turn: what else the machine does only ever adds."""
-    rounds = [{name: measure() for name, measure in sides.items()} for _ in range(ROUNDS)]
-    return {name: min(one[name] for one in rounds) for name in sides}
+    turns = [{name: measure() for name, measure in sides.items()} for _ in range(rounds(ROUNDS))]
+    return {name: min(one[name] for one in turns) for name in sides}
 
 
 def _plain(source: Source, target: Path, *, settle: bool) -> float:

@@ -31,6 +31,7 @@ import redis
 import requests
 
 from benchmarks.engine import redis_for_benchmarks
+from benchmarks.pace import rounds
 from benchmarks.percentile import percentile
 from benchmarks.rows import Row, row
 from knossos.jobs import Engine, JobSpec, JobState, keys
@@ -78,11 +79,11 @@ def run(folder: Path | None = None, watchers: int = WATCHERS) -> list[Row]:
 
 def _best_of_both(url: str, folder: Path, jobs: int, watchers: int) -> tuple[dict[str, float], dict[str, float]]:
     """The best of the rounds for ours and for the peer, figure by figure: what else the machine does only ever adds."""
-    rounds: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
-    for _ in range(ROUNDS if jobs == 1 else ROUNDS_OF_MANY):
-        for side, found in rounds.items():
+    turns: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
+    for _ in range(rounds(ROUNDS if jobs == 1 else ROUNDS_OF_MANY)):
+        for side, found in turns.items():
             found.append(_measure(side, url, folder, jobs, watchers))
-    ours, peer = ({name: min(one[name] for one in found) for name in found[0]} for found in rounds.values())
+    ours, peer = ({name: min(one[name] for one in found) for name in found[0]} for found in turns.values())
     return ours, peer
 
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import archives, growth, homes, packaging, queues, report
+from benchmarks import archives, growth, homes, pace, packaging, queues, report
 from benchmarks.chart import draw
 from benchmarks.curve import draw_growth, points_of
 from benchmarks.percentile import percentile
@@ -122,6 +122,39 @@ def test_making_the_archives_is_no_group_but_what_a_process_of_its_own_does(
     assert "there is no group 'archives'" in capsys.readouterr().err
 
 
+def test_a_group_repeats_less_often_where_those_before_it_took_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Time is left for 200 seconds as planned, on a machine that is as quick as it should be, half as quick, and so on.
+    assert pace.share(300, 100, 100, 200) == 1
+    assert pace.share(300, 150, 100, 200) == 0.95
+    assert pace.share(200, 200, 100, 200) == 0.47
+    assert pace.share(1, 200, 100, 200) == pace.LEAST
+    assert pace.share(600, 0, 0, 500) == 1
+    monkeypatch.delenv(pace.SHARE, raising=False)
+    assert [pace.rounds(planned) for planned in (1, 2, 6)] == [1, 2, 6]
+    monkeypatch.setenv(pace.SHARE, "0.75")
+    assert [pace.rounds(planned) for planned in (1, 2, 3, 6)] == [1, 1, 2, 4]
+
+
+def test_what_share_of_its_rounds_a_group_had_is_given_to_its_process_and_said_on_the_page(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+
+    def measure(group: str, _folder: Path, _left: float, share: float = 1.0) -> list[dict[str, Any]]:
+        shares.append(share)
+        return [row(group, 1, 2)]
+
+    monkeypatch.setattr(bench, "measure", measure)
+    planned = sum(group.seconds for group in bench.GROUPS.values())
+    assert bench.main(["--seconds", str(planned / 2)]) == 0
+    assert shares[0] == 1, "archives are made in any case"
+    assert 0.4 < shares[1] < 0.5
+    said = (repository / "docs" / "benchmarks.md").read_text()
+    assert f"it took 0 s, with {shares[1]:.0%} of its rounds, since the time ran short." in said
+    assert bench.main(["--seconds", str(planned / 2), "engine"]) == 0
+    assert shares[-1] == 1, "some groups alone have the time of all"
+
+
 def test_a_run_that_breaks_keeps_the_numbers_of_the_last_whole_one(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,9 +181,9 @@ def test_the_readme_and_the_page_say_what_was_measured_last() -> None:
 
 def test_the_excerpt_has_of_each_group_what_is_nearest_to_its_limit() -> None:
     groups: dict[str, report.Measured] = {
-        "one": {"title": "One", "seconds": 70, "rows": [row("far", 0.5, 1.0), row("near", 1.9, 2.0)]},
-        "two": {"title": "Two", "seconds": 5, "rows": [row("over", 4, 2.0), row("free", 9, None)]},
-        "three": {"title": "Three", "seconds": 5, "rows": [row("unbound", 9, None)]},
+        "one": {"title": "One", "seconds": 70, "share": 1.0, "rows": [row("far", 0.5, 1.0), row("near", 1.9, 2.0)]},
+        "two": {"title": "Two", "seconds": 5, "share": 0.75, "rows": [row("over", 4, 2.0), row("free", 9, None)]},
+        "three": {"title": "Three", "seconds": 5, "share": 1.0, "rows": [row("unbound", 9, None)]},
     }
     said = report.excerpt({"date": "2026-01-02", "machine": "a machine", "groups": groups})
     assert "Of 3 figures with a limit 1 is over it." in said
@@ -160,7 +193,7 @@ def test_the_excerpt_has_of_each_group_what_is_nearest_to_its_limit() -> None:
 
 def test_the_page_says_below_a_table_what_its_names_have_no_room_for() -> None:
     assert set(WORDS) <= set(bench.GROUPS)
-    one: report.Measured = {"title": "One", "seconds": 70, "rows": [row("last", 0.5, 1.0)]}
+    one: report.Measured = {"title": "One", "seconds": 70, "share": 1.0, "rows": [row("last", 0.5, 1.0)]}
     page = report.page({"date": "", "machine": "", "groups": {"queues": one, "engine": one}})
     assert (
         f"| last | 1.0 | 2 (a <peer>) | ms | 0.5 | 1.0 |\n\n{WORDS['queues']}\n\n`python -m benchmarks queues`" in page
