@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,24 @@ def test_a_7z_of_every_method_gives_up_its_files(switches: tuple[str, ...], seve
     found = look(path, sevenzip)
     assert found.format == "7z"
     assert_holds(found, FILES)
+
+
+@pytest.mark.parametrize(("switches", "threads"), [(("-m0=lzma2:c=1m", "-mmt=2"), None), (("-m0=lzma2",), 1)])
+def test_a_7z_of_one_block_is_decoded_as_it_is_read_and_one_of_several_by_several_threads(
+    switches: tuple[str, ...], threads: int | None, sevenzip: SevenZip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{number}.dds": random.Random(number).randbytes(900_000) for number in range(5)}
+    path = seven(sevenzip.program, tmp_path / "mod.7z", files, tmp_path / "src", *switches)
+    asked: list[int | None] = []
+    contents = SevenZip.contents
+
+    def spy(self: SevenZip, *arguments: Any, **named: Any) -> Any:
+        asked.append(named["threads"])
+        return contents(self, *arguments, **named)
+
+    monkeypatch.setattr(SevenZip, "contents", spy)
+    assert_holds(look(path, sevenzip), files)
+    assert asked == [threads]
 
 
 def test_an_updated_7z_with_garbage_at_its_end_reads(sevenzip: SevenZip, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from knossos.packaging.archives.formats import COMPRESSORS, Archive, Kind, of_de
 from knossos.packaging.archives.hashing import hash_stream
 from knossos.packaging.archives.limits import Clock, Limits
 from knossos.packaging.archives.listing import parse_listing
+from knossos.packaging.archives.lzma2blocks import has_one_block
 from knossos.packaging.archives.model import Inspection, LinkKind
 from knossos.packaging.archives.sevenzip import EXIT_FATAL, Run, SevenZip
 from knossos.packaging.archives.streams import StreamCutter
@@ -150,18 +151,21 @@ def _inspect_listed(
     if archive.kind is Kind.ZIP and archive.volumes == 1:
         directory = look_at_zip(archive.descriptor, archive.packed_bytes)
         clock.limits.check_entries(directory.entries or 0, archive.name)
-    with sevenzip.listing(archive.source, clock) as listing, sevenzip.contents(archive.source, clock) as stream:
+    # What one thread decodes comes as it is decoded, and is hashed meanwhile.
+    threads = 1 if archive.kind is Kind.SEVEN and archive.volumes == 1 and has_one_block(archive.descriptor) else None
+    with ExitStack() as at_once:
+        listing = at_once.enter_context(sevenzip.listing(archive.source, clock))
+        stream = at_once.enter_context(sevenzip.contents(archive.source, clock, threads=threads))
         plan = _list(archive, clock, sevenzip, listing, keep)
-        with ExitStack() as at_once:
-            odd = None
-            if plan.has_underscores and directory.has_line_breaks is not False:
-                # 7-Zip prints a line break in a name as "_": ask it, meanwhile, for the names that have one.
-                odd = at_once.enter_context(sevenzip.listing(archive.source, clock, "-ir!*\n*"))
-            contents = Contents(archive.name, plan)
-            total = plan.stream_bytes
-            digests = hash_stream(stream.readinto, contents, _Teller(progress, total))
-            for listed in parse_listing(odd.chunks(), archive.name) if odd else ():
-                raise plan.line_break(listed.path)
+        odd = None
+        if plan.has_underscores and directory.has_line_breaks is not False:
+            # 7-Zip prints a line break in a name as "_": ask it, meanwhile, for the names that have one.
+            odd = at_once.enter_context(sevenzip.listing(archive.source, clock, "-ir!*\n*"))
+        contents = Contents(archive.name, plan)
+        total = plan.stream_bytes
+        digests = hash_stream(stream.readinto, contents, _Teller(progress, total))
+        for listed in parse_listing(odd.chunks(), archive.name) if odd else ():
+            raise plan.line_break(listed.path)
         status = stream.finish()
         broken = stream.failed_entries() if status == EXIT_FATAL else None
         contents.verify(digests, broken, lambda: explain(stream, archive))

@@ -87,9 +87,14 @@ class SevenZip:
         """Start ``l -slt -ba``: one block of ``Key = value`` lines for each entry, and nothing else."""
         return Run([str(self.program), "l", "-slt", "-ba", *self._common(archive, switches)], archive, clock)
 
-    def contents(self, archive: Source, clock: Clock) -> Run:
-        """Start ``x -so``: the contents of all entries, one after the other."""
-        return Run([str(self.program), "x", "-so", *self._common(archive, ())], archive, clock)
+    def contents(self, archive: Source, clock: Clock, *, threads: int | None = None) -> Run:
+        """Start ``x -so``: the contents of all entries, one after the other.
+
+        Args:
+            threads: that decode; None: as 7-Zip sees fit.
+        """
+        switches = () if threads is None else (f"-mmt={threads}",)
+        return Run([str(self.program), "x", "-so", *self._common(archive, switches)], archive, clock)
 
     def extraction(self, archive: Source, folder: Path, clock: Clock) -> Run:
         """Start ``x -o``: all entries as files below ``folder``, which is there and empty. Its output is progress.
