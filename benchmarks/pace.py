@@ -11,8 +11,8 @@ import os
 
 #: In the environment of a group's process: the share of its rounds for which there is time.
 SHARE = "KNOSSOS_BENCHMARKS_SHARE"
-#: The part of the time that is left which is given away, and the least share that a group gets.
-GIVEN_AWAY, LEAST = 0.95, 0.3
+#: The part of the time that is left which is given away, the least share that a group gets, and one as good as all.
+GIVEN_AWAY, LEAST, ENOUGH = 0.95, 0.3, 0.95
 
 
 def rounds(planned: int) -> int:
@@ -29,4 +29,5 @@ def share(left: float, took: float, planned: float, to_come: float) -> float:
         to_come: seconds that are planned for all groups to come.
     """
     slowness = max(1.0, took / planned) if planned else 1.0
-    return round(min(1.0, max(LEAST, left * GIVEN_AWAY / (to_come * slowness))), 2)
+    found = round(max(LEAST, left * GIVEN_AWAY / (to_come * slowness)), 2)
+    return 1.0 if found >= ENOUGH else found
