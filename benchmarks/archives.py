@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Never
 
+from benchmarks import installed
 from knossos.packaging.archives import SevenZip
 from knossos.settings import Settings
 
@@ -34,7 +35,12 @@ TEN = {
 
 
 def run(folder: Path) -> list[Never]:
-    """Make all of them. Nothing is measured."""
+    """Make all of them. Nothing is measured.
+
+    Raises:
+        MissingDependency: a peer that a later group needs; better now than after some minutes.
+    """
+    installed.find_all()
     others: list[Callable[[Path], object]] = [many_files, some_files, *(partial(ten, method=method) for method in TEN)]
     with ThreadPoolExecutor(2) as two:
         # The big one takes as long as all others.

@@ -10,7 +10,6 @@ All take turns, so that whatever else the machine does hits all of them; medians
 from __future__ import annotations
 
 import hashlib
-import importlib
 import multiprocessing
 import shutil
 import statistics
@@ -20,14 +19,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks import installed
 from benchmarks.archives import SOME, SOME_BYTES, some_files
 from benchmarks.pace import rounds
 from benchmarks.rows import Row, row
-from knossos.errors import MissingDependency
 from knossos.packaging.archives import Limits, SevenZip, inspect_archive
 from knossos.settings import Settings
 
@@ -51,25 +49,25 @@ def run(folder: Path) -> list[Row]:
     Raises:
         MissingDependency: libarchive is not there.
     """
-    _find_libarchive()
+    installed.libarchive()
     archive = some_files(folder)
     archive.read_bytes()  # all find it in memory
-    peers = {
+    others = {
         "7zz t": _test,
         "7zz x, then md5sum": partial(_extract, folder),
         "7zz x -so into md5sum": _stream,
         "libarchive, md5 as it reads": _libarchive,
     }
-    one = _in_turns({"ours": _ours, **peers}, rounds(ROUNDS), lambda reader: reader(archive))
+    one = _in_turns({"ours": _ours, **others}, rounds(ROUNDS), lambda reader: reader(archive))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, context) as two:
         list(two.map(_ours, [archive] * 4))  # all is loaded
-        sides = {"ours": _ours, **peers}
+        sides = {"ours": _ours, **others}
         ten = _in_turns(sides, rounds(TEN_ROUNDS), lambda reader: list(two.map(reader, [archive] * 10)))
     megabytes = SOME * SOME_BYTES // 10**6
     return [
-        *(row(f"a 7z of {megabytes} MB", one["ours"], one[name], name, "s", LIMITS[name][0]) for name in peers),
-        *(row("ten of them, two at once", ten["ours"], ten[name], name, "s", LIMITS[name][1]) for name in peers),
+        *(row(f"a 7z of {megabytes} MB", one["ours"], one[name], name, "s", LIMITS[name][0]) for name in others),
+        *(row("ten of them, two at once", ten["ours"], ten[name], name, "s", LIMITS[name][1]) for name in others),
     ]
 
 
@@ -116,24 +114,6 @@ def _call(*arguments: str) -> None:
 
 def _program() -> str:
     return str(SevenZip.locate(Settings()).program)
-
-
-def _find_libarchive() -> None:
-    if find_spec("libarchive") is None:
-        raise MissingDependency(
-            "libarchive-c is not installed: py-env/bin/pip install -r requirements-bench.txt"
-            " (and libarchive13 from the system)",
-            needed="libarchive-c",
-        )
-    # Without the C library the package is there, and looks for its functions in nothing, or in what is no library.
-    try:
-        importlib.import_module("libarchive")
-    except (ImportError, OSError, AttributeError) as error:
-        raise MissingDependency(
-            "libarchive-c does not find the C library libarchive: apt-get install libarchive13"
-            " (or scripts/system-packages.sh)",
-            needed="libarchive13",
-        ) from error
 
 
 def _libarchive(archive: Path) -> None:

@@ -23,18 +23,17 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import redis
 from rq import Queue
 
+from benchmarks import installed
 from benchmarks.engine import redis_for_benchmarks
 from benchmarks.percentile import percentile
 from benchmarks.queue_jobs import BEGUN, DONE, DRAMATIQ_HEARTBEAT_SECONDS, SLOW_DONE
 from benchmarks.rows import Row, row
-from knossos.errors import MissingDependency
 from knossos.jobs import Engine, JobSpec
 from knossos.settings import ROOT, Settings
 from tests.support.processes import write_settings
@@ -91,11 +90,7 @@ def run(folder: Path) -> list[Row]:
     Raises:
         MissingDependency: one of the others is not installed.
     """
-    if missing := [name for name in ("celery", "dramatiq", "huey") if find_spec(name) is None]:
-        what = ", ".join(missing)
-        raise MissingDependency(
-            f"{what}: not installed. py-env/bin/pip install -r requirements-bench.txt", needed=missing[0]
-        )
+    installed.engines()
     with redis_for_benchmarks(folder) as url:
         server, _, _ = url.rpartition("/")
         sides = [_side(name, f"{server}/{number}", folder) for number, name in enumerate(COMMANDS)]

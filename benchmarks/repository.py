@@ -10,8 +10,6 @@ reached as it is without nginx), beside a static file of 4 kB from the same ngin
 from __future__ import annotations
 
 import http.client
-import os
-import shutil
 import sys
 import tempfile
 import time
@@ -20,12 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from benchmarks import installed
 from benchmarks.engine import redis_for_benchmarks
 from benchmarks.many_releases import fill
 from benchmarks.percentile import percentile
 from benchmarks.rows import Row, row
 from knossos.database import Database
-from knossos.errors import MissingDependency
 from knossos.jobs import Engine
 from knossos.publishing.publisher import Publisher
 from knossos.settings import Settings
@@ -61,9 +59,7 @@ def run(_folder: Path | None = None, size: int = SIZE) -> list[Row]:
 
 def _requests(production: Production) -> list[Row]:
     """The slowest percent of requests, from nginx and from the server."""
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if nginx is None:
-        raise MissingDependency("nginx is not installed (scripts/system-packages.sh installs it)", needed="nginx")
+    nginx = installed.nginx()
     (production.settings.mirror_folder / "static").write_bytes(b"x" * 4096)
     try:
         production.start(nginx)

@@ -17,11 +17,11 @@ from typing import Any
 import redis
 from rq import Queue
 
+from benchmarks import installed
 from benchmarks.engine import bare_worker, in_milliseconds, redis_for_benchmarks, seconds_until_done, submit_bare
 from benchmarks.rows import Row
 from knossos.accounts.first_start import prepare
 from knossos.database import Database
-from knossos.errors import MissingDependency
 from knossos.jobs import Engine, JobRecord, keys
 from knossos.scripting.plan import RunKind, RunPlan
 from knossos.scripting.run_records import new_run_id
@@ -117,7 +117,7 @@ def _site(folder: Path, url: str) -> Iterator[Site]:
 
 
 def _nothing(site: Site, queue: Queue) -> Row:
-    program = site.program("nothing", "#!/bin/sh\n")
+    program, bwrap = site.program("nothing", "#!/bin/sh\n"), installed.bubblewrap()
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(ROUNDS + 5):
         time.sleep(QUIET_SECONDS)
@@ -125,7 +125,7 @@ def _nothing(site: Site, queue: Queue) -> Row:
         site.wait(site.submit(program).ticket)
         ours = time.perf_counter() - started
         time.sleep(QUIET_SECONDS)
-        peer = _bwrap_true() + seconds_until_done(lambda: submit_bare(queue))
+        peer = _bwrap_true(bwrap) + seconds_until_done(lambda: submit_bare(queue))
         if turn >= 5:
             times[0].append(ours)
             times[1].append(peer)
@@ -135,13 +135,10 @@ def _nothing(site: Site, queue: Queue) -> Row:
     )
 
 
-def _bwrap_true() -> float:
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
+def _bwrap_true(bwrap: str) -> float:
+    command = [bwrap, "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
     started = time.perf_counter()
-    try:
-        subprocess.run([*command, "true"], check=True)
-    except FileNotFoundError as error:
-        raise MissingDependency("bwrap is missing: install bubblewrap", needed="bubblewrap") from error
+    subprocess.run([*command, "true"], check=True)
     return time.perf_counter() - started
 
 

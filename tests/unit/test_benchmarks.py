@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import archives, growth, homes, pace, packaging, queues, report
+from benchmarks import archives, growth, homes, installed, pace, queues, report
 from benchmarks.chart import draw
 from benchmarks.curve import draw_growth, points_of
 from benchmarks.percentile import percentile
@@ -32,12 +32,12 @@ def row(name: str, ratio: float, limit: float | None) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("group", [packaging, queues], ids=["packaging", "queues"])
+@pytest.mark.parametrize("group", ["packaging", "queues", bench.ARCHIVES])
 def test_a_peer_that_is_not_there_is_named_with_the_way_to_install_it(
-    group: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(group, "find_spec", lambda _name: None)
-    assert bench.measure_here(group.__name__.rpartition(".")[2], tmp_path / "rows") == EXIT_MISSING
+    monkeypatch.setattr(installed, "find_spec", lambda _name: None)
+    assert bench.measure_here(group, tmp_path / "rows") == EXIT_MISSING
     assert "pip install -r requirements-bench.txt" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
