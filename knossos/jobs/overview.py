@@ -120,6 +120,12 @@ def workers(engine: Engine) -> list[WorkerState]:
     return sorted(states, key=lambda state: (state.host, state.pid))
 
 
+def living(engine: Engine) -> list[WorkerState]:
+    """Those that have shown a sign of life within WORKER_LOST_SECONDS."""
+    oldest = time.time() - engine.settings.worker_lost_seconds
+    return [worker for worker in workers(engine) if (worker.heartbeat_at or 0.0) >= oldest]
+
+
 def held_up(engine: Engine, queue: str) -> str:
     """Why nobody takes jobs from a queue, in one sentence; "" where a worker does, or will when it is free."""
     those = [one for one in workers(engine) if queue in one.queues and not one.stops]

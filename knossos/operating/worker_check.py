@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from typing import TextIO
 
 from knossos.errors import EXIT_MISSING, EXIT_OK
@@ -39,16 +38,5 @@ def _sevenzip(settings: Settings) -> None:
 
 
 def _worker(settings: Settings, host: str) -> None:
-    if not [worker for worker in living(settings) if worker.host == host]:
+    if not [worker for worker in overview.living(Engine(settings, patience_seconds=0)) if worker.host == host]:
         raise NotReady(f"no worker of {host} has shown a sign of life for {settings.worker_lost_seconds:g} seconds")
-
-
-def living(settings: Settings) -> list[overview.WorkerState]:
-    """The workers, of all machines, that have shown a sign of life within WORKER_LOST_SECONDS.
-
-    Raises:
-        redis.RedisError: Redis is away.
-    """
-    oldest = time.time() - settings.worker_lost_seconds
-    workers = overview.workers(Engine(settings, patience_seconds=0))
-    return [worker for worker in workers if (worker.heartbeat_at or 0.0) >= oldest]

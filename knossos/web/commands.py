@@ -25,7 +25,7 @@ from knossos.accounts.administration import By
 from knossos.accounts.audit import OPERATOR
 from knossos.accounts.tokens import Scope
 from knossos.errors import EXIT_BAD_SETTINGS, EXIT_CRASH, EXIT_MISSING, KnossosError, MissingDependency, SettingsError
-from knossos.operating.worker_check import living
+from knossos.jobs import Engine, overview
 from knossos.publishing.repository.job import catch_up
 from knossos.settings import Settings
 from knossos.settings_file import load_settings
@@ -268,7 +268,7 @@ def restore(file: Path, replace: bool) -> None:
 def _workers_are_stopped(settings: Settings) -> None:
     """What a worker is at belongs to the rows that a restore takes away."""
     try:
-        running = living(settings)
+        running = overview.living(Engine(settings, patience_seconds=0))
     except redis.RedisError:
         return  # no worker does anything without it
     if running:

@@ -13,7 +13,7 @@ from flask import Flask
 
 from knossos.accounts.tokens import Scope
 from knossos.errors import AccessDenied
-from knossos.jobs import Engine
+from knossos.jobs import Engine, overview
 from knossos.settings import ROOT, Settings
 from knossos.settings_file import child_environment
 from knossos.web import create_app
@@ -155,12 +155,14 @@ def test_a_backup_is_written_and_restored(app: Flask, tmp_path: Path) -> None:
         assert [account.name for account in services().accounts.list_accounts()] == ["dora"]
 
 
-def test_nothing_is_restored_under_the_feet_of_a_worker(app: Flask, start_worker: StartWorker, tmp_path: Path) -> None:
+def test_nothing_is_restored_under_the_feet_of_a_worker(
+    app: Flask, engine: Engine, start_worker: StartWorker, tmp_path: Path
+) -> None:
     file = tmp_path / "backup"
     succeed(app, "backup", str(file))
     succeed(app, "user", "add", "dora", stdin=LINE)
     worker = start_worker()
-    wait_for(lambda: "waits for tasks" in worker.log, "the worker")
+    wait_for(lambda: overview.living(engine), "a sign of life")
     code, said = fail(app, "restore", "--replace", str(file))
     assert code == 1
     assert said.startswith(f"Error: workers are running: {worker.popen.pid} on ")

@@ -11,10 +11,13 @@ from knossos.errors import KnossosError
 
 def printable(name: str, limit: int = 200) -> str:
     """A name from an archive in a form that is safe in logs, JSON and terminals, cut at ``limit`` characters."""
-    if name.isprintable():
-        return name if len(name) <= limit else f"{name[: limit - 3]}..."
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in name)
+    shown = name if name.isprintable() else "".join(map(_printable, name))
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
+
+
+def _printable(character: str) -> str:
+    escaped = character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return character if character.isprintable() else escaped
 
 
 class ArchiveError(KnossosError):

@@ -19,7 +19,7 @@ from knossos.packaging.archives.formats import COMPRESSORS, Archive, Kind, of_de
 from knossos.packaging.archives.hashing import hash_stream
 from knossos.packaging.archives.limits import Clock, Limits
 from knossos.packaging.archives.listing import parse_listing
-from knossos.packaging.archives.lzma2blocks import has_one_block
+from knossos.packaging.archives.lzma2blocks import has_single_blocks
 from knossos.packaging.archives.model import Inspection, LinkKind
 from knossos.packaging.archives.sevenzip import EXIT_FATAL, Run, SevenZip
 from knossos.packaging.archives.streams import StreamCutter
@@ -152,10 +152,10 @@ def _inspect_listed(
         directory = look_at_zip(archive.descriptor, archive.packed_bytes)
         clock.limits.check_entries(directory.entries or 0, archive.name)
     # What one thread decodes comes as it is decoded, and is hashed meanwhile.
-    threads = 1 if archive.kind is Kind.SEVEN and archive.volumes == 1 and has_one_block(archive.descriptor) else None
+    single = archive.kind is Kind.SEVEN and archive.volumes == 1 and has_single_blocks(archive.descriptor)
     with ExitStack() as at_once:
         listing = at_once.enter_context(sevenzip.listing(archive.source, clock))
-        stream = at_once.enter_context(sevenzip.contents(archive.source, clock, threads=threads))
+        stream = at_once.enter_context(sevenzip.contents(archive.source, clock, threads=1 if single else None))
         plan = _list(archive, clock, sevenzip, listing, keep)
         odd = None
         if plan.has_underscores and directory.has_line_breaks is not False:

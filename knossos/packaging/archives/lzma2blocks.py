@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import os
 
-#: Where the packed data of a 7z begin: after its signature header.
-DATA_AT = 32
-#: Chunks that are looked at: some hundred megabytes. A block that is longer still 7-Zip does not hold back.
-MOST_CHUNKS = 2000
+#: Where the packed data of a 7z begin, after its signature header, which says at NEXT_HEADER how long they are.
+DATA_AT, NEXT_HEADER = 32, slice(12, 20)
+#: Chunks that are looked at, in some ten milliseconds, and bytes of packed data: as many as so many chunks can have.
+MOST_CHUNKS = 4096
+MOST_BYTES = MOST_CHUNKS * 64 * 1024
 _HEAD_BYTES = 6
 
 #: First bytes of chunks. From LZMA on the five low bits are part of the size, and from NEW_PROPERTIES on there is a
@@ -24,26 +25,33 @@ _HEAD_BYTES = 6
 _END, _COPY_RESET, _COPY, _LZMA, _NEW_PROPERTIES, _LZMA_RESET = 0x00, 0x01, 0x02, 0x80, 0xC0, 0xE0
 
 
-def has_one_block(descriptor: int) -> bool:
-    """Whether the data of a 7z begin with LZMA2 that is one block.
+def has_single_blocks(descriptor: int) -> bool:
+    """Whether most of a 7z's data are LZMA2 streams, of which none has a second block.
 
-    Of more than one solid block of 7-Zip's, each of which is an LZMA2 stream of its own, the first speaks for all.
+    Each of 7-Zip's solid blocks is such a stream. Beyond MOST_CHUNKS or MOST_BYTES the answer is no.
     """
-    at, blocks = DATA_AT, 0
+    end = DATA_AT + int.from_bytes(os.pread(descriptor, DATA_AT, 0)[NEXT_HEADER], "little")
+    if end > MOST_BYTES:
+        return False
+    at, whole, blocks = DATA_AT, 0, 0
     for _ in range(MOST_CHUNKS):
         head = os.pread(descriptor, _HEAD_BYTES, at)
-        if len(head) < _HEAD_BYTES:
-            return False
+        if at >= end or len(head) < _HEAD_BYTES:
+            break
         first = head[0]
-        if first == _END:
-            return blocks == 1
+        if first == _END and blocks:
+            at += 1
+            whole, blocks = at, 0
+            continue
         if first in (_COPY_RESET, _COPY):
             at += 3 + int.from_bytes(head[1:3], "big") + 1
         elif first >= _LZMA:
             at += (6 if first >= _NEW_PROPERTIES else 5) + int.from_bytes(head[3:5], "big") + 1
         else:
-            return False
+            break
         blocks += first == _COPY_RESET or first >= _LZMA_RESET
         if blocks != 1:
             return False
-    return True
+    else:
+        return False
+    return 2 * whole > end
